@@ -1,0 +1,88 @@
+import json
+import logging
+from collections import Counter
+
+from odoo import SUPERUSER_ID, http
+from odoo.http import request
+
+from ..exceptions import PayloadError
+
+_logger = logging.getLogger(__name__)
+
+MAX_BODY = 1024 * 1024  # bytes
+DOOR = {
+    "type": "http",
+    # No user and no session; with the addon in server_wide_modules the door also answers without a database.
+    "auth": "none",
+    "csrf": False,
+    "save_session": False,
+}
+RETRY = [("Retry-After", "30")]  # seconds
+PATH = "/marketplace_integration/webhook"
+
+# Per process, for people who read logs; a row per refused call would be a gift to whoever floods us.
+refused = Counter()
+
+
+def addresses(name):
+    """Give a route's spellings: bare or with the account's key, with and without a trailing slash."""
+    return [f"{PATH}/{name}{key}{slash}" for key in ("", "/<string:key>") for slash in ("", "/")]
+
+
+class MarketplaceWebhook(http.Controller):
+    """Where marketplaces post. Every caller is a stranger until its credential is checked."""
+
+    @http.route(addresses("orders"), methods=["POST"], max_content_length=MAX_BODY, **DOOR)
+    def orders(self, key=None, **_params):
+        """Take one order, a list, or ``{"orders": [...]}`` in the account's dialect."""
+        return self._receive("orders", key)
+
+    @http.route(addresses("status"), methods=["POST"], max_content_length=MAX_BODY, **DOOR)
+    def status(self, key=None, **_params):
+        """Take one status or a list in the account's dialect."""
+        return self._receive("status", key)
+
+    @http.route(addresses("test"), methods=["GET"], **DOOR)
+    def test(self, key=None, **_params):
+        """Say that the door is there; to whoever proves to be an account, also whose door it is."""
+        if not request.db:
+            return self._answer(503, {"error": "unavailable"}, RETRY)
+        account = self._account(key) if "Authorization" in request.httprequest.headers else None
+        return self._answer(200, {"status": "ok", **({"account": account.name} if account else {})})
+
+    def _receive(self, topic, key):
+        form_error = self._form_error(request.httprequest)
+        if form_error:
+            return form_error
+        if not request.db:
+            return self._answer(503, {"error": "unavailable"}, RETRY)
+        account = self._account(key)
+        if not account:
+            refused[topic] += 1
+            _logger.info("Marketplace webhook %s refused, %d so far", topic, refused[topic])
+            return self._answer(401, {"error": "unauthorized"})
+        try:
+            accepted, duplicate = account._receive(topic, request.httprequest.get_data(cache=False))
+        except PayloadError as error:
+            account._log_unreadable(error)
+            return self._answer(400, {"error": "unreadable", "detail": str(error)})
+        return self._answer(200, {"accepted": accepted, "duplicate": duplicate})
+
+    def _form_error(self, call):
+        """Refuse before reading what cannot be a message: no length, too long, not JSON."""
+        if call.headers.get("Transfer-Encoding") or call.content_length is None:
+            return self._answer(411, {"error": "length required"})
+        if call.content_length > MAX_BODY:
+            return self._answer(413, {"error": "too large"})
+        if call.mimetype != "application/json" or call.headers.get("Content-Encoding"):
+            return self._answer(415, {"error": "application/json expected"})
+        return None
+
+    def _account(self, key):
+        """Find the account that proves itself. Superuser: strangers have no user."""
+        accounts = request.env["marketplace.config"].with_user(SUPERUSER_ID)
+        return accounts._authenticate_webhook(key, request.httprequest.headers.get("Authorization"))
+
+    def _answer(self, status, data, headers=()):
+        body = json.dumps(data, ensure_ascii=False)
+        return request.make_response(body, [("Content-Type", "application/json"), *headers], status=status)

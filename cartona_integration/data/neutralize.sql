@@ -1,0 +1,12 @@
+-- a copied database must not talk to a marketplace: no secrets, no open doors, no waiting calls
+UPDATE marketplace_config
+   SET auth_secret = NULL,
+       webhook_token_digest = NULL,
+       state = 'draft';
+UPDATE marketplace_event
+   SET acknowledge = FALSE
+ WHERE acknowledge;
+UPDATE queue_job
+   SET state = 'cancelled'
+ WHERE model_name = 'marketplace.config'
+   AND state IN ('wait_dependencies', 'pending', 'enqueued');

@@ -1,0 +1,543 @@
+"""The words all dialects share: value classes, order statuses, and what a dialect must answer.
+
+Money and quantities are :class:`~decimal.Decimal`, times are aware UTC
+:class:`~datetime.datetime`, ids are text even when a marketplace sends numbers. Missing is
+``None``, never a guess.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from decimal import Decimal
+from urllib.parse import quote
+
+from ..exceptions import CredentialsRefused, Refused, Unavailable
+from . import payload as reading
+
+# --- order statuses, the same for every marketplace -------------------------------------------
+
+PENDING = "pending"
+HELD = "held"  # somebody is still working on it over there: wait
+CONFIRMED = "confirmed"
+PARTIALLY_SHIPPED = "partially_shipped"
+SHIPPED = "shipped"
+DELIVERED = "delivered"
+CANCELLED = "cancelled"
+RETURNED = "returned"
+
+STATUSES = (PENDING, HELD, CONFIRMED, PARTIALLY_SHIPPED, SHIPPED, DELIVERED, CANCELLED, RETURNED)
+
+# A message can be missed, so a status may be skipped; a step back must be listed by the dialect.
+FORWARD = {
+    PENDING: {HELD, CONFIRMED, PARTIALLY_SHIPPED, SHIPPED, DELIVERED, CANCELLED, RETURNED},
+    HELD: {PENDING, CONFIRMED, PARTIALLY_SHIPPED, SHIPPED, DELIVERED, CANCELLED, RETURNED},
+    CONFIRMED: {PARTIALLY_SHIPPED, SHIPPED, DELIVERED, CANCELLED, RETURNED},
+    PARTIALLY_SHIPPED: {SHIPPED, DELIVERED, CANCELLED, RETURNED},
+    SHIPPED: {DELIVERED, CANCELLED, RETURNED},
+    DELIVERED: {RETURNED},
+    CANCELLED: set(),
+    RETURNED: set(),
+}
+
+# --- who delivers, and whose numbering a customer id belongs to -------------------------------
+
+BY_SELLER = "seller"
+BY_MARKETPLACE = "marketplace"
+
+PLATFORM = "platform"
+ACCOUNT = "account"
+
+# --- what messages are about ------------------------------------------------------------------
+
+ORDERS = "orders"
+STATUS = "status"
+
+
+@dataclass(frozen=True)
+class Customer:
+    """Who ordered. ``space``: is ``id`` unique on the whole PLATFORM or per ACCOUNT only."""
+
+    id: str | None = None
+    space: str = ACCOUNT
+    name: str | None = None
+    company: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    phone2: str | None = None
+    vat: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Address:
+    """A place. ``country`` is an ISO 3166-1 alpha-2 code, ``state`` a name as it was written."""
+
+    name: str | None = None
+    company: str | None = None
+    street: str | None = None
+    street2: str | None = None
+    city: str | None = None
+    zip: str | None = None
+    state: str | None = None
+    country: str | None = None
+    phone: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class OrderLine:
+    """One line. Its identity is ``id``, not its product: an offer gives several lines of one.
+
+    ``key`` is the seller's own key, ``product_id`` the platform's id of the listing. ``unit_price``
+    is before ``discount``; ``discount`` is an amount for the whole line; ``tax`` is what the
+    marketplace says lies in (or on top of) the line.
+    """
+
+    id: str
+    quantity: Decimal
+    unit_price: Decimal
+    key: str | None = None
+    product_id: str | None = None
+    barcode: str | None = None
+    name: str | None = None
+    discount: Decimal = Decimal(0)
+    tax: Decimal = Decimal(0)
+    unit: str | None = None
+    unit_count: Decimal | None = None
+    note: str | None = None
+
+    @property
+    def amount(self):
+        """What the line costs, discount taken off, in the order's currency and tax convention."""
+        return self.quantity * self.unit_price - self.discount
+
+
+@dataclass(frozen=True)
+class Charge:
+    """An amount beside the lines: shipping, fee, tip, duty, or a discount (then negative)."""
+
+    kind: str
+    amount: Decimal
+    name: str | None = None
+    tax: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A whole order as one marketplace message tells it, in the words of this file."""
+
+    id: str
+    status: str
+    total: Decimal
+    lines: tuple[OrderLine, ...]
+    number: str | None = None
+    account_code: str | None = None
+    currency: str | None = None
+    prices_include_tax: bool | None = None
+    placed_at: datetime | None = None
+    modified_at: datetime | None = None
+    delivery_date: date | None = None
+    delivered_by: str | None = None
+    payment_method: str | None = None
+    delivery_otp: str | None = None
+    cancel_reason: str | None = None
+    note: str | None = None
+    customer: Customer = field(default_factory=Customer)
+    shipping: Address | None = None
+    charges: tuple[Charge, ...] = ()
+    to_collect: Decimal | None = None  # from the customer at the door
+    receivable: Decimal | None = None  # what the marketplace owes the seller for this order
+    payable: Decimal | None = None  # what the seller owes the marketplace for this order
+
+
+@dataclass(frozen=True)
+class StatusChange:
+    """An order's new status without the order."""
+
+    id: str
+    status: str
+    modified_at: datetime | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Message:
+    """One element of what a marketplace sent, before anything is made of it.
+
+    Only what is needed to store it is read here; everything else waits for the import job.
+    ``order_id`` is None for an element nobody can attribute: it is kept for a person.
+    """
+
+    topic: str
+    payload: object
+    order_id: str | None = None
+    status: str | None = None
+    modified_at: datetime | None = None
+    delivery_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ProductUpdate:
+    """What a listing should show. Absolute values; ``None`` leaves a figure alone.
+
+    ``price`` is per listed unit in ``currency``, ``quantity`` in listed units.
+    """
+
+    key: str | None = None
+    product_id: str | None = None
+    name: str | None = None
+    barcode: str | None = None
+    price: Decimal | None = None
+    currency: str | None = None
+    quantity: Decimal | None = None
+    unlimited: bool | None = None
+    active: bool | None = None
+    account_code: str | None = None  # Order.account_code, where one token covers several accounts
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A product as the marketplace shows it now."""
+
+    product_id: str | None
+    key: str | None = None
+    name: str | None = None
+    barcode: str | None = None
+    price: Decimal | None = None
+    quantity: Decimal | None = None
+    active: bool | None = None
+    unit: str | None = None
+    unit_count: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class ItemResult:
+    """The marketplace's answer for one item of a bulk call; ``ok`` None: it said nothing."""
+
+    ok: bool | None
+    reason: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP call a dialect wants made; the door knows how.
+
+    ``operation`` names the kind of call (for logs, pacing and the simulator), ``path`` is relative
+    to the account's base address, ``body`` is sent as JSON unless it is None. ``host`` lets later
+    dialects name another origin (presigned uploads); the door refuses one they do not list.
+    """
+
+    operation: str
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: object = None
+    headers: tuple[tuple[str, str], ...] = ()
+    host: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: ``data`` is parsed JSON, None for an empty body, UNREADABLE for the rest."""
+
+    status: int
+    data: object = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def header(self, name):
+        """Give a header whatever its case, or None."""
+        return {key.lower(): value for key, value in self.headers.items()}.get(name.lower())
+
+
+UNREADABLE = object()
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list: its rows and the request for the next page, None at the proven end."""
+
+    rows: tuple
+    next: Request | None = None
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a dialect may use to sign a request. Never printed."""
+
+    token: str = field(repr=False)
+    supplier_code: str | None = None
+
+
+class Dialect:
+    """How one platform spells requests and payloads. Stateless; no network, no database, no Odoo.
+
+    A subclass is tables first, then the few methods that differ. What is not offered stays switched
+    off by its capability flag: buttons and crons follow the flags.
+    """
+
+    code = None
+    name = None
+    default_base_url = None
+    default_currency = None
+
+    page_size = 100
+    batch_size = 100
+
+    #: ISO cursor over the modification time (True), or a feed drained by acknowledging (False)
+    feed_has_cursor = True
+    can_acknowledge = False
+    can_read_order = False
+    can_create_products = False
+    #: words a cancellation may give as its reason; empty: any text
+    cancel_reasons = frozenset()
+
+    #: legal steps between statuses, see FORWARD
+    transitions = FORWARD
+    #: HTTP statuses of a refusal of our credentials
+    credentials_statuses = frozenset({401, 403})
+    #: HTTP statuses (beside 3xx and 5xx) after which the same call may be made again
+    unavailable_statuses = frozenset({408, 425, 429})
+
+    # -- calls ---------------------------------------------------------------------------------
+
+    def auth_headers(self, credentials):
+        """Give the headers that prove who we are.
+
+        :param Credentials credentials: the account's secrets
+        :return: tuple of (name, value)
+        """
+        raise NotImplementedError
+
+    def test_request(self):
+        """Give a harmless call that succeeds only with working credentials."""
+        raise NotImplementedError
+
+    def orders_request(self, since=None):
+        """Give the call for the first page of new or changed orders.
+
+        :param datetime since: aware UTC; ignored by a feed without a cursor
+        """
+        raise NotImplementedError
+
+    def read_orders(self, request, answer):
+        """Read one page of the feed.
+
+        :return: Page of :class:`Message`
+        :raise Unavailable: the answer has not the promised shape
+        """
+        raise NotImplementedError
+
+    def order_request(self, order_id):
+        """Give the call for one order (``can_read_order``)."""
+        raise NotImplementedError
+
+    def read_order(self, answer):
+        """Read the answer to :meth:`order_request`.
+
+        :return: Message
+        """
+        raise NotImplementedError
+
+    def sends(self, status, delivered_by=None):
+        """Tell whether the marketplace takes this status from the seller at all.
+
+        :param str delivered_by: BY_SELLER, BY_MARKETPLACE or None for unknown
+        """
+        return True
+
+    def status_request(self, order_id, status, **details):
+        """Give the call that tells the marketplace an order's new status.
+
+        :param str status: one of STATUSES
+        :param details: what the platform wants beside it: ``reason``, ``otp``, ``idempotency_key``
+        :raise Refused: the marketplace has no such status or id
+        """
+        raise NotImplementedError
+
+    def is_repeat(self, refusal, status):
+        """Tell whether a refusal only says that the order has this status already.
+
+        :param Refused refusal: what the answer to :meth:`status_request` raised
+        :param str status: one of STATUSES, what was sent
+        """
+        return False
+
+    def acknowledge_request(self, order_ids):
+        """Give the call that tells these orders are safely here (``can_acknowledge``)."""
+        raise NotImplementedError
+
+    def read_acknowledged(self, order_ids, answer):
+        """Read which acknowledgements were taken.
+
+        :return: tuple of ItemResult, one per id in the order asked
+        """
+        raise NotImplementedError
+
+    def products_request(self, key=None):
+        """Give the call for the first page of listings, or of those with the seller's ``key``."""
+        raise NotImplementedError
+
+    def read_products(self, request, answer):
+        """Read one page of listings.
+
+        :return: Page of :class:`Listing`
+        """
+        raise NotImplementedError
+
+    def update_products_request(self, updates):
+        """Give the bulk call for at most ``batch_size`` :class:`ProductUpdate`."""
+        raise NotImplementedError
+
+    def read_product_results(self, updates, answer):
+        """Read the per-item answer of :meth:`update_products_request`.
+
+        :return: tuple of ItemResult, one per update in the order asked
+        """
+        raise NotImplementedError
+
+    def create_product_request(self, update):
+        """Give the call that creates a listing (``can_create_products``)."""
+        raise NotImplementedError
+
+    def read_created_product(self, answer):
+        """Read the new listing.
+
+        :return: Listing
+        """
+        raise NotImplementedError
+
+    def _first_page(self, *wanted):
+        """Give the query of a list's first page, for platforms that count pages from 1."""
+        return (("page", "1"), ("per_page", str(self.page_size)), *wanted)
+
+    # -- answers -------------------------------------------------------------------------------
+
+    def judge(self, answer):
+        """Return quietly when the answer can be read, else raise what it means.
+
+        :raise CredentialsRefused: our credentials are not accepted
+        :raise Refused: the call will not succeed by repeating it
+        :raise Unavailable: it may succeed later
+        """
+        if self._refuses_credentials(answer):
+            raise CredentialsRefused(self._reason(answer), code=str(answer.status))
+        if 300 <= answer.status < 400:
+            raise Unavailable(f"HTTP {answer.status}: a redirect, not followed")
+        if answer.status >= 500 or answer.status in self.unavailable_statuses:
+            pause = reading.retry_after(answer.header("Retry-After"))
+            raise Unavailable(f"HTTP {answer.status}", retry_after=pause)
+        if answer.status >= 400 or self._refuses_inside(answer):
+            raise Refused(self._reason(answer), code=self._error_code(answer))
+        if answer.data is UNREADABLE:
+            raise Unavailable(f"HTTP {answer.status}: the answer is not JSON")
+
+    def _refuses_credentials(self, answer):
+        return answer.status in self.credentials_statuses
+
+    def _refuses_inside(self, answer):
+        """Tell whether a 2xx carries a refusal: an object with an ``error`` in it."""
+        return isinstance(answer.data, dict) and bool(answer.data.get("error"))
+
+    def _reason(self, answer):
+        """Give the marketplace's own words for a refusal, cut and printable."""
+        found = reading.first_text(answer.data, ("error.message", "error", "message", "errors"))
+        status = f"HTTP {answer.status}"
+        return reading.printable(f"{status}: {found}" if found else status)
+
+    def _error_code(self, answer):
+        code = reading.first_text(answer.data, ("error.code", "code"))
+        return reading.printable(code or answer.status, 64)
+
+    # -- messages ------------------------------------------------------------------------------
+
+    def split(self, topic, data):
+        """Cut what was posted or read into messages, one per order or status.
+
+        :param str topic: ORDERS or STATUS
+        :param data: parsed JSON
+        :return: tuple of Message
+        :raise PayloadError: not even the outer shape is right
+        """
+        raise NotImplementedError
+
+    def parse_order(self, payload):
+        """Make an :class:`Order` of one stored message.
+
+        :raise PayloadError: a field is missing or of the wrong kind
+        """
+        raise NotImplementedError
+
+    def parse_status(self, payload):
+        """Make a :class:`StatusChange` of one stored message.
+
+        :raise PayloadError: a field is missing or of the wrong kind
+        """
+        raise NotImplementedError
+
+    def is_newer(self, known_status, known_at, status, at):
+        """Tell whether a message supersedes what we know of its order.
+
+        The marketplace's modification time decides where both have one; else the transition table;
+        the same status again is taken as a newer content. After a status we do not know any counts.
+
+        :param datetime known_at: modification time of what we know, or None
+        :param datetime at: the message's modification time, or None
+        """
+        if known_at and at:
+            return at >= known_at
+        return status == known_status or status in self.transitions.get(known_status, STATUSES)
+
+
+# --- what dialects share ------------------------------------------------------------------------
+
+
+def segment(value):
+    """Encode an id as one segment of a path, so that it cannot change the address.
+
+    :raise Refused: dot segments vanish on the way, encoded or not
+    """
+    if value in ("", ".", ".."):
+        raise Refused("the id cannot stand in an address", code="id")
+    return quote(value, safe="")
+
+
+def at_page(request, number):
+    """Give the same request for page ``number`` of its ``page`` parameter."""
+    query = {**dict(request.query), "page": str(number)}
+    return replace(request, query=tuple(query.items()))
+
+
+def objects(data):
+    """Give the objects of a posted body: one alone, or a list of them.
+
+    :raise PayloadError: it is neither
+    """
+    found = data if isinstance(data, list) else [data]
+    for index, row in enumerate(found):
+        if not isinstance(row, dict):
+            raise reading.wrong(f"[{index}]" if found is data else "body", "an object", row)
+    return found
+
+
+def word(words, status):
+    """Give our word for a marketplace's status; one without stays as it is, cut for storing."""
+    return status and (words.get(status) or reading.printable(status, 64))
+
+
+def results(rows, asked, names, judge, silent):
+    """Match the rows of a bulk answer to what was asked, by the ids they carry.
+
+    :param asked: per item its ids, the surest first, None for one it has not
+    :param names: per kind of id the fields of a row that may carry it
+    :param judge: row -> ItemResult
+    :param ItemResult silent: for an item no row speaks of
+    :return: tuple of ItemResult, one per item
+    """
+    said = {}
+    for row in rows:
+        for kind, fields in enumerate(names):
+            ids = (reading.lenient(reading.identifier)(row.get(name)) for name in fields)
+            said.update({(kind, found): judge(row) for found in ids if found})
+    return tuple(
+        next((said[known] for known in enumerate(ids) if known in said), silent) for ids in asked
+    )

@@ -1,0 +1,315 @@
+"""Cartona's supplier-integrations API, version 1, as its public integration material tells it.
+
+"(?)" marks what that material leaves open: either answer is survived.
+"""
+
+import re
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+
+from ..exceptions import Refused, Unavailable
+from . import base
+from . import payload as reading
+from .payload import Field
+
+ZERO = Decimal(0)
+
+STATUS_IN = {
+    "pending": base.PENDING,
+    "editing": base.HELD,
+    "approved": base.CONFIRMED,
+    "assigned_to_salesman": base.SHIPPED,
+    "delivered": base.DELIVERED,
+    "cancelled_by_retailer": base.CANCELLED,
+    "cancelled_by_supplier": base.CANCELLED,
+    "returned": base.RETURNED,
+}
+
+# "returned" is not among the words update-order-status takes
+STATUS_OUT = {
+    base.PENDING: "pending",
+    base.CONFIRMED: "approved",
+    base.SHIPPED: "assigned_to_salesman",
+    base.DELIVERED: "delivered",
+    base.CANCELLED: "cancelled_by_supplier",
+}
+
+DELIVERED_BY = {
+    "delivered_by_supplier": base.BY_SELLER,
+    "delivered_by_cartona": base.BY_MARKETPLACE,
+}
+
+CANCEL_REASONS = frozenset({
+    "out_of_stock", "cannot_deliver_the_order", "supplier_asked_me_to_cancel", "delayed_order",
+    "pending_order_without_action", "removed_items", "supplier_attitude", "missing_items",
+    "expired_products", "different_prices", "different_products",
+})  # fmt: skip
+
+LINE = {
+    "id": Field("id", reading.identifier, required=True),
+    "product_id": Field("supplier_product_id", reading.identifier),
+    "key": Field("internal_product_id", reading.identifier),
+    "name": Field("product_name", reading.text),
+    "quantity": Field("amount", reading.quantity, required=True),
+    # of one unit, every discount already taken off
+    "unit_price": Field("selling_price", reading.quantity, required=True),
+    "unit": Field("unit", reading.text),
+    "unit_count": Field("unit_count", reading.quantity),
+    "note": Field("comment", reading.text),
+}
+
+CUSTOMER = {
+    "id": Field("retailer_code", reading.identifier),
+    "name": Field("retailer_name", reading.text),
+    "email": Field("retailer_email", reading.text),
+    "phone": Field("retailer_number", reading.text),
+    "phone2": Field("retailer_number2", reading.text),
+}
+CUSTOMER_MAKER = partial(base.Customer, space=base.PLATFORM)
+
+ADDRESS = {
+    "name": Field("retailer_name", reading.text),
+    "street": Field("retailer_address", reading.text),
+    "phone": Field("retailer_number", reading.text),
+    "note": Field("address_notes", reading.text),
+}
+
+STATUS_CHANGE = {
+    "id": Field("hashed_id", reading.identifier, required=True),
+    "status": Field("status", reading.one_of(STATUS_IN), required=True),
+}
+
+ORDER = STATUS_CHANGE | {
+    "total": Field("total_price", reading.quantity, required=True),
+    "lines": Field("order_details", reading.rows(LINE, base.OrderLine), required=True),
+    "number": Field("receipt_id", reading.identifier),
+    "account_code": Field("supplier_code", reading.identifier),
+    # a time without offset (?) can only be Cairo's
+    "placed_at": Field("created_at", partial(reading.timestamp, zone="Africa/Cairo")),
+    "delivery_date": Field(
+        ("delivery_day", "estimated_delivery_day", "retailer_preferred_delivery_date"), reading.day
+    ),
+    "delivered_by": Field("delivered_by", reading.one_of(DELIVERED_BY)),
+    "delivery_otp": Field("pickup_otp", reading.text),
+    "cancel_reason": Field(("cancellation_reason", "return_reason"), reading.text),
+    "note": Field("note_message", reading.text),
+    "customer": Field(
+        "retailer", reading.record(CUSTOMER, CUSTOMER_MAKER), default=CUSTOMER_MAKER()
+    ),
+    "shipping": Field("retailer", reading.record(ADDRESS, base.Address)),
+}
+
+# amounts of the whole order in EGP, except the line's, which is per unit
+MONEY = {
+    "credit": Field("cartona_credit", reading.decimal, default=ZERO),
+    "installment": Field("installment_cost", reading.decimal, default=ZERO),
+    "top_up": Field("wallet_top_up", reading.decimal, default=ZERO),
+}
+CARTONA_DISCOUNT = {
+    "amount": Field("amount", reading.quantity, required=True),
+    "discount": Field("applied_cartona_discount", reading.decimal, default=ZERO),
+}
+
+# Listings are spelled in several ways, in one answer too.
+LISTING_ID = ("supplier_product_id", "suppler_prodcut_id", "id")
+LISTING = {
+    "product_id": Field(LISTING_ID, reading.lenient(reading.identifier)),
+    "key": Field("internal_product_id", reading.lenient(reading.identifier)),
+    "name": Field(
+        ("supplier_product_name", "suppler_prodcut_name", "base_product_name"),
+        reading.lenient(reading.text),
+    ),
+    "price": Field("selling_price", reading.lenient(reading.decimal)),
+    "quantity": Field("available_stock_quantity", reading.lenient(reading.decimal)),
+    "active": Field("is_published", reading.lenient(reading.boolean)),
+    "unit": Field("unit", reading.lenient(reading.text)),
+    "unit_count": Field("unit_count", reading.lenient(reading.quantity)),
+}
+
+# How a row of an answer may say no (?)
+REFUSAL_WORDS = frozenset({"error", "failed", "failure", "invalid", "rejected"})
+REFUSAL_TEXTS = ("error", "errors", "error_message")
+CREDENTIALS_WORDS = ("invalid credentials", "authorization")
+
+
+class Cartona(base.Dialect):
+    """Cartona: a feed drained by acknowledging, statuses in its own words, amounts in EGP."""
+
+    code = "cartona"
+    name = "Cartona"
+    default_base_url = "https://supplier-integrations.cartona.com/api/v1/"
+    default_currency = "EGP"
+
+    feed_has_cursor = False
+    can_acknowledge = True
+    cancel_reasons = CANCEL_REASONS
+
+    # delivered is final; of the steps back only editing -> pending is legal
+    transitions = {**base.FORWARD, base.DELIVERED: set()}
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    def auth_headers(self, credentials):
+        return (("AuthorizationToken", credentials.token),)
+
+    def test_request(self):
+        return base.Request(
+            "test", "GET", "supplier-product", query=(("page", "1"), ("per_page", "1"))
+        )
+
+    def orders_request(self, since=None):
+        return base.Request("orders", "GET", "order/pull-orders", query=self._first_page())
+
+    def read_orders(self, request, answer):
+        page = self._page(request, answer)
+        return replace(page, rows=tuple(self._message(base.ORDERS, row) for row in page.rows))
+
+    def sends(self, status, delivered_by=None):
+        """Of an order Cartona delivers only a cancellation is taken; the rest Cartona drives."""
+        if delivered_by == base.BY_MARKETPLACE:
+            return status == base.CANCELLED
+        return status in STATUS_OUT
+
+    def status_request(self, order_id, status, *, reason=None, otp=None, **details):
+        if status not in STATUS_OUT:
+            raise Refused(f"Cartona takes no status {status}", code="status")
+        body = {"hashed_id": order_id, "status": STATUS_OUT[status]}
+        if otp:
+            body["retailer_otp"] = otp
+        if status == base.CANCELLED and reason in CANCEL_REASONS:
+            body["cancellation_reason"] = reason
+        path = f"order/update-order-status/{base.segment(order_id)}"
+        return base.Request("status", "POST", path, body=body)
+
+    def is_repeat(self, refusal, status):
+        """How a repeat is answered is open (?): "already (in status) approved" is taken for one."""
+        word = STATUS_OUT[status].partition("_by_")[0].replace("_", ".")
+        known = rf"already\W+(\w+\W+){{0,2}}(this status|same status|{word})"
+        return bool(re.search(known, str(refusal).lower()))
+
+    def acknowledge_request(self, order_ids):
+        body = [{"hashed_id": order_id, "status": "synced"} for order_id in order_ids]
+        return base.Request("acknowledge", "POST", "order/update-order-status", body=body)
+
+    def read_acknowledged(self, order_ids, answer):
+        asked = [(order_id,) for order_id in order_ids]
+        return _results(asked, answer.data, (("hashed_id",),), silent=base.ItemResult(True))
+
+    def products_request(self, key=None):
+        wanted = (("internal_product_id", key),) if key else ()
+        return base.Request("products", "GET", "supplier-product", query=self._first_page(*wanted))
+
+    def read_products(self, request, answer):
+        page = self._page(request, answer)
+        listings = (reading.read(LISTING, row) for row in page.rows if isinstance(row, dict))
+        return replace(page, rows=tuple(base.Listing(**listing) for listing in listings))
+
+    def update_products_request(self, updates):
+        body = [_update_row(update) for update in updates]
+        return base.Request("update_products", "POST", "supplier-product/bulk-update", body=body)
+
+    def read_product_results(self, updates, answer):
+        asked = [(update.product_id, update.key) for update in updates]
+        names = (LISTING_ID, ("internal_product_id",))
+        return _results(asked, answer.data, names, silent=base.ItemResult(None))
+
+    def _page(self, request, answer):
+        """Cut a bare array; no total is told, so a short page is the end."""
+        if not isinstance(answer.data, list):
+            raise Unavailable("a list expected, something else came")
+        query = dict(request.query)
+        if len(answer.data) < int(query["per_page"]):
+            return base.Page(tuple(answer.data))
+        return base.Page(tuple(answer.data), base.at_page(request, int(query["page"]) + 1))
+
+    # -- answers ---------------------------------------------------------------------------------
+
+    def _refuses_credentials(self, answer):
+        """Cartona answers bad credentials, and the wrong header, with 400."""
+        if answer.status == 400 and answer.data is not base.UNREADABLE:
+            said = str(answer.data).lower()
+            return any(words in said for words in CREDENTIALS_WORDS)
+        return super()._refuses_credentials(answer)
+
+    # -- messages --------------------------------------------------------------------------------
+
+    def split(self, topic, data):
+        if topic == base.ORDERS and isinstance(data, dict) and "orders" in data:
+            data = data["orders"]
+        return tuple(self._message(topic, row) for row in base.objects(data))
+
+    def _message(self, topic, row):
+        if not isinstance(row, dict):
+            return base.Message(topic, row)
+        order_id = reading.lenient(reading.identifier)(row.get("hashed_id"))
+        status = reading.first_text(row, ("status",))
+        return base.Message(topic, row, order_id, base.word(STATUS_IN, status))
+
+    def parse_order(self, payload):
+        order = reading.read(ORDER, payload)
+        return base.Order(
+            **order, **_settlement(order["total"], payload), currency=self.default_currency
+        )
+
+    def parse_status(self, payload):
+        found = reading.read(STATUS_CHANGE | {"reason": ORDER["cancel_reason"]}, payload)
+        return base.StatusChange(**found)
+
+
+def _settlement(total, payload):
+    """Work out who gets what of an order's total, by the contract's section Money."""
+    money = reading.read(MONEY, payload)
+    lines = reading.rows(CARTONA_DISCOUNT, dict)(payload["order_details"], "order_details")
+    granted = sum((line["amount"] * line["discount"] for line in lines), ZERO)
+    credit, installment, top_up = money["credit"], money["installment"], money["top_up"]
+    return {
+        "to_collect": total - credit - installment + top_up,
+        "receivable": credit + installment + granted,
+        "payable": top_up,
+    }
+
+
+def _update_row(update):
+    """Write one listing update; the platform's id wins over the seller's key."""
+    values = {
+        "supplier_product_id": update.product_id,
+        "internal_product_id": None if update.product_id else update.key,
+        "supplier_code": update.account_code,
+        "selling_price": update.price,
+        "available_stock_quantity": _stock(update.quantity),
+        "is_unlimited_stock": update.unlimited,
+        "is_published": update.active,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _stock(quantity):
+    """Round down to whole listed units; Cartona takes a figure below zero for an error."""
+    return None if quantity is None else max(0, int(quantity))
+
+
+def _results(asked, data, names, silent):
+    """Read an answer per item: rows with ids, else a list as long as asked, else one for all."""
+    rows = data if isinstance(data, list) else [data]
+    named = [row for row in rows if isinstance(row, dict)]
+    if any(row.get(name) for row in named for kind in names for name in kind):
+        return base.results(named, asked, names, _result, silent)
+    if isinstance(data, list) and len(data) == len(asked):
+        return tuple(_result(row) for row in data)
+    return (_result(data),) * len(asked)
+
+
+def _result(row):
+    """Read one row; what is not a refusal in one of the known spellings was taken."""
+    if not isinstance(row, dict):
+        return base.ItemResult(row is not False)
+    reason = reading.first_text(row, REFUSAL_TEXTS)
+    status = (reading.first_text(row, ("status",)) or "").lower()
+    refused = reason or row.get("success") is False or status in REFUSAL_WORDS
+    if not refused:
+        return base.ItemResult(True)
+    reason = reason or reading.first_text(row, ("message",))
+    return base.ItemResult(
+        False, reason and reading.printable(reason), reading.first_text(row, ("code",))
+    )

@@ -1,0 +1,439 @@
+"""Reading of untrusted JSON: strict parsing, exact numbers, tables of fields.
+
+Whatever is wrong with a message leaves this file as a :class:`PayloadError` that says where, what
+was expected and, cut short, what was found. Nothing here knows a marketplace.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from email.utils import parsedate_to_datetime
+from functools import partial, wraps
+from hashlib import sha256
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from ..exceptions import PayloadError
+
+MAX_DEPTH = 32
+MAX_DIGITS = 40  # of one number as it is written
+MAX_EXPONENT = 30
+MAX_INTEGER_DIGITS = 15  # of an amount: what a double holds exactly
+MAX_DECIMALS = 6
+MAX_ID = 128  # characters: ids are indexed
+MAX_TEXT = 10_000  # characters
+MAX_ROWS = 2_000
+MAX_RETRY_AFTER = 3600  # seconds
+
+_EXACT = Context(prec=100, Emin=MIN_EMIN, Emax=MAX_EMAX)
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
+_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})([Tt ][0-9]{2}:[0-9]{2}.*)?")
+_TIMESTAMP = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,12}))?"
+    r"([Zz]|[+-][0-2][0-9]:[0-5][0-9])?"
+)
+_WORDS = {None: "nothing", True: "true", False: "false"}
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
+
+
+# --- showing ----------------------------------------------------------------------------------
+
+
+def printable(text, limit=200):
+    """Give a text safe for a log line: control and direction characters escaped, and cut."""
+    text = str(text)
+    shown = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in text[:limit]
+    )
+    return shown if len(shown) <= limit and len(text) <= limit else shown[: limit - 1] + "…"
+
+
+def shown(value):
+    """Give the short form of a found value that an error may carry."""
+    if isinstance(value, (bool, type(None))):
+        return _WORDS[value]
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    return printable(f'"{value[:40]}"' if isinstance(value, str) else value, 40)
+
+
+def wrong(path, expected, value):
+    """Give the error to raise for ``value`` at ``path``."""
+    return PayloadError(path or "message", expected, shown(value))
+
+
+# --- JSON -------------------------------------------------------------------------------------
+
+
+def loads(raw):
+    """Parse a JSON body that nobody vouches for.
+
+    :param bytes raw: UTF-8 without a byte order mark
+    :return: the data; whole numbers are int, all others Decimal
+    :raise PayloadError: see the limits above; also duplicate keys, NaN, NUL, lone surrogates
+    """
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PayloadError(f"byte {error.start}", "UTF-8", "another encoding") from None
+    if not text.strip():
+        raise PayloadError("body", "JSON", "nothing")
+    try:
+        data = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        found = shown(text[error.pos : error.pos + 10])
+        raise PayloadError(f"character {error.pos}", "JSON", found) from None
+    except RecursionError:
+        raise PayloadError("body", f"at most {MAX_DEPTH} levels", "more") from None
+    _check(data, ())
+    return data
+
+
+def _whole(text):
+    if len(text) > MAX_DIGITS:
+        raise wrong("body", f"a number of at most {MAX_DIGITS} digits", text)
+    return int(text)
+
+
+def _fraction(text):
+    exponent = text.lower().partition("e")[2]
+    if len(exponent) > 4 or abs(int(exponent or 0)) > MAX_EXPONENT:
+        raise wrong("body", f"an exponent within {MAX_EXPONENT}", text)
+    number = Decimal(text)
+    if len(number.as_tuple().digits) > MAX_DIGITS or abs(number.adjusted()) > MAX_EXPONENT:
+        raise wrong("body", f"a number of at most {MAX_DIGITS} digits", text)
+    return number
+
+
+def _constant(text):
+    raise wrong("body", "a finite number", text)
+
+
+def _object(pairs):
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        seen = set()
+        twice = next(key for key, _value in pairs if key in seen or seen.add(key))
+        raise PayloadError(printable(twice, 40), "a key once in its object", "it twice")
+    return data
+
+
+_DECODER = json.JSONDecoder(
+    parse_int=_whole, parse_float=_fraction, parse_constant=_constant, object_pairs_hook=_object
+)
+
+
+def _check(data, where):
+    """Refuse what no database stores; the recursion ends at ``MAX_DEPTH``."""
+    if isinstance(data, str):
+        if _UNSTORABLE.search(data):
+            raise wrong(_joined(where), "text without NUL and lone surrogates", data)
+    elif isinstance(data, (dict, list)):
+        if len(where) >= MAX_DEPTH:
+            raise PayloadError("body", f"at most {MAX_DEPTH} levels", "more")
+        for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+            _check(key, where)
+            _check(value, (*where, key))
+
+
+def _joined(where):
+    parts = (f"[{part}]" if isinstance(part, int) else f".{printable(part, 40)}" for part in where)
+    return "".join(parts).lstrip(".")
+
+
+def dumps(data):
+    """Write JSON that :func:`loads` reads back equal; a float is refused, it was exact nowhere."""
+    return _written(data, str, lambda items: items)
+
+
+def digest(data):
+    """Give the SHA-256 of what ``data`` says, whatever the key order and spelling of numbers."""
+    return sha256(_written(data, _canonical, sorted).encode()).hexdigest()
+
+
+def _canonical(number):
+    return str(_EXACT.add(Decimal(number), 0).normalize(_EXACT))
+
+
+def _written(data, number, order):
+    write = partial(_written, number=number, order=order)
+    if data is None or isinstance(data, (bool, str)):
+        return json.dumps(data, ensure_ascii=False)
+    if isinstance(data, int) or (isinstance(data, Decimal) and data.is_finite()):
+        return number(data)
+    if isinstance(data, (list, tuple)):
+        return f"[{','.join(map(write, data))}]"
+    if isinstance(data, dict) and all(isinstance(key, str) for key in data):
+        members = (f"{write(key)}:{write(value)}" for key, value in order(data.items()))
+        return f"{{{','.join(members)}}}"
+    raise TypeError(f"no exact JSON for {type(data).__name__}")
+
+
+# --- converters: (value, path) -> value, None for null, "" and missing ----------------------------
+
+
+def _converter(convert):
+    @wraps(convert)
+    def wrapped(value, path="value", **options):
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None
+        return convert(value, path, **options)
+
+    return wrapped
+
+
+@_converter
+def text(value, path, limit=MAX_TEXT):
+    """Read a text, trimmed; a whole number becomes text, as ids come as numbers too."""
+    if isinstance(value, Decimal) and value.adjusted() < MAX_DIGITS:
+        value = int(value) if value == value.to_integral_value() else value
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise wrong(path, "a text", value)
+    value = str(value).strip()
+    if len(value) > limit:
+        raise wrong(path, f"a text of at most {limit} characters", value)
+    return value
+
+
+#: an id: short enough for a database index
+identifier = partial(text, limit=MAX_ID)
+
+
+@_converter
+def decimal(value, path):
+    """Read an exact number: int, Decimal or text such as ``120.00``."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = Decimal(value.strip())
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+        raise wrong(path, "a number", value)
+    number = Decimal(value)
+    if not number.is_finite() or (number and number.adjusted() >= MAX_INTEGER_DIGITS):
+        raise wrong(path, f"a number of at most {MAX_INTEGER_DIGITS} digits", value)
+    if number.normalize(_EXACT).as_tuple().exponent < -MAX_DECIMALS:
+        raise wrong(path, f"a number of at most {MAX_DECIMALS} decimals", value)
+    return number
+
+
+@_converter
+def quantity(value, path):
+    """Read a number that cannot be below zero."""
+    number = decimal(value, path)
+    if number < 0:
+        raise wrong(path, "a number not below 0", value)
+    return number
+
+
+@_converter
+def integer(value, path):
+    """Read a whole number; 7.0 is one."""
+    number = decimal(value, path)
+    if number != number.to_integral_value():
+        raise wrong(path, "a whole number", value)
+    return int(number)
+
+
+@_converter
+def boolean(value, path):
+    """Read yes or no: true, false, 1, 0, also as text."""
+    word = str(value).strip().lower() if isinstance(value, (bool, int, str)) else None
+    if word not in _BOOLEANS:
+        raise wrong(path, "true or false", value)
+    return _BOOLEANS[word]
+
+
+@_converter
+def timestamp(value, path, zone=None):
+    """Read an RFC 3339 time as aware UTC.
+
+    :param str zone: name of the time zone of a time without offset; without it one is refused
+    """
+    found = _TIMESTAMP.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not found or not (found[4] or zone):
+        raise wrong(path, "a time with offset such as 2026-01-31T10:00:00Z", value)
+    try:
+        moment = datetime.fromisoformat(f"{found[1]}T{found[2]}.{(found[3] or '0')[:6]:0<6}")
+        return moment.replace(tzinfo=_zone(found[4], zone)).astimezone(timezone.utc)
+    except (ValueError, OverflowError, ZoneInfoNotFoundError):
+        raise wrong(path, "a time that exists", value) from None
+
+
+def _zone(offset, name):
+    if not offset:
+        return ZoneInfo(name)
+    if offset in "Zz":
+        return timezone.utc
+    minutes = int(offset[1:3]) * 60 + int(offset[4:])
+    return timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
+
+
+@_converter
+def day(value, path):
+    """Read a calendar day; of a time the day as it is written."""
+    found = _DAY.fullmatch(value.strip()) if isinstance(value, str) else None
+    try:
+        return date.fromisoformat(found[1])
+    except (TypeError, ValueError):
+        raise wrong(path, "a day such as 2026-01-31", value) from None
+
+
+@_converter
+def country(value, path):
+    """Read an ISO 3166-1 alpha-2 code."""
+    return _code(value, path, 2, "a country code of 2 letters")
+
+
+@_converter
+def currency(value, path):
+    """Read an ISO 4217 code."""
+    return _code(value, path, 3, "a currency code of 3 letters")
+
+
+def _code(value, path, length, expected):
+    if not isinstance(value, str) or not re.fullmatch(f"[A-Za-z]{{{length}}}", value.strip()):
+        raise wrong(path, expected, value)
+    return value.strip().upper()
+
+
+def one_of(words):
+    """Make a converter that translates by a table; a word not in it is refused by name."""
+
+    @_converter
+    def convert(value, path):
+        word = text(value, path)
+        if word not in words:
+            raise wrong(path, f"one of {', '.join(words)}", word)
+        return words[word]
+
+    return convert
+
+
+def record(table, make):
+    """Make a converter for an object: read by ``table``, made by ``make``."""
+
+    @_converter
+    def convert(value, path):
+        return make(**read(table, value, path))
+
+    return convert
+
+
+def rows(table, make):
+    """Make a converter for a list of objects, each as :func:`record` does; an empty list is one."""
+
+    @_converter
+    def convert(value, path):
+        if not isinstance(value, list):
+            raise wrong(path, "a list", value)
+        if len(value) > MAX_ROWS:
+            raise PayloadError(path, f"at most {MAX_ROWS} rows", str(len(value)))
+        found = (read(table, row, f"{path}[{index}]") for index, row in enumerate(value))
+        return tuple(make(**row) for row in found)
+
+    return convert
+
+
+def lenient(convert):
+    """Make a converter that gives None for what it cannot read, where a guess harms nobody."""
+
+    def converted(value, path="value"):
+        try:
+            return convert(value, path)
+        except PayloadError:
+            return None
+
+    return converted
+
+
+# --- tables -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Field:
+    """One row of a table: where a value lies and how it is read.
+
+    :param path: dotted path, or several: the first that holds something counts
+    :param default: for what is missing; never for what is wrong
+    """
+
+    path: str | tuple[str, ...]
+    convert: Callable
+    required: bool = False
+    default: object = None
+
+    @property
+    def paths(self):
+        """All paths, in the order they are tried."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+
+def read(table, data, where=""):
+    """Read an object by a table.
+
+    :param dict table: name -> Field
+    :param str where: path of the object itself, for errors
+    :return: dict name -> converted value
+    :raise PayloadError: with the full path of the first field that is missing or wrong
+    """
+    if not isinstance(data, dict):
+        raise wrong(where, "an object", data)
+    return {name: _value(field, data, where) for name, field in table.items()}
+
+
+def _value(field, data, where):
+    for path in field.paths:
+        full = f"{where}.{path}" if where else path
+        value = field.convert(_found(data, path, full), full)
+        if value is not None:
+            return value
+    if field.required:
+        raise wrong(full, "a value", None)
+    return field.default
+
+
+def _found(data, path, full):
+    for depth, name in enumerate(path.split("."), 1):
+        if data is None:
+            return None
+        if not isinstance(data, dict):
+            parent = full.rsplit(".", path.count(".") + 2 - depth)[0]
+            raise wrong(parent, "an object", data)
+        data = data.get(name)
+    return data
+
+
+def first_text(data, paths):
+    """Give the first non-empty text at the dotted ``paths`` (of a list its first), or None."""
+    for path in paths:
+        value = data
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, list) and value:
+            value = value[0]
+        found = lenient(text)(value)
+        if found:
+            return found
+    return None
+
+
+def retry_after(value, now=None):
+    """Read the ``Retry-After`` header (RFC 9110, 10.2.3).
+
+    :param datetime now: aware; for tests
+    :return: seconds, at most an hour, or None when it says nothing usable
+    """
+    value = str(value or "").strip()[:40]
+    if re.fullmatch("[0-9]+", value):
+        return min(int(value), MAX_RETRY_AFTER)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    seconds = int((moment - (now or datetime.now(timezone.utc))).total_seconds())
+    return min(seconds, MAX_RETRY_AFTER) if seconds > 0 else None

@@ -1,0 +1,67 @@
+"""What can go wrong between a marketplace and us, as classes the code decides by.
+
+None of these texts may hold a secret or a customer's data: they end in logs, on screens and in
+job rows.
+"""
+
+
+class MarketplaceError(Exception):
+    """Base of everything a marketplace or its messages can make us raise."""
+
+
+class Unavailable(MarketplaceError):
+    """The marketplace did not give a usable answer: the same call may succeed later.
+
+    :param reason: one line for people
+    :param retry_after: seconds the marketplace asked us to wait, or None
+    """
+
+    def __init__(self, reason, retry_after=None):
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class Refused(MarketplaceError):
+    """The marketplace understood the call and said no: repeating it unchanged is pointless.
+
+    :param reason: the marketplace's own words, cut and cleaned
+    :param code: the marketplace's error code or the HTTP status, as text
+    """
+
+    def __init__(self, reason, code=None):
+        super().__init__(reason)
+        self.code = code
+
+
+class CredentialsRefused(Refused):
+    """The marketplace does not accept our credentials: nothing works until they are changed."""
+
+
+class PayloadError(MarketplaceError):
+    """A message does not have the shape its dialect promises.
+
+    :param path: where, in the message's own words, such as ``order_details[0].amount``
+    :param expected: what should stand there, such as ``a number``
+    :param found: a short, printable form of what stands there
+    """
+
+    def __init__(self, path, expected, found=None):
+        super().__init__(f"{path}: {expected} expected, found {found}")
+        self.path = path
+        self.expected = expected
+        self.found = found
+
+
+class Hold(Exception):
+    """An order that is understood but cannot be imported before somebody, or a message, helps.
+
+    :param reason: one translated line: what is wrong
+    :param remedy: one translated line: what to do
+    :param keys: iterable of (kind, key): what is missing; the event resumes when it appears
+    """
+
+    def __init__(self, reason, remedy=None, keys=()):
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+        self.keys = tuple(keys)

@@ -1,0 +1,9 @@
+def uninstall_hook(env):
+    """Cancel the jobs of this addon that have not run: their code is about to go. Orders and customers stay."""
+    jobs = env["queue.job"].search(
+        [
+            ("model_name", "=", "marketplace.config"),
+            ("state", "in", ("wait_dependencies", "pending", "enqueued")),
+        ]
+    )
+    jobs.button_cancelled()

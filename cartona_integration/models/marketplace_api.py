@@ -1,0 +1,226 @@
+import json
+import logging
+import threading
+import time
+from decimal import Decimal
+from http.client import HTTPException
+from http.cookiejar import DefaultCookiePolicy
+
+import requests
+
+from odoo import _, api, models
+
+from ..dialects import payload
+from ..dialects.base import UNREADABLE, Answer
+from ..exceptions import PayloadError, Unavailable
+
+_logger = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT = 3.05  # seconds; a little over a TCP retransmission
+MAX_ANSWER = 5 * 1024 * 1024  # bytes, decoded
+CHUNK = 64 * 1024
+MAX_PAGES = 1000
+WORTH_KEEPING = ("Retry-After", "X-Request-Id")
+
+_local = threading.local()
+
+
+class NoCredentialsFromFiles(requests.auth.AuthBase):
+    """Sets the dialect's own headers; an auth object keeps requests from looking elsewhere for one."""
+
+    def __init__(self, headers):
+        self.headers = headers
+
+    def __call__(self, request):
+        request.headers.update(self.headers)
+        return request
+
+
+def session_of(account):
+    """Give this thread's keep-alive session of an account: connections only, no cookies, no environment."""
+    sessions = _local.__dict__.setdefault("sessions", {})
+    key = (account.env.cr.dbname, account.id)
+    if key not in sessions:
+        session = requests.Session()
+        session.trust_env = False
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        sessions[key] = session
+    return sessions[key]
+
+
+class MarketplaceApi(models.AbstractModel):
+    """The only door to the network: what can be asked of a marketplace, whatever its dialect."""
+
+    _name = "marketplace.api"
+    _description = "Marketplace API"
+
+    @api.model
+    def _test(self, account):
+        """Make a harmless call.
+
+        :raise MarketplaceError: it did not work
+        """
+        self._call(account, account._dialect().test_request())
+
+    @api.model
+    def _read_orders(self, account, since=None):
+        """Yield the pages of new or changed orders.
+
+        :param datetime since: aware UTC; a feed drained by acknowledging ignores it
+        :return: iterator of Page of :class:`~..dialects.base.Message`
+        :raise MarketplaceError: a page could not be read; the pages before it are good
+        """
+        dialect = account._dialect()
+        return self._pages(account, dialect.orders_request(since), dialect.read_orders)
+
+    @api.model
+    def _read_order(self, account, order_id):
+        """Read one order (dialects with ``can_read_order``).
+
+        :return: :class:`~..dialects.base.Message`
+        """
+        dialect = account._dialect()
+        return self._read(dialect.read_order, self._call(account, dialect.order_request(order_id)))
+
+    @api.model
+    def _update_order_status(self, account, order_id, status, **details):
+        """Tell an order's new status.
+
+        :param str status: one of :data:`~..dialects.base.STATUSES`
+        """
+        self._call(account, account._dialect().status_request(order_id, status, **details))
+
+    @api.model
+    def _acknowledge_orders(self, account, order_ids):
+        """Tell that orders are safely here.
+
+        :return: tuple of :class:`~..dialects.base.ItemResult`, one per id
+        """
+        dialect = account._dialect()
+        answer = self._call(account, dialect.acknowledge_request(order_ids))
+        return self._read(dialect.read_acknowledged, order_ids, answer)
+
+    @api.model
+    def _read_products(self, account, key=None):
+        """Yield the pages of the account's listings, or of those with the seller's ``key``.
+
+        :return: iterator of Page of :class:`~..dialects.base.Listing`
+        """
+        dialect = account._dialect()
+        return self._pages(account, dialect.products_request(key), dialect.read_products)
+
+    @api.model
+    def _update_products(self, account, updates):
+        """Send prices and stock in bulk calls of the dialect's size.
+
+        :param updates: list of :class:`~..dialects.base.ProductUpdate`
+        :return: list of :class:`~..dialects.base.ItemResult`, one per update
+        """
+        dialect = account._dialect()
+        results = []
+        for start in range(0, len(updates), dialect.batch_size):
+            batch = updates[start : start + dialect.batch_size]
+            answer = self._call(account, dialect.update_products_request(batch))
+            results += self._read(dialect.read_product_results, batch, answer)
+        return results
+
+    @api.model
+    def _create_product(self, account, update):
+        """Create a listing (dialects with ``can_create_products``).
+
+        :param ProductUpdate update: what it shows
+        :return: :class:`~..dialects.base.Listing`
+        """
+        dialect = account._dialect()
+        answer = self._call(account, dialect.create_product_request(update))
+        return self._read(dialect.read_created_product, answer)
+
+    def _pages(self, account, request, read):
+        """Follow a list to its proven end."""
+        for _number in range(MAX_PAGES):
+            page = self._read(read, request, self._call(account, request))
+            yield page
+            request = page.next
+            if request is None:
+                return
+        raise Unavailable(f"The list has more than {MAX_PAGES} pages")
+
+    def _read(self, read, *args):
+        """Read an answer; one of another shape than promised is no answer."""
+        try:
+            return read(*args)
+        except PayloadError as error:
+            raise Unavailable(_("The answer cannot be read: %s", error)) from error
+
+    def _call(self, account, request):
+        """Make one HTTP call and judge its answer.
+
+        :param Request request: what the dialect wants
+        :return: :class:`~..dialects.base.Answer`
+        :raise CredentialsRefused, Refused, Unavailable: as the dialect's ``judge`` says
+        """
+        started = time.monotonic()
+        try:
+            answer = self._send(account, request, started + CONNECT_TIMEOUT + account.timeout)
+        except (OSError, HTTPException) as error:  # requests' own errors are OSErrors
+            _logger.info("Marketplace %s: %s: %s", account.code, request.operation, type(error).__name__)
+            # The class only: the text of such errors holds addresses and can hold secrets.
+            raise Unavailable(_("No answer (%s)", type(error).__name__)) from error
+        _logger.info(
+            "Marketplace %s: %s answered %d after %d ms",
+            account.code, request.operation, answer.status, (time.monotonic() - started) * 1000,
+        )  # fmt: skip
+        account._dialect().judge(answer)
+        return answer
+
+    def _send(self, account, request, deadline):
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", **dict(request.headers)}
+        body = None
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+            body = payload.dumps(request.body).encode()
+        with session_of(account).request(
+            request.method,
+            f"{(account.api_base_url or '').strip().rstrip('/')}/{request.path}",
+            params=request.query,
+            data=body,
+            headers=headers,
+            auth=NoCredentialsFromFiles(dict(account._dialect().auth_headers(account._credentials()))),
+            timeout=(CONNECT_TIMEOUT, account.timeout),
+            allow_redirects=False,
+            stream=True,
+            verify=True,
+        ) as response:
+            raw = self._read_body(response, deadline)
+        kept = {name: response.headers[name] for name in WORTH_KEEPING if name in response.headers}
+        return Answer(response.status_code, self._parse(raw), kept)
+
+    def _read_body(self, response, deadline):
+        """Read at most MAX_ANSWER bytes, until the deadline: a server that drips or floods cannot hold us.
+
+        :raise Unavailable: too much, too slow, or cut
+        """
+        # urllib3 fills its buffer before it returns anything; read1 of the response below gives what is there.
+        source = response.raw._fp
+        raw = bytearray()
+        while chunk := source.read1(CHUNK):
+            raw += chunk
+            if len(raw) > MAX_ANSWER:
+                raise Unavailable(_("The answer is too large"))
+            if time.monotonic() > deadline:
+                raise Unavailable(_("The answer takes too long"))
+        announced = response.headers.get("Content-Length", "")
+        if announced.isdigit() and int(announced) != len(raw):
+            raise Unavailable(_("The answer was cut"))
+        source.read()  # tells http.client that the connection is free again
+        response.raw.release_conn()
+        return bytes(raw)
+
+    def _parse(self, raw):
+        """Give the JSON of an answer; foreign servers are read more leniently than foreign senders."""
+        if not raw.strip():
+            return None
+        try:
+            return json.loads(raw, parse_float=Decimal)
+        except (ValueError, RecursionError):
+            return UNREADABLE

@@ -1,0 +1,446 @@
+import logging
+from collections import defaultdict
+from datetime import timedelta
+
+from psycopg2 import IntegrityError, OperationalError
+from psycopg2.errors import UniqueViolation
+
+from odoo import _, api, fields, models
+from odoo.exceptions import UserError
+
+from ..dialects import payload
+from ..dialects.base import ORDERS, STATUS, STATUSES
+from ..exceptions import Hold, PayloadError
+from .marketplace_traffic import is_conflict
+
+_logger = logging.getLogger(__name__)
+
+MAX_ID_LENGTH = 128
+MAX_RETRY_PAUSE = 3600  # seconds
+
+
+class MarketplaceEvent(models.Model):
+    """The inbox: one message of a marketplace as it came in, and what became of it."""
+
+    _name = "marketplace.event"
+    _description = "Marketplace Message"
+    _order = "id desc"
+
+    account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade", readonly=True)
+    company_id = fields.Many2one(related="account_id.company_id")
+    topic = fields.Selection([(ORDERS, "Order"), (STATUS, "Status")], required=True, readonly=True)
+    origin = fields.Selection([("webhook", "Webhook"), ("pull", "Pull")], required=True, readonly=True)
+    external_order_id = fields.Char(string="Marketplace Order Id", readonly=True)
+    delivery_id = fields.Char(required=True, readonly=True, help="Unique per account and topic.")
+    digest = fields.Char(required=True, readonly=True, help="Of the message's content.")
+    status = fields.Char(string="Marketplace Status", readonly=True)
+    modified_at = fields.Datetime(readonly=True, help="When the marketplace last changed the order (UTC).")
+    payload = fields.Text(
+        required=True, readonly=True, groups="cartona_integration.group_marketplace_manager,"
+        "cartona_integration.group_marketplace_integration",
+    )  # fmt: skip
+    state = fields.Selection(
+        [
+            ("new", "Waiting"),
+            ("done", "Done"),
+            ("hold", "On hold"),
+            ("failed", "Failed"),
+            ("ignored", "Ignored"),
+        ],
+        required=True,
+        default="new",
+        readonly=True,
+    )
+    tries = fields.Integer(readonly=True)
+    next_try = fields.Datetime(readonly=True, help="Empty on a failed message: it waits for a person.")
+    reason = fields.Char(readonly=True)
+    remedy = fields.Char(readonly=True)
+    hold_ids = fields.One2many("marketplace.event.hold", "event_id", readonly=True)
+    sale_order_id = fields.Many2one("sale.order", ondelete="set null", readonly=True, index="btree_not_null")
+    acknowledge = fields.Boolean(readonly=True, help="The marketplace is still to be told that it is here.")
+    acknowledged_at = fields.Datetime(readonly=True)
+
+    def init(self):
+        super().init()
+        for statement in (
+            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_event_identity_uniq"
+            " ON marketplace_event (account_id, topic, delivery_id)",
+            "CREATE INDEX IF NOT EXISTS marketplace_event_order"
+            " ON marketplace_event (external_order_id, account_id)",
+            "CREATE INDEX IF NOT EXISTS marketplace_event_open"
+            " ON marketplace_event (account_id, state, id) WHERE state IN ('new', 'hold', 'failed')",
+            "CREATE INDEX IF NOT EXISTS marketplace_event_acknowledge"
+            " ON marketplace_event (account_id, id) WHERE acknowledge",
+        ):
+            self.env.cr.execute(statement)
+
+    @api.depends("topic", "external_order_id")
+    def _compute_display_name(self):
+        for event in self:
+            event.display_name = f"{event.external_order_id or '?'} ({event.topic})"
+
+    def action_process_again(self):
+        """Try the messages once more, whatever stopped them."""
+        self._check_open()
+        self._reset()
+
+    def action_ignore(self):
+        """Close messages that nobody will need."""
+        self._check_open()
+        self.sudo()._close("ignored", _("Ignored by %s", self.env.user.name))
+
+    def action_open_order(self):
+        """Open the order the message became."""
+        self.ensure_one()
+        return {
+            "type": "ir.actions.act_window",
+            "res_model": "sale.order",
+            "res_id": self.sale_order_id.id,
+            "views": [(False, "form")],
+        }
+
+    def _check_open(self):
+        """Refuse buttons on what is settled; reading the records first applies the user's rules."""
+        if any(event.state not in ("new", "hold", "failed") for event in self):
+            raise UserError(_("Only messages that wait, are on hold or failed can be changed."))
+
+    def _reset(self):
+        """Put messages back into the queue. Superuser: users have no write access to the inbox."""
+        events = self.sudo()
+        events.hold_ids.unlink()
+        events.write({"state": "new", "tries": 0, "next_try": False})
+        events.account_id._wake("import")
+
+    # -- storing ---------------------------------------------------------------------------------------------
+
+    @api.model
+    def _store(self, account, messages, origin):
+        """Keep messages, each once.
+
+        A content that was seen before is a repeat, with one exception: a pull that brings back an older
+        content without a modification time tells that the order went A → B → A.
+
+        :param messages: iterable of :class:`~..dialects.base.Message`
+        :param str origin: ``webhook`` or ``pull``
+        :return: (stored, already known) counts
+        """
+        seen = self._seen_digests(account, messages)
+        stored = 0
+        for message in messages:
+            digests = seen[message.topic, message.order_id]
+            digest = payload.digest(message.payload)
+            known = digests if message.modified_at or origin == "webhook" else digests[-1:]
+            if digest not in known and self._insert(account, message, origin, digest, len(digests)):
+                digests.append(digest)
+                stored += 1
+            elif origin == "pull":
+                self._acknowledge_again(account, message)
+            elif digests and digest != digests[-1]:
+                account._ask_feed()
+        return stored, len(messages) - stored
+
+    def _seen_digests(self, account, messages):
+        """Give {(topic, order id): [digests, oldest first]} of what is stored."""
+        seen = defaultdict(list)
+        self.env.cr.execute(
+            "SELECT topic, external_order_id, array_agg(digest ORDER BY id) FROM marketplace_event"
+            " WHERE account_id = %s AND external_order_id = ANY(%s) GROUP BY 1, 2",
+            [account.id, [message.order_id for message in messages if message.order_id]],
+        )
+        for topic, order_id, digests in self.env.cr.fetchall():
+            seen[topic, order_id] = digests
+        return seen
+
+    def _insert(self, account, message, origin, digest, number):
+        """Insert one row.
+
+        :param int number: how many states of the order are stored
+        :return: False when the very same message was stored meanwhile
+        """
+        attributed = message.order_id and len(message.order_id) <= MAX_ID_LENGTH
+        order_id = message.order_id if attributed else None
+        values = {
+            "account_id": account.id,
+            "topic": message.topic,
+            "origin": origin,
+            "external_order_id": order_id,
+            "delivery_id": message.delivery_id or f"{order_id or '?'}:{number}:{digest[:16]}",
+            "digest": digest,
+            "status": message.status,
+            "modified_at": message.modified_at and message.modified_at.replace(tzinfo=None),
+            "payload": payload.dumps(message.payload),
+            "state": "new",
+            "tries": 0,
+            "acknowledge": False,
+            "create_uid": account.user_id.id,
+            "write_uid": account.user_id.id,
+        }
+        columns = ", ".join(values)
+        holes = ", ".join(["%s"] * len(values))
+        query = (
+            f"INSERT INTO marketplace_event ({columns}, create_date, write_date)"
+            f" VALUES ({holes}, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')"
+        )
+        try:
+            with self.env.cr.savepoint(flush=False):
+                self.env.cr.execute(query, list(values.values()), log_exceptions=False)
+        except UniqueViolation:
+            return False
+        return True
+
+    def _acknowledge_again(self, account, message):
+        """Arm the acknowledgement of an order the feed still shows although it is safely here."""
+        if account._dialect().can_acknowledge and message.order_id:
+            newest = self.search(
+                [("account_id", "=", account.id), ("external_order_id", "=", message.order_id)], limit=1
+            )
+            if newest.state in ("done", "ignored") and not newest.acknowledge:
+                newest.acknowledge = True
+
+    # -- processing ------------------------------------------------------------------------------------------
+
+    @api.model
+    def _has_waiting(self, account):
+        return bool(self._waiting(account, 1))
+
+    @api.model
+    def _waiting(self, account, limit):
+        now = fields.Datetime.now()
+        return self.search(
+            [
+                ("account_id", "=", account.id),
+                "|", ("state", "=", "new"), "&", ("state", "=", "failed"), ("next_try", "<=", now),
+            ],
+            order="id",
+            limit=limit,
+        )  # fmt: skip
+
+    @api.model
+    def _claim(self, account, limit):
+        """Count a try on the next messages and give their ids.
+
+        A message that was tried before goes alone: if it kills its worker, no other is counted with it.
+        """
+        events = self._waiting(account, limit)
+        if events[:1].tries:
+            events = events[0]
+        else:
+            events = events.filtered(lambda event: not event.tries)
+        for event in events:
+            event.tries += 1
+        return events.ids
+
+    def _process(self):
+        """Turn one message into business records, and keep the outcome, whatever it is.
+
+        The one broad ``except`` of the inbound direction: a bug on one message must not stop the others.
+        """
+        if self.state not in ("new", "failed"):
+            return
+        if self.tries > self.account_id.retry_attempts:
+            self._give_up(_("Processing did not come to an end %s times.", self.tries - 1))
+            return
+        try:
+            with self.env.cr.savepoint():
+                order = self._apply()
+        except PayloadError as error:
+            self._hold(self._payload_hold(error))
+        except Hold as hold:
+            self._hold(hold)
+        except (OperationalError, IntegrityError) as error:
+            if is_conflict(error):
+                raise
+            self._fail(error)
+        except Exception as error:
+            self._fail(error)
+        else:
+            self._settle(order)
+
+    def _apply(self):
+        """Do what the message says.
+
+        :return: the sale order, or None for a message that is older than what we know
+        :raise Hold: a person, or a later message, is needed
+        :raise PayloadError: the message has not the shape its dialect promises
+        """
+        data = payload.loads(self.payload.encode())
+        processor = self.env["marketplace.order.processor"]
+        if self.topic == STATUS:
+            change = self.account_id._dialect().parse_status(data)
+            return self._is_news(change) and processor._change_status(self.account_id, change)
+        order = self.account_id._dialect().parse_order(data)
+        return self._is_news(order) and processor._import(self.account_id, order)
+
+    def _is_news(self, value):
+        """Compare an Order or StatusChange with what we know of its order."""
+        order = self.env["sale.order"]._find_marketplace_order(self.account_id, value.id)
+        known = order.marketplace_status, order.marketplace_modified_at
+        if not order:
+            held = self._older_open()[:1]
+            known = held.status, held.modified_at
+        if known[0] not in STATUSES:
+            return True
+        at = value.modified_at and value.modified_at.replace(tzinfo=None)
+        return self.account_id._dialect().is_newer(*known, value.status, at)
+
+    def _older_open(self):
+        """Give earlier whole messages of the same order that are not settled, newest first."""
+        if not self.external_order_id:
+            return self.browse()
+        return self.search(
+            [
+                ("account_id", "=", self.account_id.id),
+                ("external_order_id", "=", self.external_order_id),
+                ("topic", "=", ORDERS),
+                ("state", "in", ("new", "hold", "failed")),
+                ("id", "<", self.id),
+            ]
+        )
+
+    # -- outcomes --------------------------------------------------------------------------------------------
+
+    def _settle(self, order):
+        if not order:
+            self._close("ignored", _("Older than what is known of the order."))
+        else:
+            self._close("done", False, sale_order_id=order.id)
+            self._replace_older()
+            self._resume_waiting_for_order()
+        self._mind_feed()
+
+    def _close(self, state, reason, **values):
+        self.hold_ids.unlink()
+        self.write({"state": state, "reason": reason, "remedy": False, "next_try": False, **values})
+
+    def _hold(self, hold):
+        """Park the message until what it misses appears."""
+        self._close("hold", hold.reason, tries=0)
+        self.remedy = hold.remedy
+        self.env["marketplace.event.hold"].create(
+            [{"event_id": self.id, "kind": kind, "key": key} for kind, key in hold.keys]
+        )
+        self._replace_older()
+
+    def _payload_hold(self, error):
+        reason = _(
+            "%(path)s: %(expected)s expected, found %(found)s",
+            path=error.path, expected=error.expected, found=error.found,
+        )  # fmt: skip
+        return Hold(payload.printable(reason), _("Ask the marketplace to correct the order, then process it again."))
+
+    def _fail(self, error):
+        """Keep the failure. The log gets the traceback, the row only the class: its text may hold data."""
+        _logger.exception("Marketplace message %s failed", self.id)
+        reason = type(error).__name__
+        if isinstance(error, UserError):  # texts made for people
+            reason = payload.printable(str(error))
+        if self.tries >= self.account_id.retry_attempts:
+            self._give_up(reason)
+        else:
+            pause = timedelta(seconds=min(MAX_RETRY_PAUSE, 30 * 4**self.tries))
+            self._close("failed", reason, next_try=fields.Datetime.now() + pause)
+
+    def _give_up(self, reason):
+        """Leave the message to a person."""
+        self._close("failed", reason)
+        self.account_id._ask_for_help(
+            _("Messages failed"), _("Order %(order)s: %(reason)s", order=self.external_order_id, reason=reason)
+        )
+
+    def _replace_older(self):
+        """Close earlier messages of the order: this one tells the whole order anew."""
+        if self.topic == ORDERS:
+            for event in self._older_open():
+                event._close("ignored", _("A newer message of the order came in."))
+
+    def _mind_feed(self):
+        """See to it that the order leaves a feed that is drained by acknowledging.
+
+        Only what a pull showed is acknowledged: it is the newest there. After a webhook, a pull looks.
+        """
+        if self.account_id._dialect().can_acknowledge:
+            if self.origin == "pull":
+                self.acknowledge = True
+                self.account_id._wake("acknowledge")
+            else:
+                self.account_id._ask_feed()
+
+    # -- acknowledging ---------------------------------------------------------------------------------------
+
+    @api.model
+    def _due_acknowledgements(self, account, limit):
+        """Give {order id: event id} of the newest messages to acknowledge, if nothing newer is open."""
+        self.env.cr.execute(
+            """
+            SELECT external_order_id, max(id) FROM marketplace_event AS event
+             WHERE account_id = %(account)s AND acknowledge AND NOT EXISTS (
+                   SELECT 1 FROM marketplace_event AS newer
+                    WHERE newer.account_id = event.account_id
+                      AND newer.external_order_id = event.external_order_id
+                      AND newer.id > event.id AND newer.state IN ('new', 'hold', 'failed'))
+             GROUP BY external_order_id ORDER BY max(id) LIMIT %(limit)s
+            """,
+            {"account": account.id, "limit": limit},
+        )
+        return dict(self.env.cr.fetchall())
+
+    @api.model
+    def _note_acknowledged(self, account, due, taken):
+        """Keep the marketplace's answer to an acknowledgement.
+
+        :param dict due: as :meth:`_due_acknowledgements` gave it
+        :param taken: the order ids the marketplace did not refuse
+        """
+        open_ones = [("acknowledge", "=", True), ("id", "<=", max(due.values()))]
+        events = self.search(
+            [("account_id", "=", account.id), ("external_order_id", "in", list(due)), *open_ones]
+        )
+        events.write({"acknowledge": False})
+        newest = self.browse(due[order_id] for order_id in taken)
+        newest.write({"acknowledged_at": fields.Datetime.now()})
+
+    # -- resuming --------------------------------------------------------------------------------------------
+
+    def _resume_waiting_for_order(self):
+        """Let status messages go on that came before their order."""
+        self.env["marketplace.event.hold"]._resume(self.account_id, "order", [self.external_order_id])
+
+    @api.model
+    def _resume_holds(self, account):
+        """Let messages go on whose missing products or currencies are there now."""
+        holds = self.env["marketplace.event.hold"]
+        if keys := holds._open_keys(account, "product"):
+            found = self.env["product.product"]._find_by_marketplace_key(account, keys)
+            holds._resume(account, "product", [key for key, product in found.items() if len(product) == 1])
+        if codes := holds._open_keys(account, "currency"):
+            active = self.env["res.currency"].search([("name", "in", codes)])
+            holds._resume(account, "currency", active.mapped("name"))
+
+
+class MarketplaceEventHold(models.Model):
+    """One thing a message on hold misses."""
+
+    _name = "marketplace.event.hold"
+    _description = "Missing for a Marketplace Message"
+
+    event_id = fields.Many2one("marketplace.event", required=True, ondelete="cascade", index=True)
+    kind = fields.Selection(
+        [("product", "Product"), ("order", "Order"), ("account", "Account"),
+         ("currency", "Currency"), ("total", "Total"), ("later", "A later message")],
+        required=True,
+    )  # fmt: skip
+    key = fields.Char(required=True, index=True)
+
+    @api.model
+    def _open_keys(self, account, kind):
+        """Give the distinct keys of a kind that messages of the account wait for."""
+        domain = [("event_id.account_id", "=", account.id), ("event_id.state", "=", "hold"), ("kind", "=", kind)]
+        return [key for [key] in self._read_group(domain, ["key"])]
+
+    @api.model
+    def _resume(self, account, kind, keys):
+        """Put the messages back into the queue that wait for one of the keys."""
+        domain = [("kind", "=", kind), ("key", "in", keys), ("event_id.account_id", "=", account.id)]
+        events = self.search(domain).event_id.filtered(lambda event: event.state == "hold")
+        if events:
+            events._reset()

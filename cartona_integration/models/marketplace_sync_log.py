@@ -1,0 +1,46 @@
+from datetime import timedelta
+
+from odoo import api, fields, models
+
+RETENTION_DAYS = 90
+
+
+class MarketplaceSyncLog(models.Model):
+    """Runs and refusals, for people. Written when something changed or failed, never per record."""
+
+    _name = "marketplace.sync.log"
+    _description = "Marketplace Sync Log"
+    _order = "id desc"
+
+    account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade", readonly=True)
+    company_id = fields.Many2one(related="account_id.company_id")
+    kind = fields.Selection(
+        [("pull", "Orders read"), ("acknowledge", "Orders acknowledged"), ("webhook", "Webhook")],
+        required=True,
+        readonly=True,
+    )
+    level = fields.Selection([("info", "Done"), ("error", "Failed")], default="info", readonly=True)
+    message = fields.Char(readonly=True)
+    received = fields.Integer(readonly=True)
+    new = fields.Integer(readonly=True)
+    known = fields.Integer(string="Already Known", readonly=True)
+
+    def init(self):
+        super().init()
+        self.env.cr.execute(
+            "CREATE INDEX IF NOT EXISTS marketplace_sync_log_account_date"
+            " ON marketplace_sync_log (account_id, create_date DESC)"
+        )
+
+    @api.model
+    def _log_hourly(self, account, kind, message):
+        """Keep at most one such error per account and hour: a broken sender must not fill the table."""
+        recent = fields.Datetime.now() - timedelta(hours=1)
+        domain = [("account_id", "=", account.id), ("kind", "=", kind), ("level", "=", "error")]
+        if not self.search_count([*domain, ("create_date", ">", recent)], limit=1):
+            self.create({"account_id": account.id, "kind": kind, "level": "error", "message": message})
+
+    @api.autovacuum
+    def _gc_old_rows(self):
+        limit = fields.Datetime.now() - timedelta(days=RETENTION_DAYS)
+        self.search([("create_date", "<", limit)], limit=5000).unlink()

@@ -1,0 +1,77 @@
+from datetime import timedelta
+from random import uniform
+
+from odoo import api, fields, models
+
+MAX_PAUSE = 3600  # seconds
+
+
+class MarketplaceSyncState(models.Model):
+    """Where one kind of an account's work stands: cursor, last run, pause.
+
+    One row per account and kind, made with the account and only ever written in short transactions.
+    """
+
+    _name = "marketplace.sync.state"
+    _description = "Marketplace Sync State"
+    _order = "account_id, kind"
+
+    KINDS = {
+        "import": "Import of orders",
+        "pull": "Reading of the order list",
+        "acknowledge": "Acknowledgement of orders",
+    }
+
+    account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade", index=True)
+    company_id = fields.Many2one(related="account_id.company_id")
+    kind = fields.Selection(selection=lambda self: list(self.KINDS.items()), required=True)
+    cursor = fields.Char(help="How far a feed with modification times was read (UTC).")
+    last_run = fields.Datetime()
+    failures = fields.Integer(help="Failed runs in a row.")
+    paused_until = fields.Datetime(help="Empty on a paused row: until a person changes something.")
+    pause_reason = fields.Char()
+
+    def init(self):
+        super().init()
+        self.env.cr.execute(
+            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_sync_state_account_kind_uniq"
+            " ON marketplace_sync_state (account_id, kind)"
+        )
+
+    def _is_paused(self):
+        self.ensure_one()
+        return bool(self.pause_reason) and (
+            not self.paused_until or self.paused_until > fields.Datetime.now()
+        )
+
+    def _pause(self, reason, seconds=None):
+        """Stop this kind of work.
+
+        :param str reason: one line for people
+        :param float seconds: how long; None means until the credentials change
+        """
+        until = seconds and fields.Datetime.now() + timedelta(seconds=seconds)
+        self.write({"pause_reason": reason, "paused_until": until})
+
+    def _back_off(self, reason, retry_after=None):
+        """Pause for as long as the marketplace asks, else longer after each failure in a row.
+
+        :return: seconds until the next try
+        """
+        self.failures += 1
+        seconds = retry_after or min(MAX_PAUSE, 5 * 2**self.failures) * uniform(0.75, 1.25)
+        self._pause(reason, seconds)
+        return seconds
+
+    def _resume(self):
+        self.write({"pause_reason": False, "paused_until": False, "failures": 0})
+
+    def _succeed(self, **values):
+        """Note a good run: now is the last one, and nothing is paused any more."""
+        self._resume()
+        self.write({"last_run": fields.Datetime.now(), **values})
+
+    @api.depends("account_id", "kind")
+    def _compute_display_name(self):
+        for state in self:
+            state.display_name = f"{state.account_id.name} · {self.KINDS[state.kind]}"

@@ -1,0 +1,396 @@
+import hmac
+import logging
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+
+from psycopg2 import IntegrityError, OperationalError
+
+from odoo import SUPERUSER_ID, _, api, fields, models
+from odoo.service.model import PG_CONCURRENCY_ERRORS_TO_RETRY
+
+from odoo.addons.queue_job.exception import RetryableJobError
+
+from ..dialects import payload
+from ..exceptions import CredentialsRefused, MarketplaceError, PayloadError, Refused, Unavailable
+
+_logger = logging.getLogger(__name__)
+
+# Advisory locks: (our number, account id). Reading a feed and acknowledging its orders exclude each other:
+# pages shift when an order leaves the feed while it is read.
+LOCKS = {"import": 1_731_001, "pull": 1_731_002, "acknowledge": 1_731_002}
+CONFLICT_TRIES = 6
+# A job hands over to a fresh one well before any sensible limit_time_real.
+JOB_SECONDS = 40
+# A job of ours that is due for so long has no job runner.
+STUCK_AFTER = timedelta(minutes=2)
+IMPORT_BATCH = 20
+# Unique indexes that decide races: who violates one lost, and sees the winner in a new transaction.
+IDENTITY_INDEXES = {
+    "sale_order_marketplace_identity_uniq",
+    "res_partner_cartona_id_uniq",
+    "marketplace_event_identity_uniq",
+}
+
+
+def is_conflict(error):
+    """Tell whether a database error means "repeat in a new transaction" rather than "this row is bad"."""
+    if isinstance(error, IntegrityError):
+        return error.diag.constraint_name in IDENTITY_INDEXES
+    return isinstance(error, OperationalError) and error.pgcode in PG_CONCURRENCY_ERRORS_TO_RETRY
+
+
+class MarketplaceConfig(models.Model):
+    """How an account's messages travel: the webhook's entrance, wake-ups, locks, jobs, crons."""
+
+    _inherit = "marketplace.config"
+
+    # -- webhook ---------------------------------------------------------------------------------------------
+
+    @api.model
+    def _authenticate_webhook(self, key, authorization):
+        """Find the account a webhook call proves to come from. Fails closed.
+
+        :param str key: the key in the path, None on the bare address
+        :param str authorization: the Authorization header
+        :return: one account, or none
+        """
+        scheme, _space, token = (authorization or "").partition(" ")
+        digest = self._digest(token.strip()) if scheme.lower() == "bearer" else ""
+        named = [("webhook_key", "=", key)] if key else []
+        accounts = self.search([*named, ("webhook_token_digest", "!=", False), ("state", "!=", "draft")])
+        for account in accounts:
+            if hmac.compare_digest(account.webhook_token_digest.encode(), digest.encode()):
+                return account
+        return self.browse()
+
+    def _receive(self, topic, raw):
+        """Keep what a marketplace posted; everything else happens in a job.
+
+        :param str topic: ``orders`` or ``status``
+        :param bytes raw: the body as it came
+        :return: (accepted, duplicate) counts
+        :raise PayloadError: nothing in it can be attributed to an order
+        """
+        messages = self._dialect().split(topic, payload.loads(raw))
+        if messages and not any(message.order_id for message in messages):
+            raise PayloadError("/", _("an order id"), _("none"))
+        accepted, duplicate = self.env["marketplace.event"]._store(self, messages, "webhook")
+        _logger.info(
+            "Marketplace %s: webhook %s, %d bytes, %d accepted, %d duplicate",
+            self.code, topic, len(raw), accepted, duplicate,
+        )  # fmt: skip
+        if accepted:
+            self._wake("import")
+        return accepted, duplicate
+
+    def _log_unreadable(self, error):
+        """Leave a trace of an authenticated but unreadable call."""
+        self.env["marketplace.sync.log"]._log_hourly(
+            self, "webhook", _("A call could not be read: %s", payload.printable(str(error)))
+        )
+
+    # -- wake-up ---------------------------------------------------------------------------------------------
+
+    def _wake(self, kind):
+        """Have the accounts' work of this kind start after the commit of this transaction.
+
+        :param str kind: one of the kinds of ``marketplace.sync.state``
+        """
+        postcommit = self.env.cr.postcommit
+        wanted = postcommit.data.setdefault("marketplace.wake", set())
+        for account in self:
+            if (account.id, kind) not in wanted:
+                wanted.add((account.id, kind))
+                postcommit.add(partial(self._wake_now, self.env.registry, account.id, kind))
+
+    def _wake_all(self):
+        for kind in LOCKS:
+            self._wake(kind)
+
+    @api.model
+    def _wake_held_imports(self):
+        """Have messages on hold looked at again. Superuser: whoever edits a product sees no accounts."""
+        self.sudo().search([("state", "in", self.WORKING_STATES)])._wake("import")
+
+    @staticmethod
+    def _wake_now(registry, account_id, kind):
+        """Add a job in a transaction younger than the change it is about, unless one is waiting already.
+
+        An error is only logged: the change itself is committed and the sweep finds it.
+        """
+        try:
+            with registry.cursor() as cr:
+                account = api.Environment(cr, SUPERUSER_ID, {})["marketplace.config"].browse(account_id)
+                account._enqueue(kind)
+        except OperationalError:
+            _logger.warning("Marketplace account %s: wake-up of %s left to the sweep", account_id, kind)
+
+    def _enqueue(self, kind, eta=None):
+        """Add a job for this kind of work, unless one is due already.
+
+        :param eta: seconds from now; such a job resumes after a pause and never hides a wake-up
+        """
+        self.ensure_one()
+        identity = None if eta else f"marketplace.{kind}.{self.id}"
+        if identity and self._has_job(identity):
+            return
+        actor = self.with_user(self.user_id).with_company(self.company_id)
+        job = actor.with_delay(
+            max_retries=0, eta=eta, identity_key=identity, description=f"{self.name}: {kind}"
+        )
+        getattr(job, f"_job_{kind}")()
+
+    def _has_job(self, identity):
+        self.env.cr.execute(
+            "SELECT 1 FROM queue_job WHERE identity_key = %s AND state IN ('pending', 'enqueued') LIMIT 1",
+            [identity],
+        )
+        return bool(self.env.cr.rowcount)
+
+    def _has_stuck_jobs(self):
+        """Tell whether jobs are due for so long that no job runner can be working."""
+        self.env.cr.execute(
+            "SELECT 1 FROM queue_job WHERE identity_key = ANY(%s) AND state = 'pending'"
+            " AND greatest(date_created, eta) < %s LIMIT 1",
+            [[f"marketplace.{kind}.{self.id}" for kind in LOCKS], fields.Datetime.now() - STUCK_AFTER],
+        )
+        return bool(self.env.cr.rowcount)
+
+    # -- locks and transactions ------------------------------------------------------------------------------
+
+    @contextmanager
+    def _locked(self, kind):
+        """Hold the account's lock of this kind until the end of the *current* transaction.
+
+        The lock's own transaction is older than the lock and sees old data: work happens in
+        :meth:`_committed`, whose transactions begin after the lock was taken.
+
+        :raise RetryableJobError: another job holds it
+        """
+        self.ensure_one()
+        self.env.cr.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCKS[kind], self.id])
+        if not self.env.cr.fetchone()[0]:
+            raise RetryableJobError("Another job is at it", seconds=1, ignore_retry=True)
+        yield
+
+    def _committed(self, method, *args):
+        """Run one of the account's methods in a short transaction of its own and commit it.
+
+        A conflict with another transaction repeats it at once, in a new transaction.
+
+        :return: what the method returns: plain values, as its records end with the transaction
+        """
+        for attempt in range(1, CONFLICT_TRIES + 1):
+            try:
+                with self.env.registry.cursor() as cr:
+                    return getattr(self.with_env(self.env(cr=cr)), method)(*args)
+            except (OperationalError, IntegrityError) as error:
+                if attempt == CONFLICT_TRIES or not is_conflict(error):
+                    raise
+                _logger.info("Marketplace %s: %s repeated after a conflict", self.id, method)
+
+    def _until_done(self, kind, work):
+        """Call ``work`` until it returns a false value, or hand over to a fresh job when time is up."""
+        deadline = time.monotonic() + JOB_SECONDS
+        while work():
+            if time.monotonic() > deadline:
+                self._committed("_enqueue", kind)
+                return
+
+    def _may_work(self, kind):
+        return self.state in self.WORKING_STATES and not self._state(kind)._is_paused()
+
+    # -- jobs ------------------------------------------------------------------------------------------------
+
+    def _job_import(self):
+        """Turn stored messages into orders, oldest first, until none waits."""
+        with self._locked("import"):
+            self._committed("_resume_holds")
+            self._until_done("import", self._import_batch)
+
+    def _resume_holds(self):
+        self.env["marketplace.event"]._resume_holds(self)
+
+    def _import_batch(self):
+        ids = self._committed("_claim_events")
+        if ids:
+            self._committed("_process_events", ids)
+        return ids
+
+    def _claim_events(self):
+        """Count a try on the next messages, so that one that kills its worker is stopped one day."""
+        if not self._may_work("import"):
+            return []
+        return self.env["marketplace.event"]._claim(self, IMPORT_BATCH)
+
+    def _process_events(self, ids):
+        for event in self.env["marketplace.event"].browse(ids):
+            event._process()
+
+    def _job_pull(self):
+        """Read the marketplace's order list, page by page, and keep what is new."""
+        with self._locked("pull"):
+            if not self._committed("_may_work", "pull"):
+                return
+            since = self._committed("_pull_since")
+            received = new = 0
+            try:
+                for page in self.env["marketplace.api"]._read_orders(self, since):
+                    stored = self._committed("_store_page", page.rows)
+                    received, new = received + len(page.rows), new + stored
+            except MarketplaceError as error:
+                self._committed("_stop", "pull", error)
+                return
+            self._committed("_finish_pull", received, new)
+
+    def _pull_since(self):
+        """Give the time to read from: that of the newest stored order with an overlap, never our clock."""
+        cursor = self._state("pull").cursor
+        overlap = timedelta(minutes=5)
+        return payload.timestamp(cursor) - overlap if cursor else None
+
+    def _ask_feed(self):
+        """Have the feed tell which state of an order is the true one."""
+        if self.auto_pull_orders:
+            self._wake("pull")
+
+    def _store_page(self, messages):
+        new, _known = self.env["marketplace.event"]._store(self, messages, "pull")
+        newest = max((message.modified_at for message in messages if message.modified_at), default=None)
+        state = self._state("pull")
+        if newest and (not state.cursor or newest > payload.timestamp(state.cursor)):
+            state.cursor = newest.isoformat()
+        if new:
+            self._wake("import")
+        return new
+
+    def _finish_pull(self, received, new):
+        self._state("pull")._succeed()
+        if self._due_acknowledgements():
+            self._wake("acknowledge")
+        if new:
+            self.env["marketplace.sync.log"].create(
+                {
+                    "account_id": self.id,
+                    "kind": "pull",
+                    "received": received,
+                    "new": new,
+                    "known": received - new,
+                    "message": _("%(new)d new of %(received)d received", new=new, received=received),
+                }
+            )
+
+    def _job_acknowledge(self):
+        """Tell the marketplace which orders are safely here."""
+        with self._locked("acknowledge"):
+            self._until_done("acknowledge", self._acknowledge_batch)
+
+    def _acknowledge_batch(self):
+        due = self._committed("_due_acknowledgements")
+        if not due:
+            return False
+        try:
+            results = self.env["marketplace.api"]._acknowledge_orders(self, list(due))
+        except MarketplaceError as error:
+            self._committed("_stop", "acknowledge", error)
+            return False
+        self._committed("_acknowledged", due, results)
+        return True
+
+    def _due_acknowledgements(self):
+        """Give {order id: id of its newest stored message} of what may be acknowledged now."""
+        dialect = self._dialect()
+        if not dialect.can_acknowledge or self.state != "live" or not self._may_work("acknowledge"):
+            return {}
+        return self.env["marketplace.event"]._due_acknowledgements(self, dialect.batch_size)
+
+    def _acknowledged(self, due, results):
+        taken = [order_id for order_id, result in zip(due, results, strict=True) if result.ok is not False]
+        self.env["marketplace.event"]._note_acknowledged(self, due, taken)
+        refused = [result.reason for result in results if result.ok is False]
+        if refused:
+            # Still in the feed, so the next pull makes them due again.
+            self.env["marketplace.sync.log"]._log_hourly(self, "acknowledge", payload.printable(refused[0] or ""))
+        self._state("acknowledge")._succeed()
+
+    # -- trouble ---------------------------------------------------------------------------------------------
+
+    def _stop(self, kind, error):
+        """Decide what a failed run means: wait and go on by itself, or wait for a person.
+
+        :param MarketplaceError error: what the marketplace said
+        """
+        self.env["marketplace.sync.log"]._log_hourly(self, kind, str(error))
+        if isinstance(error, CredentialsRefused):
+            self._stop_for_credentials(error)
+        elif isinstance(error, Unavailable):
+            self._enqueue(kind, eta=self._state(kind)._back_off(str(error), error.retry_after))
+        elif isinstance(error, Refused | PayloadError):
+            # Repeating it unchanged would be refused again: the next regular run tries once more.
+            self._state(kind)._back_off(str(error), self.pull_interval * 60)
+
+    def _stop_for_credentials(self, error):
+        """Stop every call of the account until its credentials change, and ask for a person once."""
+        self.sync_state_ids.filtered(lambda state: state.kind != "import")._pause(str(error))
+        # Superuser: the acting user may not change accounts.
+        self.sudo().write({"connection_status": "refused", "connection_message": str(error)})
+        self._ask_for_help(_("The marketplace refuses the credentials"), str(error))
+
+    def _resume_after_new_credentials(self):
+        self.sync_state_ids._resume()
+        self.connection_status = "unknown"
+        self.activity_unlink(["mail.mail_activity_data_warning"])
+        self._wake_all()
+
+    def _ask_for_help(self, summary, note):
+        """Leave one activity per cause with the account's responsible person.
+
+        Superuser: the acting user may not write on accounts, and an activity needs that.
+        """
+        account = self.sudo()
+        activities = account.activity_search(
+            ["mail.mail_activity_data_warning"], additional_domain=[("summary", "=", summary)]
+        )
+        if not activities:
+            account.activity_schedule(
+                "mail.mail_activity_data_warning",
+                summary=summary,
+                note=payload.printable(note),
+                user_id=(self.responsible_id or self.user_id).id,
+            )
+
+    # -- crons -----------------------------------------------------------------------------------------------
+
+    @api.model
+    def _cron_pull(self):
+        """Start the regular reading of the order lists that are due."""
+        for account in self.search([("state", "in", self.WORKING_STATES), ("auto_pull_orders", "=", True)]):
+            due = (account.last_order_pull or fields.Datetime.from_string("1970-01-01 00:00:00")) + timedelta(
+                minutes=account.pull_interval
+            )
+            if due <= fields.Datetime.now():
+                account._wake("pull")
+
+    @api.model
+    def _cron_sweep(self):
+        """Find work whose wake-up was lost to a crash; without a job runner, do it here."""
+        for account in self.search([("state", "in", self.WORKING_STATES)]):
+            account.env["marketplace.event"]._resume_holds(account)
+            stuck = account._has_stuck_jobs()
+            for kind in account._kinds_with_work():
+                account._work_here(kind) if stuck else account._wake(kind)
+
+    def _kinds_with_work(self):
+        waiting = self.env["marketplace.event"]._has_waiting(self)
+        due = self._due_acknowledgements()
+        return [kind for kind, work in (("import", waiting), ("acknowledge", due)) if work]
+
+    def _work_here(self, kind):
+        """Do a job's work in the cron, because nobody runs jobs."""
+        actor = self.with_user(self.user_id).with_company(self.company_id)
+        try:
+            getattr(actor, f"_job_{kind}")()
+        except RetryableJobError:
+            _logger.info("Marketplace %s: %s is being worked on elsewhere", self.code, kind)

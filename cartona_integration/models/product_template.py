@@ -1,0 +1,30 @@
+from odoo import api, fields, models
+
+
+class ProductTemplate(models.Model):
+    _inherit = "product.template"
+
+    cartona_id = fields.Char(
+        string="Marketplace Key",
+        compute="_compute_cartona_id",
+        inverse="_inverse_cartona_id",
+        search="_search_cartona_id",
+        help="What the product is called on the marketplaces. With several variants each has its own.",
+    )
+
+    @api.depends("product_variant_ids.cartona_id")
+    def _compute_cartona_id(self):
+        for template in self:
+            variants = template.product_variant_ids
+            template.cartona_id = variants.cartona_id if len(variants) == 1 else False
+
+    def _inverse_cartona_id(self):
+        for template in self:
+            if len(template.product_variant_ids) == 1:
+                template.product_variant_ids.cartona_id = template.cartona_id
+
+    def _search_cartona_id(self, operator, value):
+        return [("product_variant_ids.cartona_id", operator, value)]
+
+    def _get_related_fields_variant_template(self):
+        return [*super()._get_related_fields_variant_template(), "cartona_id"]
