@@ -1,0 +1,149 @@
+import json
+from pathlib import Path
+from unittest.mock import patch
+
+from odoo.tests import TransactionCase, tagged
+
+from ..compat import STORABLE
+from ..dialects.base import Answer
+from ..models.marketplace_api import MarketplaceApi
+from ..models.marketplace_traffic import MarketplaceConfig
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+def sample(name):
+    """Read one of the sample files.
+
+    :param str name: such as ``cartona/order_pending``
+    :return: bytes, as a marketplace would post them
+    """
+    return (SAMPLES / f"{name}.json").read_bytes()
+
+
+class Door:
+    """Stands where the network was: answers what a test scripted, records what was asked."""
+
+    def __init__(self):
+        self.requests = []
+        self.answers = {}
+
+    def will(self, operation, *answers):
+        """Script the answers of one operation in order; the last one repeats. An exception is raised."""
+        self.answers[operation] = list(answers)
+
+    def asked(self, operation):
+        """Give the requests made for one operation."""
+        return [request for request in self.requests if request.operation == operation]
+
+    def send(self, _api, _account, request, _deadline):
+        """Take the place of ``MarketplaceApi._send``; fails loudly on a call nobody expected."""
+        self.requests.append(request)
+        script = self.answers.get(request.operation)
+        if not script:
+            raise AssertionError(f"unexpected call: {request.operation} {request.path}")
+        answer = script.pop(0) if len(script) > 1 else script[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def ok(data=None, status=200, **headers):
+    """Give an answer of the marketplace."""
+    return Answer(status, data, headers)
+
+
+@tagged("post_install", "-at_install")
+class MarketplaceCase(TransactionCase):
+    """Base of the addon's tests: own cursors see test data, no network, jobs run when a test says so."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.registry.enter_test_mode(cls.cr)
+        cls.addClassCleanup(cls.registry.leave_test_mode)
+        cls.cartona = cls.make_account("cartona")
+        cls.rest = cls.make_account("rest")
+
+    def setUp(self):
+        super().setUp()
+        self.wakeups = []
+        self.door = Door()
+        self.startPatcher(patch.object(MarketplaceConfig, "_wake", self._note_wakeup()))
+        self.startPatcher(patch.object(MarketplaceApi, "_send", lambda *args: self.door.send(*args)))
+
+    def _note_wakeup(self):
+        def _wake(accounts, kind):
+            for account in accounts:
+                if (account.id, kind) not in self.wakeups:
+                    self.wakeups.append((account.id, kind))
+
+        return _wake
+
+    def run_wakeups(self):
+        """Run the jobs that were asked for, and those they ask for, as the acting users."""
+        while self.wakeups:
+            account_id, kind = self.wakeups.pop(0)
+            self.run_job(self.env["marketplace.config"].browse(account_id), kind)
+
+    def run_job(self, account, kind):
+        """Run one job of an account as the job runner would."""
+        self.env.flush_all()
+        self.env.invalidate_all()
+        actor = account.with_user(account.user_id).with_company(account.company_id)
+        getattr(actor, f"_job_{kind}")()
+        self.env.invalidate_all()
+
+    @classmethod
+    def make_account(cls, dialect, **values):
+        """Make a live account, with tokens made of its code."""
+        code = values.pop("code", f"{dialect}_test")
+        account = cls.env["marketplace.config"].create(
+            {
+                "name": code,
+                "code": code,
+                "dialect": dialect,
+                "api_base_url": "https://marketplace.test/api",
+                "auth_token": f"token-of-{code}",
+                "webhook_token": f"hook-of-{code}",
+                **values,
+            }
+        )
+        account.action_activate()
+        return account
+
+    @classmethod
+    def make_product(cls, key, **values):
+        """Make a storable product with a marketplace key and no taxes."""
+        return cls.env["product.product"].create(
+            {"name": key, "cartona_id": key, "taxes_id": False, **STORABLE, **values}
+        )
+
+    def receive(self, account, message, topic="orders", run=True):
+        """Let a message arrive by webhook and, unless told otherwise, be processed.
+
+        :param message: bytes, or anything JSON can express
+        :return: (accepted, duplicate)
+        """
+        raw = message if isinstance(message, bytes) else json.dumps(message).encode()
+        counts = account.with_user(self.env.ref("base.user_root"))._receive(topic, raw)
+        if run:
+            self.run_job(account, "import")
+        return counts
+
+    def pull(self, account, *pages):
+        """Let the account read these pages of its feed, process them and acknowledge."""
+        self.door.will("orders", *[page if isinstance(page, Answer) else ok(page) for page in pages])
+        self.run_job(account, "pull")
+        self.run_job(account, "import")
+
+    def events(self, account=None, order_id=None):
+        """Give stored messages, oldest first."""
+        domain = [("account_id", "=", account.id)] if account else []
+        if order_id:
+            domain.append(("external_order_id", "=", order_id))
+        return self.env["marketplace.event"].search(domain, order="id")
+
+    def order(self, account, order_id):
+        """Give the sale order of a marketplace order."""
+        return self.env["sale.order"]._find_marketplace_order(account, order_id)
