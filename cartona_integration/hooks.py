@@ -1,5 +1,5 @@
 def uninstall_hook(env):
-    """Cancel the jobs of this addon that have not run: their code is about to go. Orders and customers stay."""
+    """Cancel the addon's jobs that have not run: their code is about to go. Orders and customers stay."""
     jobs = env["queue.job"].search(
         [
             ("model_name", "=", "marketplace.config"),

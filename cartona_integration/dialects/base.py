@@ -13,7 +13,7 @@ from urllib.parse import quote
 from ..exceptions import CredentialsRefused, Refused, Unavailable
 from . import payload as reading
 
-# --- order statuses, the same for every marketplace -------------------------------------------
+# --- order statuses, the same for every marketplace ------------------------------------------
 
 PENDING = "pending"
 HELD = "held"  # somebody is still working on it over there: wait
@@ -38,7 +38,7 @@ FORWARD = {
     RETURNED: set(),
 }
 
-# --- who delivers, and whose numbering a customer id belongs to -------------------------------
+# --- who delivers, and whose numbering a customer id belongs to ------------------------------
 
 BY_SELLER = "seller"
 BY_MARKETPLACE = "marketplace"
@@ -46,7 +46,7 @@ BY_MARKETPLACE = "marketplace"
 PLATFORM = "platform"
 ACCOUNT = "account"
 
-# --- what messages are about ------------------------------------------------------------------
+# --- what messages are about -----------------------------------------------------------------
 
 ORDERS = "orders"
 STATUS = "status"
@@ -298,7 +298,7 @@ class Dialect:
     #: HTTP statuses (beside 3xx and 5xx) after which the same call may be made again
     unavailable_statuses = frozenset({408, 425, 429})
 
-    # -- calls ---------------------------------------------------------------------------------
+    # -- calls --------------------------------------------------------------------------------
 
     def auth_headers(self, credentials):
         """Give the headers that prove who we are.
@@ -410,7 +410,7 @@ class Dialect:
         """Give the query of a list's first page, for platforms that count pages from 1."""
         return (("page", "1"), ("per_page", str(self.page_size)), *wanted)
 
-    # -- answers -------------------------------------------------------------------------------
+    # -- answers ------------------------------------------------------------------------------
 
     def judge(self, answer):
         """Return quietly when the answer can be read, else raise what it means.
@@ -448,7 +448,7 @@ class Dialect:
         code = reading.first_text(answer.data, ("error.code", "code"))
         return reading.printable(code or answer.status, 64)
 
-    # -- messages ------------------------------------------------------------------------------
+    # -- messages -----------------------------------------------------------------------------
 
     def split(self, topic, data):
         """Cut what was posted or read into messages, one per order or status.
@@ -488,7 +488,7 @@ class Dialect:
         return status == known_status or status in self.transitions.get(known_status, STATUSES)
 
 
-# --- what dialects share ------------------------------------------------------------------------
+# --- what dialects share --------------------------------------------------------------------
 
 
 def segment(value):
@@ -538,6 +538,4 @@ def results(rows, asked, names, judge, silent):
         for kind, fields in enumerate(names):
             ids = (reading.lenient(reading.identifier)(row.get(name)) for name in fields)
             said.update({(kind, found): judge(row) for found in ids if found})
-    return tuple(
-        next((said[known] for known in enumerate(ids) if known in said), silent) for ids in asked
-    )
+    return tuple(next((said[known] for known in enumerate(ids) if known in said), silent) for ids in asked)

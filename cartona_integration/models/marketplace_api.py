@@ -7,7 +7,6 @@ from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
-
 from odoo import _, api, models
 
 from ..dialects import payload
@@ -168,13 +167,20 @@ class MarketplaceApi(models.AbstractModel):
             raise Unavailable(_("No answer (%s)", type(error).__name__)) from error
         _logger.info(
             "Marketplace %s: %s answered %d after %d ms",
-            account.code, request.operation, answer.status, (time.monotonic() - started) * 1000,
-        )  # fmt: skip
+            account.code,
+            request.operation,
+            answer.status,
+            (time.monotonic() - started) * 1000,
+        )
         account._dialect().judge(answer)
         return answer
 
     def _send(self, account, request, deadline):
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", **dict(request.headers)}
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            **dict(request.headers),
+        }
         body = None
         if request.body is not None:
             headers["Content-Type"] = "application/json"
@@ -200,7 +206,7 @@ class MarketplaceApi(models.AbstractModel):
 
         :raise Unavailable: too much, too slow, or cut
         """
-        # urllib3 fills its buffer before it returns anything; read1 of the response below gives what is there.
+        # urllib3 waits until its buffer is full; the response below it gives what is there.
         source = response.raw._fp
         raw = bytearray()
         while chunk := source.read1(CHUNK):

@@ -79,7 +79,12 @@ class MarketplaceConfig(models.Model):
         default=5, help="How often a failed message is tried before a person is asked."
     )
     connection_status = fields.Selection(
-        [("unknown", "Not tested"), ("ok", "Connected"), ("refused", "Refused"), ("unavailable", "No answer")],
+        [
+            ("unknown", "Not tested"),
+            ("ok", "Connected"),
+            ("refused", "Refused"),
+            ("unavailable", "No answer"),
+        ],
         default="unknown",
         readonly=True,
         copy=False,
@@ -128,7 +133,8 @@ class MarketplaceConfig(models.Model):
         help="Currency of orders whose message names none.",
     )
     prices_include_tax = fields.Boolean(
-        default=True, help="Whether the marketplace's prices contain the sales tax, when the message is silent."
+        default=True,
+        help="Whether the marketplace's prices contain the sales tax, when the message is silent.",
     )
     tax_policy = fields.Selection(
         [("product", "Taxes of the product"), ("none", "No taxes on the lines")],
@@ -142,7 +148,8 @@ class MarketplaceConfig(models.Model):
         string="New Orders",
     )
     auto_pull_orders = fields.Boolean(
-        default=True, help="Read the marketplace's order list regularly. It finds what webhooks missed."
+        default=True,
+        help="Read the marketplace's order list regularly. It finds what webhooks missed.",
     )
     pull_interval = fields.Integer(default=5, help="Minutes between two readings.")
     last_order_pull = fields.Datetime(compute="_compute_last_order_pull")
@@ -205,9 +212,7 @@ class MarketplaceConfig(models.Model):
     def _compute_currency_id(self):
         for account in self:
             account.currency_id = (
-                account.pricelist_id.currency_id
-                or account.currency_id
-                or account.company_id.currency_id
+                account.pricelist_id.currency_id or account.currency_id or account.company_id.currency_id
             )
 
     def _compute_last_order_pull(self):
@@ -275,7 +280,9 @@ class MarketplaceConfig(models.Model):
     @api.constrains("timeout", "retry_attempts", "pull_interval")
     def _check_numbers(self):
         for account in self:
-            if not (1 <= account.timeout <= 60 and account.retry_attempts >= 1 and account.pull_interval >= 1):
+            if not (
+                1 <= account.timeout <= 60 and account.retry_attempts >= 1 and account.pull_interval >= 1
+            ):
                 raise ValidationError(
                     _("Timeout takes 1 to 60 seconds; attempts and pull interval at least 1.")
                 )
@@ -319,9 +326,11 @@ class MarketplaceConfig(models.Model):
         Superuser: managers need not be able to activate currencies.
         """
         code = self._dialect().default_currency
-        if self.pricelist_id or not code or code == self.company_id.currency_id.name:
+        if self.pricelist_id or code in (None, self.company_id.currency_id.name):
             return
-        currency = self.env["res.currency"].sudo().with_context(active_test=False).search([("name", "=", code)])
+        currency = (
+            self.env["res.currency"].sudo().with_context(active_test=False).search([("name", "=", code)])
+        )
         currency.active = True
         self.pricelist_id = self._pricelist_in(currency)
 
@@ -335,7 +344,10 @@ class MarketplaceConfig(models.Model):
         if self.pricelist_id.currency_id == currency or currency == self.company_id.currency_id:
             return self.pricelist_id.filtered(lambda pricelist: pricelist.currency_id == currency)
         pricelists = self.env["product.pricelist"].sudo()
-        domain = [("currency_id", "=", currency.id), ("company_id", "in", (False, self.company_id.id))]
+        domain = [
+            ("currency_id", "=", currency.id),
+            ("company_id", "in", (False, self.company_id.id)),
+        ]
         return pricelists.search(domain, limit=1) or pricelists.create(
             {
                 "name": _("Marketplaces (%s)", currency.name),

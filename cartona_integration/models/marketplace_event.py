@@ -2,11 +2,10 @@ import logging
 from collections import defaultdict
 from datetime import timedelta
 
-from psycopg2 import IntegrityError, OperationalError
-from psycopg2.errors import UniqueViolation
-
 from odoo import _, api, fields, models
 from odoo.exceptions import UserError
+from psycopg2 import IntegrityError, OperationalError
+from psycopg2.errors import UniqueViolation
 
 from ..dialects import payload
 from ..dialects.base import ORDERS, STATUS, STATUSES
@@ -36,9 +35,11 @@ class MarketplaceEvent(models.Model):
     status = fields.Char(string="Marketplace Status", readonly=True)
     modified_at = fields.Datetime(readonly=True, help="When the marketplace last changed the order (UTC).")
     payload = fields.Text(
-        required=True, readonly=True, groups="cartona_integration.group_marketplace_manager,"
+        required=True,
+        readonly=True,
+        groups="cartona_integration.group_marketplace_manager,"
         "cartona_integration.group_marketplace_integration",
-    )  # fmt: skip
+    )
     state = fields.Selection(
         [
             ("new", "Waiting"),
@@ -111,7 +112,7 @@ class MarketplaceEvent(models.Model):
         events.write({"state": "new", "tries": 0, "next_try": False})
         events.account_id._wake("import")
 
-    # -- storing ---------------------------------------------------------------------------------------------
+    # -- storing ------------------------------------------------------------------------------
 
     @api.model
     def _store(self, account, messages, origin):
@@ -192,12 +193,13 @@ class MarketplaceEvent(models.Model):
         """Arm the acknowledgement of an order the feed still shows although it is safely here."""
         if account._dialect().can_acknowledge and message.order_id:
             newest = self.search(
-                [("account_id", "=", account.id), ("external_order_id", "=", message.order_id)], limit=1
+                [("account_id", "=", account.id), ("external_order_id", "=", message.order_id)],
+                limit=1,
             )
             if newest.state in ("done", "ignored") and not newest.acknowledge:
                 newest.acknowledge = True
 
-    # -- processing ------------------------------------------------------------------------------------------
+    # -- processing ---------------------------------------------------------------------------
 
     @api.model
     def _has_waiting(self, account):
@@ -209,11 +211,15 @@ class MarketplaceEvent(models.Model):
         return self.search(
             [
                 ("account_id", "=", account.id),
-                "|", ("state", "=", "new"), "&", ("state", "=", "failed"), ("next_try", "<=", now),
+                "|",
+                ("state", "=", "new"),
+                "&",
+                ("state", "=", "failed"),
+                ("next_try", "<=", now),
             ],
             order="id",
             limit=limit,
-        )  # fmt: skip
+        )
 
     @api.model
     def _claim(self, account, limit):
@@ -222,10 +228,7 @@ class MarketplaceEvent(models.Model):
         A message that was tried before goes alone: if it kills its worker, no other is counted with it.
         """
         events = self._waiting(account, limit)
-        if events[:1].tries:
-            events = events[0]
-        else:
-            events = events.filtered(lambda event: not event.tries)
+        events = events[:1] if events[:1].tries else events.filtered(lambda event: not event.tries)
         for event in events:
             event.tries += 1
         return events.ids
@@ -297,7 +300,7 @@ class MarketplaceEvent(models.Model):
             ]
         )
 
-    # -- outcomes --------------------------------------------------------------------------------------------
+    # -- outcomes -----------------------------------------------------------------------------
 
     def _settle(self, order):
         if not order:
@@ -324,9 +327,14 @@ class MarketplaceEvent(models.Model):
     def _payload_hold(self, error):
         reason = _(
             "%(path)s: %(expected)s expected, found %(found)s",
-            path=error.path, expected=error.expected, found=error.found,
-        )  # fmt: skip
-        return Hold(payload.printable(reason), _("Ask the marketplace to correct the order, then process it again."))
+            path=error.path,
+            expected=error.expected,
+            found=error.found,
+        )
+        return Hold(
+            payload.printable(reason),
+            _("Ask the marketplace to correct the order, then process it again."),
+        )
 
     def _fail(self, error):
         """Keep the failure. The log gets the traceback, the row only the class: its text may hold data."""
@@ -344,7 +352,8 @@ class MarketplaceEvent(models.Model):
         """Leave the message to a person."""
         self._close("failed", reason)
         self.account_id._ask_for_help(
-            _("Messages failed"), _("Order %(order)s: %(reason)s", order=self.external_order_id, reason=reason)
+            _("Messages failed"),
+            _("Order %(order)s: %(reason)s", order=self.external_order_id, reason=reason),
         )
 
     def _replace_older(self):
@@ -365,7 +374,7 @@ class MarketplaceEvent(models.Model):
             else:
                 self.account_id._ask_feed()
 
-    # -- acknowledging ---------------------------------------------------------------------------------------
+    # -- acknowledging ------------------------------------------------------------------------
 
     @api.model
     def _due_acknowledgements(self, account, limit):
@@ -399,7 +408,7 @@ class MarketplaceEvent(models.Model):
         newest = self.browse(due[order_id] for order_id in taken)
         newest.write({"acknowledged_at": fields.Datetime.now()})
 
-    # -- resuming --------------------------------------------------------------------------------------------
+    # -- resuming -----------------------------------------------------------------------------
 
     def _resume_waiting_for_order(self):
         """Let status messages go on that came before their order."""
@@ -425,22 +434,36 @@ class MarketplaceEventHold(models.Model):
 
     event_id = fields.Many2one("marketplace.event", required=True, ondelete="cascade", index=True)
     kind = fields.Selection(
-        [("product", "Product"), ("order", "Order"), ("account", "Account"),
-         ("currency", "Currency"), ("total", "Total"), ("later", "A later message")],
+        [
+            ("product", "Product"),
+            ("order", "Order"),
+            ("account", "Account"),
+            ("currency", "Currency"),
+            ("total", "Total"),
+            ("later", "A later message"),
+        ],
         required=True,
-    )  # fmt: skip
+    )
     key = fields.Char(required=True, index=True)
 
     @api.model
     def _open_keys(self, account, kind):
         """Give the distinct keys of a kind that messages of the account wait for."""
-        domain = [("event_id.account_id", "=", account.id), ("event_id.state", "=", "hold"), ("kind", "=", kind)]
+        domain = [
+            ("event_id.account_id", "=", account.id),
+            ("event_id.state", "=", "hold"),
+            ("kind", "=", kind),
+        ]
         return [key for [key] in self._read_group(domain, ["key"])]
 
     @api.model
     def _resume(self, account, kind, keys):
         """Put the messages back into the queue that wait for one of the keys."""
-        domain = [("kind", "=", kind), ("key", "in", keys), ("event_id.account_id", "=", account.id)]
+        domain = [
+            ("kind", "=", kind),
+            ("key", "in", keys),
+            ("event_id.account_id", "=", account.id),
+        ]
         events = self.search(domain).event_id.filtered(lambda event: event.state == "hold")
         if events:
             events._reset()

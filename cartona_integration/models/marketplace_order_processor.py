@@ -1,12 +1,9 @@
-from contextlib import contextmanager
 from datetime import timezone
 from decimal import Decimal
 from typing import NamedTuple
 
-from markupsafe import Markup
-
 from odoo import _, api, fields, models
-from odoo.tools import float_compare, float_round
+from odoo.tools import float_round
 
 from ..compat import SOL_TAXES, TAX_EXCLUDED, TAX_INCLUDED
 from ..dialects import base
@@ -75,7 +72,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         sale.write(self._prepare_status(change, change.reason))
         return sale
 
-    # -- a new order -----------------------------------------------------------------------------------------
+    # -- a new order --------------------------------------------------------------------------
 
     def _create(self, account, order):
         if order.status == base.HELD:
@@ -140,7 +137,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "marketplace_cancel_reason": reason,
         }
 
-    # -- lines -----------------------------------------------------------------------------------------------
+    # -- lines --------------------------------------------------------------------------------
 
     def _rows(self, order):
         """List the order's lines to be, each with an id of its own.
@@ -167,7 +164,9 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         return [
             {
                 **self._prepare_row(row, products),
-                SOL_TAXES: [fields.Command.set(self._taxes(account, order, partner, products[row.line.id]).ids)]
+                SOL_TAXES: [
+                    fields.Command.set(self._taxes(account, order, partner, products[row.line.id]).ids)
+                ]
                 if row.line
                 else [fields.Command.clear()],
             }
@@ -194,7 +193,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """Give the product of lines that are an amount, not goods."""
         return self.env.ref("cartona_integration.product_charge")
 
-    # -- money -----------------------------------------------------------------------------------------------
+    def _naive(self, moment):
+        """Give an aware time as Odoo stores it."""
+        return moment and moment.astimezone(timezone.utc).replace(tzinfo=None)
+
+    # -- money --------------------------------------------------------------------------------
 
     def _check_total(self, order):
         """Compare the marketplace's own figures with each other, exactly.
@@ -221,7 +224,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """
         digits = self.env["decimal.precision"].precision_get("Product Price")
         lost = sum(
-            abs(line.quantity) * abs(line.unit_price - Decimal(str(float_round(float(line.unit_price), digits))))
+            abs(line.quantity)
+            * abs(line.unit_price - Decimal(str(float_round(float(line.unit_price), digits))))
             for line in order.lines
         )
         taxed = len(sale.order_line.filtered(SOL_TAXES)) if order.prices_include_tax is False else 0
@@ -245,11 +249,14 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _hold_for_total(self, order, found):
         raise Hold(
-            _("The marketplace's total is %(theirs)s, the lines add up to %(ours)s.",
-              theirs=order.total, ours=found),
+            _(
+                "The marketplace's total is %(theirs)s, the lines add up to %(ours)s.",
+                theirs=order.total,
+                ours=found,
+            ),
             _("Check the account's tax settings and the products' taxes, then process the message again."),
             [("total", order.id)],
-        )  # fmt: skip
+        )
 
     def _pricelist(self, account, order):
         """Give the pricelist that makes the order be in the message's currency, or in the account's.
@@ -270,7 +277,9 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """Give the line's taxes: the product's, mapped for the customer, in the marketplace's convention."""
         if account.tax_policy == "none":
             return self.env["account.tax"]
-        included = account.prices_include_tax if order.prices_include_tax is None else order.prices_include_tax
+        included = (
+            account.prices_include_tax if order.prices_include_tax is None else order.prices_include_tax
+        )
         position = self.env["account.fiscal.position"]._get_fiscal_position(partner)
         taxes = position.map_tax(product.taxes_id.filtered(lambda tax: tax.company_id == account.company_id))
         return self.env["account.tax"].union(*(self._convention(account, tax, included) for tax in taxes))
@@ -299,11 +308,15 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         name = f"{tax.name} ({kind})"
         twin = tax.sudo().copy({"name": name, **(TAX_INCLUDED if included else TAX_EXCLUDED)})
         account.sudo()._message_log(
-            body=_("Tax %(tax)s was made for the marketplace's prices, after %(model)s.", tax=name, model=tax.name)
+            body=_(
+                "Tax %(tax)s was made for the marketplace's prices, after %(model)s.",
+                tax=name,
+                model=tax.name,
+            )
         )
         return twin.with_env(self.env)
 
-    # -- products and customers ------------------------------------------------------------------------------
+    # -- products and customers ---------------------------------------------------------------
 
     def _resolve_products(self, account, rows):
         """Find the rows' products: links will come first here, then variants by the seller's key.
@@ -361,9 +374,19 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 return known
         contact = order.shipping.name or partner.name
         phone = order.shipping.phone or order.customer.phone
-        return self.env["res.partner"].with_context(**QUIET).create(
-            {"parent_id": partner.id, "type": "delivery", "name": contact, "phone": phone, **address}
-        )  # fmt: skip
+        return (
+            self.env["res.partner"]
+            .with_context(**QUIET)
+            .create(
+                {
+                    "parent_id": partner.id,
+                    "type": "delivery",
+                    "name": contact,
+                    "phone": phone,
+                    **address,
+                }
+            )
+        )
 
     def _comparable(self, address):
         """Leave the note out: Odoo stores it as HTML."""
@@ -371,9 +394,13 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _prepare_address(self, address):
         country = address.country and self.env["res.country"].search([("code", "=", address.country)])
-        state = country and address.state and self.env["res.country.state"].search(
-            [("country_id", "=", country.id), ("name", "=ilike", address.state)], limit=1
-        )  # fmt: skip
+        state = (
+            country
+            and address.state
+            and self.env["res.country.state"].search(
+                [("country_id", "=", country.id), ("name", "=ilike", address.state)], limit=1
+            )
+        )
         return {
             "street": address.street,
             "street2": address.street2 or (address.state if not state else False),
@@ -383,135 +410,3 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "country_id": country and country.id,
             "comment": address.note,
         }
-
-    # -- later changes ---------------------------------------------------------------------------------------
-
-    def _update(self, account, sale, order):
-        values = self._prepare_status(order, order.cancel_reason)
-        if order.status not in (base.HELD, *GONE) and sale.state != "cancel":
-            self._check_total(order)
-            self._update_lines(account, sale, order)
-            values |= {name: value for name, value in self._prepare_header(order).items() if value}
-        self._follow_status(sale, order.status)
-        sale.with_context(**QUIET).write(values)
-
-    def _follow_status(self, sale, status):
-        """Bring the order to the stage a later status asks for, by Odoo's own actions."""
-        if status in GONE:
-            self._cancel(sale)
-        elif status == base.CONFIRMED or status in UNDERWAY:
-            self._confirm(sale)
-
-    def _confirm(self, sale):
-        """Confirm; the customer does not become a follower, and the order keeps its own date."""
-        if sale.state not in ("draft", "sent"):
-            return
-        placed_at, partner = sale.date_order, sale.partner_id
-        sale.with_context(**QUIET).action_confirm()
-        sale.date_order = placed_at
-        if partner in sale.message_partner_ids:
-            sale.message_unsubscribe(partner.ids)
-
-    def _cancel(self, sale):
-        """Cancel; goods that have left need a person.
-
-        :raise Hold: something is delivered
-        """
-        if sale.state == "cancel":
-            return
-        if any(line.qty_delivered for line in sale.order_line):
-            raise Hold(
-                _("The marketplace cancelled the order, but goods are already delivered."),
-                _("Take the goods back with a return on the delivery, then ignore this message."),
-            )
-        with self._unlocked(sale):
-            # Bare, action_cancel returns a wizard on a confirmed order.
-            sale.with_context(disable_cancel_warning=True, **QUIET).action_cancel()
-
-    def _update_lines(self, account, sale, order):
-        """Carry changed, new and removed lines into the order, each by the marketplace's line id.
-
-        What people added in Odoo has no such id and stays.
-        """
-        known = {
-            line.marketplace_line_id: line
-            for line in sale.order_line
-            if line.marketplace_line_id and line.marketplace_line_id != ROUNDING
-        }
-        rows = {row.id: row for row in self._rows(order)}
-        new = [row for row_id, row in rows.items() if row_id not in known and row.quantity]
-        products = self._resolve_products(account, new)
-        commands = [
-            fields.Command.create(values)
-            for values in self._prepare_lines(account, order, sale.partner_id, new, products)
-        ]
-        notes = [_("%(name)s: new, %(quantity)s", name=self._row_name(row), quantity=row.quantity) for row in new]
-        for row_id, line in known.items():
-            if changed := self._line_changes(line, rows.get(row_id)):
-                commands.append(fields.Command.update(line.id, changed))
-                notes.append(self._describe_changes(line, changed))
-        if commands:
-            self._write_lines(sale, order, commands, notes)
-
-    def _row_name(self, row):
-        return row.name or row.line.name or row.line.key
-
-    def _line_changes(self, line, row):
-        """Give the values to write when quantity or price differ; a row that is gone is quantity 0.
-
-        The product never changes: a line keeps its product for life. The price is always written along:
-        Odoo computes it anew from the pricelist when the quantity changes.
-
-        :raise Hold: less is wanted than is delivered
-        """
-        wanted = {"product_uom_qty": 0.0, "price_unit": line.price_unit, "discount": 0.0}
-        if row:
-            wanted |= {"product_uom_qty": float(row.quantity), "price_unit": float(row.price)}
-        if wanted["product_uom_qty"] < line.qty_delivered:
-            raise Hold(
-                _("%s: more is delivered than the changed order wants.", line.product_id.display_name),
-                _("Take the goods back with a return on the delivery, then process the message again."),
-            )
-        return wanted if self._differing(line, wanted) else {}
-
-    def _differing(self, line, wanted):
-        """Give the names of the figures that differ at the accuracy Odoo stores them with."""
-        precision = self.env["decimal.precision"].precision_get
-        digits = {
-            "product_uom_qty": precision("Product Unit of Measure"),
-            "price_unit": precision("Product Price"),
-            "discount": precision("Discount"),
-        }
-        return [name for name in digits if float_compare(line[name], wanted[name], precision_digits=digits[name])]
-
-    def _describe_changes(self, line, changed):
-        """Say one line's changes in words, with the figures before them."""
-        labels = {"product_uom_qty": _("quantity"), "price_unit": _("price"), "discount": _("discount %")}
-        figures = ", ".join(
-            f"{labels[name]} {line[name]:g} → {changed[name]:g}" for name in self._differing(line, changed)
-        )
-        return f"{line.name}: {figures}"
-
-    def _write_lines(self, sale, order, commands, notes):
-        rounding = sale.order_line.filtered(lambda line: line.marketplace_line_id == ROUNDING)
-        with self._unlocked(sale):
-            rounding.write({"product_uom_qty": 0})
-            sale.with_context(**QUIET).write({"order_line": commands})
-            self._settle_total(sale, order)
-        items = Markup().join(Markup("<li>%s</li>") % note for note in notes)
-        intro = _("The marketplace changed the order:")
-        sale._message_log(body=Markup("<p>%s</p><ul>%s</ul>") % (intro, items))
-
-    @contextmanager
-    def _unlocked(self, sale):
-        """Open an order the setting 'Lock Confirmed Sales' has closed, and close it again."""
-        locked = sale.locked
-        if locked:
-            sale.action_unlock()
-        yield
-        if locked:
-            sale.action_lock()
-
-    def _naive(self, moment):
-        """Give an aware time as Odoo stores it."""
-        return moment and moment.astimezone(timezone.utc).replace(tzinfo=None)

@@ -5,12 +5,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 
-from psycopg2 import IntegrityError, OperationalError
-
 from odoo import SUPERUSER_ID, _, api, fields, models
-from odoo.service.model import PG_CONCURRENCY_ERRORS_TO_RETRY
-
 from odoo.addons.queue_job.exception import RetryableJobError
+from odoo.service.model import PG_CONCURRENCY_ERRORS_TO_RETRY
+from psycopg2 import IntegrityError, OperationalError
 
 from ..dialects import payload
 from ..exceptions import CredentialsRefused, MarketplaceError, PayloadError, Refused, Unavailable
@@ -46,7 +44,7 @@ class MarketplaceConfig(models.Model):
 
     _inherit = "marketplace.config"
 
-    # -- webhook ---------------------------------------------------------------------------------------------
+    # -- webhook ------------------------------------------------------------------------------
 
     @api.model
     def _authenticate_webhook(self, key, authorization):
@@ -79,8 +77,12 @@ class MarketplaceConfig(models.Model):
         accepted, duplicate = self.env["marketplace.event"]._store(self, messages, "webhook")
         _logger.info(
             "Marketplace %s: webhook %s, %d bytes, %d accepted, %d duplicate",
-            self.code, topic, len(raw), accepted, duplicate,
-        )  # fmt: skip
+            self.code,
+            topic,
+            len(raw),
+            accepted,
+            duplicate,
+        )
         if accepted:
             self._wake("import")
         return accepted, duplicate
@@ -91,7 +93,7 @@ class MarketplaceConfig(models.Model):
             self, "webhook", _("A call could not be read: %s", payload.printable(str(error)))
         )
 
-    # -- wake-up ---------------------------------------------------------------------------------------------
+    # -- wake-up ------------------------------------------------------------------------------
 
     def _wake(self, kind):
         """Have the accounts' work of this kind start after the commit of this transaction.
@@ -154,11 +156,14 @@ class MarketplaceConfig(models.Model):
         self.env.cr.execute(
             "SELECT 1 FROM queue_job WHERE identity_key = ANY(%s) AND state = 'pending'"
             " AND greatest(date_created, eta) < %s LIMIT 1",
-            [[f"marketplace.{kind}.{self.id}" for kind in LOCKS], fields.Datetime.now() - STUCK_AFTER],
+            [
+                [f"marketplace.{kind}.{self.id}" for kind in LOCKS],
+                fields.Datetime.now() - STUCK_AFTER,
+            ],
         )
         return bool(self.env.cr.rowcount)
 
-    # -- locks and transactions ------------------------------------------------------------------------------
+    # -- locks and transactions ---------------------------------------------------------------
 
     @contextmanager
     def _locked(self, kind):
@@ -202,7 +207,7 @@ class MarketplaceConfig(models.Model):
     def _may_work(self, kind):
         return self.state in self.WORKING_STATES and not self._state(kind)._is_paused()
 
-    # -- jobs ------------------------------------------------------------------------------------------------
+    # -- jobs ---------------------------------------------------------------------------------
 
     def _job_import(self):
         """Turn stored messages into orders, oldest first, until none waits."""
@@ -312,10 +317,12 @@ class MarketplaceConfig(models.Model):
         refused = [result.reason for result in results if result.ok is False]
         if refused:
             # Still in the feed, so the next pull makes them due again.
-            self.env["marketplace.sync.log"]._log_hourly(self, "acknowledge", payload.printable(refused[0] or ""))
+            self.env["marketplace.sync.log"]._log_hourly(
+                self, "acknowledge", payload.printable(refused[0] or "")
+            )
         self._state("acknowledge")._succeed()
 
-    # -- trouble ---------------------------------------------------------------------------------------------
+    # -- trouble ------------------------------------------------------------------------------
 
     def _stop(self, kind, error):
         """Decide what a failed run means: wait and go on by itself, or wait for a person.
@@ -361,7 +368,7 @@ class MarketplaceConfig(models.Model):
                 user_id=(self.responsible_id or self.user_id).id,
             )
 
-    # -- crons -----------------------------------------------------------------------------------------------
+    # -- crons --------------------------------------------------------------------------------
 
     @api.model
     def _cron_pull(self):

@@ -11,7 +11,7 @@ class ProductProduct(models.Model):
         string="Marketplace Key",
         copy=False,
         index="btree_not_null",
-        help="What the product is called on the marketplaces: Cartona's internal product id, elsewhere the SKU.",
+        help="What the product is called on the marketplaces: Cartona's internal product id, or the SKU.",
     )
 
     @api.constrains("cartona_id", "product_tmpl_id")
@@ -21,9 +21,15 @@ class ProductProduct(models.Model):
         found = self.sudo()._search_marketplace_key(named.mapped("cartona_id"))
         for product in named:
             rivals = found.filtered(
-                lambda other, product=product: other.cartona_id == product.cartona_id
-                and other.id != product.id
-                and (other.company_id == product.company_id or not other.company_id or not product.company_id)
+                lambda other, product=product: (
+                    other.cartona_id == product.cartona_id
+                    and other.id != product.id
+                    and (
+                        other.company_id == product.company_id
+                        or not other.company_id
+                        or not product.company_id
+                    )
+                )
             )
             if rivals:
                 raise ValidationError(
@@ -63,7 +69,10 @@ class ProductProduct(models.Model):
         Later also looks at the account's links first; the callers need not change.
         """
         found = defaultdict(self.browse)
-        domain = [("cartona_id", "in", list(keys)), ("company_id", "in", (False, account.company_id.id))]
+        domain = [
+            ("cartona_id", "in", list(keys)),
+            ("company_id", "in", (False, account.company_id.id)),
+        ]
         for product in self.search(domain):
             found[product.cartona_id] |= product
         return found

@@ -8,7 +8,7 @@ class ResPartner(models.Model):
     cartona_id = fields.Char(
         string="Marketplace Customer",
         copy=False,
-        help="The customer's id with its space: retailer_<id>, or retailer_<account>_<id> where ids are per account.",
+        help="The marketplace's id: retailer_<id>, or retailer_<account>_<id> where ids are per account.",
     )
 
     def init(self):
@@ -23,19 +23,26 @@ class ResPartner(models.Model):
     def _check_cartona_id(self):
         """Say in words what the unique index would refuse. Superuser: the other may be out of sight."""
         for partner in self.filtered("cartona_id"):
-            twin = self.sudo().with_context(active_test=False).search(
-                [
-                    ("cartona_id", "=", partner.cartona_id),
-                    ("company_id", "=", partner.company_id.id),
-                    ("id", "!=", partner.id),
-                ],
-                limit=1,
-            )  # fmt: skip
+            twin = (
+                self.sudo()
+                .with_context(active_test=False)
+                .search(
+                    [
+                        ("cartona_id", "=", partner.cartona_id),
+                        ("company_id", "=", partner.company_id.id),
+                        ("id", "!=", partner.id),
+                    ],
+                    limit=1,
+                )
+            )
             if twin:
                 raise ValidationError(
-                    _("%(partner)s already is marketplace customer %(key)s.",
-                      partner=twin.display_name, key=partner.cartona_id)
-                )  # fmt: skip
+                    _(
+                        "%(partner)s already is marketplace customer %(key)s.",
+                        partner=twin.display_name,
+                        key=partner.cartona_id,
+                    )
+                )
 
     @api.model
     def _find_marketplace_customer(self, key, company):

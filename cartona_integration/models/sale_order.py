@@ -7,10 +7,17 @@ class SaleOrder(models.Model):
     _inherit = "sale.order"
 
     marketplace_config_id = fields.Many2one(
-        "marketplace.config", string="Marketplace Account", readonly=True, copy=False, ondelete="restrict"
+        "marketplace.config",
+        string="Marketplace Account",
+        readonly=True,
+        copy=False,
+        ondelete="restrict",
     )
     cartona_id = fields.Char(
-        string="Marketplace Order Id", readonly=True, copy=False, help="The order's identity over there."
+        string="Marketplace Order Id",
+        readonly=True,
+        copy=False,
+        help="The order's identity over there.",
     )
     marketplace_order_number = fields.Char(
         readonly=True, copy=False, help="The number people see on the marketplace."
@@ -39,7 +46,9 @@ class SaleOrder(models.Model):
     )
     marketplace_error_message = fields.Char(compute="_compute_marketplace_sync_status")
     delivered_by = fields.Selection(
-        [(base.BY_SELLER, "Us"), (base.BY_MARKETPLACE, "The marketplace")], readonly=True, copy=False
+        [(base.BY_SELLER, "Us"), (base.BY_MARKETPLACE, "The marketplace")],
+        readonly=True,
+        copy=False,
     )
     marketplace_payment_method = fields.Char(readonly=True, copy=False)
     marketplace_delivery_otp = fields.Char(string="Delivery Code", copy=False)
@@ -49,13 +58,17 @@ class SaleOrder(models.Model):
         string="To Collect", readonly=True, copy=False, help="What the customer pays at the door."
     )
     marketplace_receivable = fields.Monetary(
-        string="Due from Marketplace", readonly=True, copy=False,
+        string="Due from Marketplace",
+        readonly=True,
+        copy=False,
         help="What the marketplace owes us for this order: credit, instalments, its part of the discounts.",
-    )  # fmt: skip
+    )
     marketplace_payable = fields.Monetary(
-        string="Due to Marketplace", readonly=True, copy=False,
+        string="Due to Marketplace",
+        readonly=True,
+        copy=False,
         help="What we owe the marketplace for this order, such as wallet top-ups collected at the door.",
-    )  # fmt: skip
+    )
 
     def init(self):
         super().init()
@@ -95,9 +108,13 @@ class SaleOrderLine(models.Model):
     _inherit = "sale.order.line"
 
     marketplace_line_id = fields.Char(
-        readonly=True, copy=False, help="The line's identity over there: an offer gives a product several lines."
+        readonly=True,
+        copy=False,
+        help="The line's identity over there: an offer gives a product several lines.",
     )
     marketplace_unit = fields.Char(readonly=True, copy=False)
     marketplace_unit_count = fields.Float(
-        readonly=True, copy=False, help="Pieces in one unit, as the marketplace says; shown, never computed with."
+        readonly=True,
+        copy=False,
+        help="Pieces in one unit, as the marketplace says; shown, never computed with.",
     )

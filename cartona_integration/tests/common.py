@@ -36,7 +36,7 @@ class Door:
         """Give the requests made for one operation."""
         return [request for request in self.requests if request.operation == operation]
 
-    def send(self, _api, _account, request, _deadline):
+    def send(self, _account, request, _deadline):
         """Take the place of ``MarketplaceApi._send``; fails loudly on a call nobody expected."""
         self.requests.append(request)
         script = self.answers.get(request.operation)
@@ -70,7 +70,7 @@ class MarketplaceCase(TransactionCase):
         self.wakeups = []
         self.door = Door()
         self.startPatcher(patch.object(MarketplaceConfig, "_wake", self._note_wakeup()))
-        self.startPatcher(patch.object(MarketplaceApi, "_send", lambda *args: self.door.send(*args)))
+        self.startPatcher(patch.object(MarketplaceApi, "_send", self.door.send))
 
     def _note_wakeup(self):
         def _wake(accounts, kind):
