@@ -148,17 +148,31 @@ def _joined(where):
 
 
 def dumps(data):
-    """Write JSON that :func:`loads` reads back equal; a float is refused, it was exact nowhere."""
-    return _written(data, str, lambda items: items)
+    """Write JSON that :func:`loads` reads back equal, or refuses, but any database stores.
+
+    :raise TypeError: for a float, which was exact nowhere
+    """
+    return _whole_written(data, str, lambda items: items)
 
 
 def digest(data):
     """Give the SHA-256 of what ``data`` says, whatever the key order and spelling of numbers."""
-    return sha256(_written(data, _canonical, sorted).encode()).hexdigest()
+    return sha256(_whole_written(data, _canonical, sorted).encode()).hexdigest()
 
 
 def _canonical(number):
     return str(_EXACT.add(Decimal(number), 0).normalize(_EXACT))
+
+
+def _whole_written(data, number, order):
+    try:
+        return _UNSTORABLE.sub(_escaped, _written(data, number, order))
+    except RecursionError:
+        raise PayloadError("body", f"at most {MAX_DEPTH} levels", "more") from None
+
+
+def _escaped(found):
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _written(data, number, order):
