@@ -1,0 +1,472 @@
+"""Reading of untrusted JSON: what is refused, what is exact, and how errors name the place."""
+
+import random
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from hashlib import sha256
+
+import pytest
+
+from cartona_integration.dialects import payload
+from cartona_integration.dialects.payload import Field
+from cartona_integration.exceptions import PayloadError
+
+# --- loads: M9 and faults 18-20 of the reliability study ----------------------------------------
+
+REFUSED_BODIES = {
+    "an empty body": b"",
+    "only blanks": b" \n ",
+    "not JSON": b"order=1",
+    "two values": b"{} {}",
+    "a cut body": b'{"a": [1, 2',
+    "a byte order mark": b"\xef\xbb\xbf{}",
+    "UTF-16": '{"a": 1}'.encode("utf-16"),
+    "UTF-16 without mark": '{"a": 1}'.encode("utf-16-le"),
+    "invalid UTF-8": b'{"a": "\xff"}',
+    "an encoded surrogate": b'{"a": "\xed\xa0\x80"}',
+    "NaN": b'{"a": NaN}',
+    "Infinity": b"[Infinity]",
+    "minus Infinity": b"[-Infinity]",
+    "1e999": b"[1e999]",
+    "an exponent below -30": b"[1e-31]",
+    "an exponent of many digits": b"[1e99999999999999999999]",
+    "an exponent of 5,000 digits": b"[1e" + b"9" * 5000 + b"]",
+    "an integer of 41 digits": b"9" * 41,
+    "a fraction of 41 digits": b"1." + b"9" * 40,
+    "a fraction too large": b"9" * 32 + b".5",
+    "a fraction too small": b"0." + b"0" * 30 + b"1",
+    "an integer of 5,000 digits": b"9" * 5000,
+    "a fraction of 5,000 digits": b"0." + b"9" * 5000,
+    "a key twice": b'{"a": 1, "a": 1}',
+    "a key twice further in": b'{"x": [{"a": 1, "b": 2, "a": 3}]}',
+    "NUL in a text": b'{"a": "x\\u0000"}',
+    "NUL in a key": b'{"a\\u0000": 1}',
+    "a lone surrogate": b'{"a": "\\ud800"}',
+    "a lone surrogate in a key": b'{"\\udc00": 1}',
+    "33 levels": b"[" * 33 + b"]" * 33,
+    "33 levels of objects": b'{"a":' * 33 + b"1" + b"}" * 33,
+    "100,000 levels": b"[" * 100_000 + b"]" * 100_000,
+    "100,000 levels never closed": b'{"a":' * 100_000,
+}
+
+
+@pytest.mark.parametrize("raw", REFUSED_BODIES.values(), ids=REFUSED_BODIES)
+def test_a_body_is_refused(raw):
+    with pytest.raises(PayloadError) as caught:
+        payload.loads(raw)
+    assert caught.value.path
+    assert len(str(caught.value)) < 200
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "raw, data",
+    [
+        (b"null", None),
+        (b"[]", []),
+        (b'{"a": 7}', {"a": 7}),
+        (b"[12.50]", [Decimal("12.50")]),
+        (b"[1e30, 1e-30]", [Decimal("1e30"), Decimal("1e-30")]),
+        ('{"ا": "ماركت 😀"}'.encode(), {"ا": "ماركت 😀"}),
+        (b'["\\ud83d\\ude00"]', ["😀"]),
+        (b"[" * 4 + b"]" * 4, [[[[]]]]),
+        (b"9" * 40, int("9" * 40)),
+    ],
+)
+def test_a_body_is_read(raw, data):
+    assert payload.loads(raw) == data
+
+
+def test_32_levels_are_read():
+    payload.loads(b"[" * 32 + b"]" * 32)
+
+
+def test_a_fraction_stays_exact():
+    assert str(payload.loads(b"0.10")) == "0.10"
+
+
+def test_an_unstorable_text_is_found_by_its_path():
+    with pytest.raises(PayloadError) as caught:
+        payload.loads(b'{"order_details": [{"id": 1}, {"product_name": "x\\u0000"}]}')
+    assert caught.value.path == "order_details[1].product_name"
+
+
+def test_broken_json_is_found_by_its_position():
+    with pytest.raises(PayloadError) as caught:
+        payload.loads(b'{"a": 1, b}')
+    assert caught.value.path == "character 9"
+
+
+def test_invalid_utf8_is_found_by_its_position():
+    with pytest.raises(PayloadError) as caught:
+        payload.loads(b'{"a": "\xff"}')
+    assert caught.value.path == "byte 7"
+
+
+def test_a_key_given_twice_is_named():
+    with pytest.raises(PayloadError) as caught:
+        payload.loads(b'{"status": 1, "status": 2}')
+    assert caught.value.path == "status"
+
+
+def test_an_error_shows_only_the_beginning_of_a_long_text():
+    with pytest.raises(PayloadError) as caught:
+        payload.loads(b'{"secret": "' + b"s" * 5000 + b'\\u0000"}')
+    assert str(caught.value).count("s" * 41) == 0
+
+
+# --- dumps and digest ---------------------------------------------------------------------------
+
+
+def _random_value(dice, depth=0):
+    kinds = [
+        lambda: None,
+        lambda: dice.random() < 0.5,
+        lambda: dice.randrange(-(10**20), 10**20),
+        lambda: Decimal(dice.randrange(-(10**12), 10**12)).scaleb(-dice.randrange(0, 12)),
+        lambda: Decimal(dice.randrange(1, 10**9)).scaleb(dice.randrange(-21, 21)),
+        lambda: "".join(chr(dice.choice((9, 34, 92, 65, 0x627, 0x1F600))) for _ in range(4)),
+    ]
+    if depth < 4:
+        kinds += [
+            lambda: [_random_value(dice, depth + 1) for _ in range(3)],
+            lambda: {f"k{n}": _random_value(dice, depth + 1) for n in range(3)},
+        ]
+    return dice.choice(kinds)()
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_what_is_written_is_read_back_equal(seed):
+    data = _random_value(random.Random(seed))
+    assert payload.loads(payload.dumps(data).encode()) == data
+
+
+@pytest.mark.parametrize(
+    "raw", [b"1e30", b"-1e-30", b"0e-30", b"0.00", b"1234567890123456789012345678901234567890e-20"]
+)
+def test_numbers_at_the_limits_can_be_read_again(raw):
+    data = payload.loads(raw)
+    assert payload.loads(payload.dumps(data).encode()) == data
+
+
+def test_decimals_are_written_as_they_are():
+    assert payload.dumps({"price": Decimal("120.00"), "n": 3}) == '{"price":120.00,"n":3}'
+
+
+@pytest.mark.parametrize("text", ["a\ud800", "a\x00"])
+def test_a_text_no_database_takes_is_written_so_that_it_does(text):
+    written = payload.dumps({text: text})
+    assert "\x00" not in written
+    written.encode()
+    assert payload.digest(text) != payload.digest("a")
+    with pytest.raises(PayloadError):
+        payload.loads(written.encode())
+
+
+@pytest.mark.parametrize("write", [payload.dumps, payload.digest])
+def test_what_is_nested_without_end_is_not_written(write):
+    data = []
+    for _ in range(5000):
+        data = [data]
+    with pytest.raises(PayloadError):
+        write(data)
+
+
+def test_people_can_read_what_is_written():
+    assert payload.dumps(["ماركت النور"]) == '["ماركت النور"]'
+
+
+@pytest.mark.parametrize("value", [0.1, Decimal("NaN"), Decimal("Infinity"), {1: 2}, b"x", {1}])
+def test_what_has_no_exact_json_is_not_written(value):
+    with pytest.raises(TypeError):
+        payload.dumps([value])
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        ([7], [Decimal("7.0")]),
+        ([7], [Decimal("7.00")]),
+        ([Decimal("1e2")], [100]),
+        ([0], [Decimal("-0.00")]),
+        ([int("9" * 40)], [Decimal("9" * 40)]),
+    ],
+)
+def test_the_digest_ignores_how_the_same_is_written(one, other):
+    assert payload.digest(one) == payload.digest(other)
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ([7], ["7"]),
+        ([1], [True]),
+        ([0], [None]),
+        ([[1, 2]], [[2, 1]]),
+        ({"a": None}, {}),
+        ([""], [None]),
+        (["a", "b"], ["a,b"]),
+        ([int("9" * 40)], [int("9" * 39 + "8")]),
+        ([Decimal("0." + "3" * 30)], [Decimal("0." + "3" * 29)]),
+    ],
+)
+def test_the_digest_tells_different_things_apart(one, other):
+    assert payload.digest(one) != payload.digest(other)
+
+
+def test_the_digest_is_stable_for_ever():
+    known = sha256('{"a":"ا","b":7}'.encode()).hexdigest()
+    assert payload.digest({"b": Decimal("7.0"), "a": "ا"}) == known
+
+
+# --- converters ---------------------------------------------------------------------------------
+
+UTC = timezone.utc
+
+READ = [
+    (payload.text, " a ", "a"),
+    (payload.text, 10, "10"),
+    (payload.text, Decimal("10.0"), "10"),
+    (payload.text, "904#2", "904#2"),
+    (payload.identifier, "x" * 128, "x" * 128),
+    (payload.decimal, 7, Decimal(7)),
+    (payload.decimal, Decimal("0.000001"), Decimal("0.000001")),
+    (payload.decimal, Decimal("1e2"), Decimal(100)),
+    (payload.decimal, "120.00", Decimal("120.00")),
+    (payload.decimal, "-1.5", Decimal("-1.5")),
+    (payload.decimal, "1.5000000", Decimal("1.5")),
+    (payload.decimal, "999999999999999", Decimal("999999999999999")),
+    (payload.quantity, "0", Decimal(0)),
+    (payload.integer, Decimal("7.0"), 7),
+    (payload.integer, "24", 24),
+    (payload.boolean, True, True),
+    (payload.boolean, 0, False),
+    (payload.boolean, "False", False),
+    (payload.timestamp, "2026-11-12T12:15:05Z", datetime(2026, 11, 12, 12, 15, 5, tzinfo=UTC)),
+    (payload.timestamp, "2026-11-12t12:15:05z", datetime(2026, 11, 12, 12, 15, 5, tzinfo=UTC)),
+    (payload.timestamp, "2026-11-12 12:15:05+02:00", datetime(2026, 11, 12, 10, 15, 5, tzinfo=UTC)),
+    (payload.timestamp, "2026-11-12T12:00:00-00:30", datetime(2026, 11, 12, 12, 30, tzinfo=UTC)),
+    (
+        payload.timestamp,
+        "2026-11-12T12:00:00.123456789Z",
+        datetime(2026, 11, 12, 12, 0, 0, 123456, tzinfo=UTC),
+    ),
+    (payload.timestamp, "2026-11-12T12:00:00.5Z", datetime(2026, 11, 12, 12, 0, 0, 500000, UTC)),
+    (payload.day, "2025-07-14", date(2025, 7, 14)),
+    (payload.day, "2025-07-14T23:30:00-05:00", date(2025, 7, 14)),
+    (payload.country, "eg", "EG"),
+    (payload.currency, "EGP", "EGP"),
+]
+
+REFUSED = [
+    *((payload.text, value) for value in (True, Decimal("10.5"), Decimal("NaN"), [], {}, 1.0)),
+    (payload.text, Decimal("1e999999")),
+    (payload.text, "x" * 10_001),
+    (payload.identifier, "x" * 129),
+    *((payload.decimal, value) for value in (True, [], {}, 1.5, "abc", "1e3", "1,000.00", "1,5")),
+    *((payload.decimal, value) for value in ("+5", ".5", "5.", "0x10", "١٢", "NaN", "--1", "1 0")),
+    *((payload.decimal, value) for value in (Decimal("NaN"), Decimal("Infinity"), Decimal("sNaN"))),
+    *((payload.decimal, value) for value in (10**15, "1" + "0" * 15, Decimal("1e15"), "9" * 50)),
+    *((payload.decimal, value) for value in (Decimal("0.0000001"), "1.1234567", Decimal("1e-30"))),
+    *((payload.quantity, value) for value in (-1, "-0.01", "x", True)),
+    *((payload.integer, value) for value in (Decimal("7.5"), "7.5", True, "x")),
+    *((payload.boolean, value) for value in (2, "yes", "ja", [], {}, Decimal(1))),
+    *((payload.timestamp, value) for value in ("2026-11-12T12:15:05", "2026-11-12", 1762900000)),
+    *((payload.timestamp, value) for value in ("2026-02-30T00:00:00Z", "2026-11-12T25:00:00Z")),
+    *((payload.timestamp, value) for value in ("0001-01-01T00:00:00+14:00", "2026-11-12T12:15Z")),
+    *((payload.timestamp, value) for value in ("2026-11-12T12:00:00+29:00", "٢-11-12T12:00:00Z")),
+    *((payload.day, value) for value in ("14/07/2025", "2025-02-30", "Monday", 20250714, [], True)),
+    *((payload.country, value) for value in ("EGY", "E1", "Egypt", 20, "ﬁ")),
+    *((payload.currency, value) for value in ("EG", "£", "E£P", 818)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("convert, value, expected", READ)
+def test_a_value_is_read(convert, value, expected):
+    found = convert(value, "x")
+    assert (type(found), found) == (type(expected), expected)
+
+
+@pytest.mark.parametrize("convert, value", REFUSED)
+def test_a_value_is_refused_with_its_path(convert, value):
+    with pytest.raises(PayloadError) as caught:
+        convert(value, "order_details[0].amount")
+    assert caught.value.path == "order_details[0].amount"
+    assert len(caught.value.found) <= 40
+
+
+CONVERTERS = [
+    payload.text, payload.identifier, payload.decimal, payload.quantity, payload.integer,
+    payload.boolean, payload.timestamp, payload.day, payload.country, payload.currency,
+    payload.one_of({"a": 1}), payload.rows({}, dict), payload.record({}, dict),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("convert", CONVERTERS)
+@pytest.mark.parametrize("nothing", [None, "", "  "])
+def test_null_and_empty_text_are_missing(convert, nothing):
+    assert convert(nothing) is None
+
+
+def test_a_time_without_offset_needs_the_zone_a_dialect_gives():
+    found = payload.timestamp("2026-01-12T12:00:00", "x", zone="Africa/Cairo")
+    assert found == datetime(2026, 1, 12, 10, tzinfo=UTC)
+
+
+def test_an_offset_wins_over_the_zone():
+    found = payload.timestamp("2026-01-12T12:00:00Z", "x", zone="Africa/Cairo")
+    assert found == datetime(2026, 1, 12, 12, tzinfo=UTC)
+
+
+def test_an_unknown_word_is_refused_by_name():
+    with pytest.raises(PayloadError, match='status: one of a, b expected, found "teleported"'):
+        payload.one_of({"a": 1, "b": 2})("teleported", "status")
+
+
+def test_a_lenient_converter_gives_nothing_for_what_it_cannot_read():
+    assert payload.lenient(payload.decimal)("abc") is None
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+LINE = {"amount": Field("amount", payload.quantity, required=True)}
+TABLE = {
+    "id": Field("id", payload.identifier, required=True),
+    "city": Field("address.place.city", payload.text),
+    "name": Field(("name", "nmae"), payload.text),
+    "fee": Field("fee", payload.decimal, default=Decimal(0)),
+    "lines": Field("order_details", payload.rows(LINE, dict), default=()),
+}
+
+
+def test_a_table_reads_dotted_paths_spellings_and_defaults():
+    data = {"id": 5, "address": {"place": {"city": "طنطا"}}, "nmae": "x", "fee": None}
+    assert payload.read(TABLE, data) == {
+        "id": "5",
+        "city": "طنطا",
+        "name": "x",
+        "fee": Decimal(0),
+        "lines": (),
+    }
+
+
+@pytest.mark.parametrize(
+    "data, path, expected, found",
+    [
+        ([], "message", "an object", "a list"),
+        (None, "message", "an object", "nothing"),
+        ({}, "id", "a value", "nothing"),
+        ({"id": ""}, "id", "a value", "nothing"),
+        ({"id": [1]}, "id", "a text", "a list"),
+        ({"id": 1, "address": 5}, "address", "an object", "5"),
+        ({"id": 1, "address": {"place": "x"}}, "address.place", "an object", '"x"'),
+        ({"id": 1, "fee": "free"}, "fee", "a number", '"free"'),
+        ({"id": 1, "nmae": {}}, "nmae", "a text", "an object"),
+        ({"id": 1, "order_details": {}}, "order_details", "a list", "an object"),
+        ({"id": 1, "order_details": [7]}, "order_details[0]", "an object", "7"),
+        ({"id": 1, "order_details": [{}]}, "order_details[0].amount", "a value", "nothing"),
+        (
+            {"id": 1, "order_details": [{"amount": 1}, {"amount": True}]},
+            "order_details[1].amount",
+            "a number",
+            "true",
+        ),
+    ],
+)
+def test_a_table_names_the_field_that_is_wrong(data, path, expected, found):
+    with pytest.raises(PayloadError) as caught:
+        payload.read(TABLE, data)
+    assert (caught.value.path, caught.value.expected, caught.value.found) == (path, expected, found)
+
+
+def test_the_path_of_a_nested_object_comes_first():
+    with pytest.raises(PayloadError) as caught:
+        payload.read({"a": Field("b.c", payload.text)}, {"b": 1}, "orders[3]")
+    assert caught.value.path == "orders[3].b"
+
+
+def test_a_list_of_rows_may_be_long():
+    data = {"id": 1, "order_details": [{"amount": 1}] * 2000}
+    assert len(payload.read(TABLE, data)["lines"]) == 2000
+
+
+def test_a_list_of_rows_has_a_cap():
+    with pytest.raises(PayloadError, match="order_details: at most 2000 rows"):
+        payload.read(TABLE, {"id": 1, "order_details": [{"amount": 1}] * 2001})
+
+
+# --- small readers ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data, found",
+    [
+        ({"error": {"message": "no"}}, "no"),
+        ({"error": "no"}, "no"),
+        ({"error": "", "message": "later"}, "later"),
+        ({"errors": ["first", "second"]}, "first"),
+        ({"error": 17}, "17"),
+        ({"error": {}}, None),
+        ({}, None),
+        ([], None),
+        (None, None),
+        ("text", None),
+    ],
+)
+def test_the_first_text_is_found(data, found):
+    paths = ("error.message", "error", "message", "errors")
+    assert payload.first_text(data, paths) == found
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("شاي أسود", "شاي أسود"),
+        ("a\nb\x1b[31m", "a\\nb\\x1b[31m"),
+        ("a\u202eb", "a\\u202eb"),
+        ("\ud800", "\\ud800"),
+        ("\x00", "\\x00"),
+        (404, "404"),
+    ],
+)
+def test_a_text_becomes_printable(text, shown):
+    assert payload.printable(text) == shown
+
+
+@pytest.mark.parametrize("text", ["x" * 500, "\n" * 500, "\n" * 20])
+def test_a_printable_text_is_cut(text):
+    assert len(payload.printable(text, 30)) == 30
+
+
+NOW = datetime(2026, 11, 12, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "value, seconds",
+    [
+        ("120", 120),
+        (" 0 ", 0),
+        (7, 7),
+        ("999999999999", 3600),
+        ("Thu, 12 Nov 2026 12:00:30 GMT", 30),
+        ("Thu, 12 Nov 2026 14:00:30 +0200", 30),
+        ("Thu, 12 Nov 2026 12:00:30", 30),
+        ("Thu, 12 Nov 2036 12:00:00 GMT", 3600),
+        ("Thu, 12 Nov 2026 11:59:59 GMT", None),
+        ("-5", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+        ("٥", None),
+        ("Thu, 99 Nov 2026 12:00:30 GMT", None),
+        ("1e9", None),
+    ],
+)
+def test_retry_after_is_read(value, seconds):
+    assert payload.retry_after(value, NOW) == seconds
+
+
+def test_retry_after_uses_the_clock_unless_told():
+    later = datetime.now(UTC) + timedelta(seconds=100)
+    assert 90 <= payload.retry_after(later.strftime("%a, %d %b %Y %H:%M:%S GMT")) <= 100
