@@ -1,0 +1,307 @@
+"""What all dialects share: judging answers, newer or not, paths, matching of bulk answers."""
+
+import random
+from copy import deepcopy
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from cartona_integration import dialects
+from cartona_integration.dialects import base, payload
+from cartona_integration.exceptions import (
+    CredentialsRefused,
+    MarketplaceError,
+    PayloadError,
+    Refused,
+    Unavailable,
+)
+
+SAMPLES = Path(__file__).parents[2] / "cartona_integration" / "tests" / "samples"
+BOTH = list(dialects.DIALECTS)
+
+
+def answer(status, data=None, **headers):
+    return base.Answer(status, data, {name.replace("_", "-"): headers[name] for name in headers})
+
+
+# --- the table of dialects ----------------------------------------------------------------------
+
+
+def test_a_dialect_is_found_by_its_code():
+    assert {code: dialects.get(code).code for code in BOTH} == {
+        "cartona": "cartona",
+        "rest": "rest",
+    }
+
+
+def test_an_unknown_code_has_no_dialect():
+    with pytest.raises(KeyError):
+        dialects.get("bazaar")
+
+
+PROMISED = {
+    "can_acknowledge": ("acknowledge_request", "read_acknowledged"),
+    "can_read_order": ("order_request", "read_order"),
+    "can_create_products": ("create_product_request", "read_created_product"),
+}
+
+
+@pytest.mark.parametrize("code", BOTH)
+@pytest.mark.parametrize("flag", PROMISED)
+def test_what_a_flag_offers_is_written_and_nothing_else(code, flag):
+    dialect = type(dialects.get(code))
+    for name in PROMISED[flag]:
+        assert (getattr(dialect, name) is not getattr(base.Dialect, name)) == getattr(dialect, flag)
+
+
+@pytest.mark.parametrize("code", BOTH)
+def test_what_every_dialect_must_answer_is_written(code):
+    dialect = dialects.get(code)
+    for name in (
+        "auth_headers", "test_request", "orders_request", "read_orders", "status_request",
+        "products_request", "read_products", "update_products_request", "read_product_results",
+        "split", "parse_order", "parse_status",
+    ):  # fmt: skip
+        assert getattr(type(dialect), name) is not getattr(base.Dialect, name)
+
+
+def test_credentials_are_not_printed():
+    assert "s3cret" not in repr(base.Credentials(token="s3cret"))
+
+
+# --- judge --------------------------------------------------------------------------------------
+
+JUDGED = [
+    (200, [], None),
+    (201, {"id": 1}, None),
+    (204, None, None),
+    (200, base.UNREADABLE, Unavailable),
+    (200, {"error": "no such order"}, Refused),
+    (200, {"error": {"code": "x", "message": "no"}}, Refused),
+    (200, {"error": None, "orders": []}, None),
+    (300, None, Unavailable),
+    (301, None, Unavailable),
+    (302, {}, Unavailable),
+    (304, None, Unavailable),
+    (400, {"error": "selling_price is invalid"}, Refused),
+    (400, base.UNREADABLE, Refused),
+    (401, None, CredentialsRefused),
+    (403, base.UNREADABLE, CredentialsRefused),
+    (404, None, Refused),
+    (408, None, Unavailable),
+    (409, None, Refused),
+    (422, {"errors": ["is invalid"]}, Refused),
+    (425, None, Unavailable),
+    (429, None, Unavailable),
+    (500, {"error": "oops"}, Unavailable),
+    (502, base.UNREADABLE, Unavailable),
+    (503, None, Unavailable),
+    (504, None, Unavailable),
+]
+
+
+@pytest.mark.parametrize("code", BOTH)
+@pytest.mark.parametrize("status, data, expected", JUDGED)
+def test_an_answer_is_judged(code, status, data, expected):
+    try:
+        dialects.get(code).judge(answer(status, data))
+        found = None
+    except MarketplaceError as error:
+        found = type(error)
+    assert found is expected
+
+
+@pytest.mark.parametrize("code", BOTH)
+@pytest.mark.parametrize(
+    "headers, seconds",
+    [
+        ({"Retry_After": "30"}, 30),
+        ({"retry_after": "30"}, 30),
+        ({"Retry_After": "99999"}, 3600),
+        ({"Retry_After": "Wed, 01 Jan 2020 00:00:00 GMT"}, None),
+        ({"Retry_After": "soon"}, None),
+        ({}, None),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_pause_the_marketplace_asks_for_is_kept(code, status, headers, seconds):
+    with pytest.raises(Unavailable) as caught:
+        dialects.get(code).judge(answer(status, **headers))
+    assert caught.value.retry_after == seconds
+
+
+def test_a_refusal_carries_the_marketplaces_words_and_code():
+    refusal = {"error": {"code": "too_late", "message": "Order\nis\x1b[31m closed"}}
+    with pytest.raises(Refused) as caught:
+        dialects.get("rest").judge(answer(409, refusal))
+    assert str(caught.value) == "HTTP 409: Order\\nis\\x1b[31m closed"
+    assert caught.value.code == "too_late"
+
+
+def test_a_refusal_without_words_has_its_status_as_code():
+    with pytest.raises(Refused) as caught:
+        dialects.get("rest").judge(answer(404))
+    assert (str(caught.value), caught.value.code) == ("HTTP 404", "404")
+
+
+def test_a_long_refusal_is_cut():
+    with pytest.raises(Refused) as caught:
+        dialects.get("rest").judge(answer(400, {"error": "x" * 5000}))
+    assert len(str(caught.value)) == 200
+
+
+# --- newer or not -------------------------------------------------------------------------------
+
+NOW = datetime(2026, 11, 12, tzinfo=timezone.utc)
+EARLIER = NOW - timedelta(seconds=1)
+
+NEWER = [
+    (base.PENDING, None, base.CONFIRMED, None, True),
+    (base.PENDING, None, base.PENDING, None, True),
+    (base.PENDING, None, base.DELIVERED, None, True),
+    (base.PENDING, None, base.HELD, None, True),
+    (base.HELD, None, base.PENDING, None, True),
+    (base.CONFIRMED, None, base.PENDING, None, False),
+    (base.SHIPPED, None, base.CONFIRMED, None, False),
+    (base.CANCELLED, None, base.PENDING, None, False),
+    (base.RETURNED, None, base.DELIVERED, None, False),
+    (base.SHIPPED, EARLIER, base.CONFIRMED, NOW, True),
+    (base.PENDING, NOW, base.CONFIRMED, EARLIER, False),
+    (base.PENDING, NOW, base.PENDING, NOW, True),
+    (base.PENDING, NOW, base.CONFIRMED, None, True),
+    (base.SHIPPED, NOW, base.CONFIRMED, None, False),
+    (base.PENDING, None, base.CONFIRMED, NOW, True),
+    (None, None, base.CONFIRMED, None, True),
+    (base.PENDING, None, "teleported", None, False),
+]
+
+
+@pytest.mark.parametrize("code", BOTH)
+@pytest.mark.parametrize("known, known_at, status, at, expected", NEWER)
+def test_a_message_is_newer(code, known, known_at, status, at, expected):
+    assert dialects.get(code).is_newer(known, known_at, status, at) is expected
+
+
+@pytest.mark.parametrize("code", BOTH)
+def test_every_status_has_its_steps(code):
+    steps = dialects.get(code).transitions
+    assert set(steps) == set(base.STATUSES)
+    assert set().union(*steps.values()) <= set(base.STATUSES)
+
+
+# --- ids in paths -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value, encoded",
+    [
+        ("kT3vQx9a", "kT3vQx9a"),
+        ("a/b", "a%2Fb"),
+        ("../admin", "..%2Fadmin"),
+        ("a?b=c#d", "a%3Fb%3Dc%23d"),
+        ("a%2Fb", "a%252Fb"),
+        ("ا", "%D8%A7"),
+        ("a b\r\n", "a%20b%0D%0A"),
+    ],
+)
+def test_an_id_is_one_segment_of_a_path(value, encoded):
+    assert base.segment(value) == encoded
+
+
+@pytest.mark.parametrize("value", ["", ".", ".."])
+@pytest.mark.parametrize("code", BOTH)
+def test_an_id_that_would_vanish_from_a_path_is_refused(code, value):
+    with pytest.raises(Refused):
+        dialects.get(code).status_request(value, base.CONFIRMED)
+
+
+# --- matching a bulk answer ---------------------------------------------------------------------
+
+
+def _said(row):
+    return base.ItemResult(True, row["said"])
+
+
+def test_rows_are_matched_by_id_and_not_by_position():
+    rows = [{"id": "2", "said": "b"}, {"id": 1, "said": "a"}, {"id": "9", "said": "extra"}]
+    asked = [("1",), ("2",), ("3",)]
+    found = base.results(rows, asked, (("id",),), _said, base.ItemResult(None))
+    assert [(result.ok, result.reason) for result in found] == [
+        (True, "a"), (True, "b"), (None, None)
+    ]  # fmt: skip
+
+
+def test_an_id_of_one_kind_never_matches_an_id_of_another():
+    rows = [{"id": "5", "said": "id"}, {"sku": "7", "said": "sku"}]
+    asked = [("7", "5"), (None, "7"), ("5", None)]
+    found = base.results(rows, asked, (("id",), ("sku",)), _said, base.ItemResult(None))
+    assert [result.reason for result in found] == [None, "sku", "id"]
+
+
+def test_two_listings_of_one_key_are_told_apart_by_their_ids():
+    rows = [{"id": "1", "sku": "A", "said": "one"}, {"id": "2", "sku": "A", "said": "two"}]
+    asked = [("1", "A"), ("2", "A")]
+    found = base.results(rows, asked, (("id",), ("sku",)), _said, base.ItemResult(None))
+    assert [result.reason for result in found] == ["one", "two"]
+
+
+# --- anything may be posted ---------------------------------------------------------------------
+
+JUNK = [None, True, False, 0, -1, 10**30, "", "x", "\u202e", [], {}, [[]], [None], {"id": {}}, "٥"]
+
+
+def _spoil(dice, data):
+    """Replace, drop or add something somewhere inside."""
+    node, parents = data, []
+    while isinstance(node, (dict, list)) and node and dice.random() < 0.9:
+        keys = list(node) if isinstance(node, dict) else range(len(node))
+        parents.append((node, dice.choice(keys)))
+        node = node[parents[-1][1]]
+    if not parents:
+        return deepcopy(dice.choice(JUNK))
+    parent, key = parents[-1]
+    if isinstance(parent, dict) and dice.random() < 0.3:
+        del parent[key]
+    else:
+        parent[key] = deepcopy(dice.choice(JUNK))
+    return data
+
+
+def _mutated(dice, raw):
+    if dice.random() < 0.5:
+        body = bytearray(raw)
+        for _ in range(dice.randrange(1, 6)):
+            body[dice.randrange(len(body))] = dice.randrange(256)
+        return bytes(body[: dice.randrange(1, len(body) * 4)])
+    data = payload.loads(raw)
+    for _ in range(dice.randrange(1, 4)):
+        data = _spoil(dice, data)
+    return payload.dumps(data).encode()
+
+
+@pytest.mark.parametrize("code", BOTH)
+@pytest.mark.parametrize("topic", [base.ORDERS, base.STATUS])
+def test_500_mutated_bodies_give_values_or_payload_errors(code, topic):
+    seed = random.randrange(10**9)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    bodies = [path.read_bytes() for path in sorted((SAMPLES / code).glob("*order*.json"))]
+    dialect, parsed, refused = dialects.get(code), 0, 0
+    for _ in range(500):
+        try:
+            messages = dialect.split(topic, payload.loads(_mutated(dice, dice.choice(bodies))))
+        except PayloadError:
+            refused += 1
+            continue
+        for message in messages:
+            payload.digest(message.payload)
+            assert message.order_id is None or 0 < len(message.order_id) <= 128
+            assert message.status is None or message.status.isprintable()
+            parse = dialect.parse_order if message.topic == base.ORDERS else dialect.parse_status
+            try:
+                assert parse(message.payload).id == message.order_id
+                parsed += 1
+            except PayloadError:
+                refused += 1
+    assert parsed and refused
