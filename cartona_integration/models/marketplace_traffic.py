@@ -129,13 +129,14 @@ class MarketplaceConfig(models.Model):
         except OperationalError:
             _logger.warning("Marketplace account %s: wake-up of %s left to the sweep", account_id, kind)
 
-    def _enqueue(self, kind, eta=None):
+    def _enqueue(self, kind, delay=None):
         """Add a job for this kind of work, unless one is due already.
 
-        :param eta: seconds from now; such a job resumes after a pause and never hides a wake-up
+        :param float delay: seconds from now; such a job resumes after a pause and never hides a wake-up
         """
         self.ensure_one()
-        identity = None if eta else f"marketplace.{kind}.{self.id}"
+        identity = None if delay else f"marketplace.{kind}.{self.id}"
+        eta = delay and timedelta(seconds=delay)
         if identity and self._has_job(identity):
             return
         actor = self.with_user(self.user_id).with_company(self.company_id)
@@ -333,7 +334,7 @@ class MarketplaceConfig(models.Model):
         if isinstance(error, CredentialsRefused):
             self._stop_for_credentials(error)
         elif isinstance(error, Unavailable):
-            self._enqueue(kind, eta=self._state(kind)._back_off(str(error), error.retry_after))
+            self._enqueue(kind, delay=self._state(kind)._back_off(str(error), error.retry_after))
         elif isinstance(error, Refused | PayloadError):
             # Repeating it unchanged would be refused again: the next regular run tries once more.
             self._state(kind)._back_off(str(error), self.pull_interval * 60)
