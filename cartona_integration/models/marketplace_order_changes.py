@@ -78,7 +78,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         ]
         for row_id, line in known.items():
             if changed := self._line_changes(line, rows.get(row_id)):
-                commands.append(fields.Command.update(line.id, changed))
+                # A confirmed order has to keep its lines, Odoo says.
+                gone = row_id not in rows and sale.state in ("draft", "sent")
+                commands.append(
+                    fields.Command.delete(line.id) if gone else fields.Command.update(line.id, changed)
+                )
                 notes.append(self._describe_changes(line, changed))
         if commands:
             self._write_lines(sale, order, commands, notes)

@@ -370,7 +370,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         if not address or not any(address.values()):
             return partner
         for known in partner | partner.child_ids.filtered(lambda child: child.type == "delivery"):
-            if all((known[name] or False) == (value or False) for name, value in self._comparable(address)):
+            if self._is_at(known, address):
                 return known
         contact = order.shipping.name or partner.name
         phone = order.shipping.phone or order.customer.phone
@@ -388,9 +388,10 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             )
         )
 
-    def _comparable(self, address):
-        """Leave the note out: Odoo stores it as HTML."""
-        return [(name, value) for name, value in address.items() if name != "comment"]
+    def _is_at(self, partner, address):
+        """Tell whether a contact has this address. Its note does not count: Odoo stores it as HTML."""
+        known = partner._convert_to_write({name: partner[name] for name in address if name != "comment"})
+        return all((known[name] or False) == (address[name] or False) for name in known)
 
     def _prepare_address(self, address):
         country = address.country and self.env["res.country"].search([("code", "=", address.country)])
