@@ -1,0 +1,122 @@
+"""Run the tests in three stages and sum up: without Odoo, inside Odoo, against a real server.
+
+``STAGE=unit|addon|system`` runs one of them, ``ARGS='-k word'`` goes to pytest, ``KEEP=1`` leaves PostgreSQL
+running. A skipped test, an empty stage or one that could not run fails the whole run.
+"""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+
+import databases
+import environment
+import postgres
+import setup
+from environment import ADDON, ROOT
+
+WHOLE_SYSTEM = "system"
+
+
+@dataclass
+class Result:
+    """What a stage came to; ``counts`` is empty for one that could not run."""
+
+    stage: str
+    seconds: float
+    counts: dict
+    code: int
+
+    @property
+    def is_good(self):
+        wanted = self.counts.get("tests") and not any(
+            self.counts[name] for name in ("failures", "errors", "skipped")
+        )
+        return bool(wanted) and self.code == 0
+
+    def __str__(self):
+        if not self.counts:
+            return f"  {self.stage:8} COULD NOT RUN (exit code {self.code})"
+        passed = self.counts["tests"] - sum(self.counts[name] for name in ("failures", "errors", "skipped"))
+        return (
+            f"  {self.stage:8} {'ok  ' if self.is_good else 'FAIL'} {passed} passed, "
+            f"{self.counts['failures']} failed, {self.counts['errors']} errors, "
+            f"{self.counts['skipped']} skipped, {self.seconds:.0f} s"
+        )
+
+
+def pytest(odoo, stage, *arguments, **env):
+    """Run pytest for a stage and read its report."""
+    report = odoo.build / f"report-{stage}.xml"
+    report.unlink(missing_ok=True)
+    command = [odoo.python, "-m", "pytest", "-p", "no:cacheprovider", "-q", f"--junitxml={report}"]
+    command += [*arguments, *shlex.split(os.environ.get("ARGS", ""))]
+    started = time.monotonic()
+    code = subprocess.run([str(part) for part in command], cwd=ROOT, env=odoo.environment(**env), check=False)
+    return Result(stage, time.monotonic() - started, read_counts(report), code.returncode)
+
+
+def read_counts(report):
+    """Read pytest's counts; {} when it did not come to writing them."""
+    if not report.exists():
+        return {}
+    suite = ElementTree.parse(report).getroot().find("testsuite")
+    return {name: int(suite.get(name)) for name in ("tests", "failures", "errors", "skipped")}
+
+
+def unit(odoo):
+    """Dialects, tools and simulator: no Odoo, no database."""
+    return pytest(odoo, "unit", "-p", "no:odoo", "tests/unit")
+
+
+def addon(odoo):
+    """The addon's own tests, inside Odoo."""
+    name = f"test_{odoo.series.replace('.', '_')}"
+    databases.copy(odoo, databases.make_addon_template(odoo), name)
+    conf = databases.config(odoo)
+    return pytest(
+        odoo, "addon", f"--odoo-config={conf}", f"--odoo-database={name}", "--odoo-http",
+        odoo.addons / ADDON / "tests",
+        MARKETPLACE_ALLOW_PRIVATE_TARGETS="1", **postgres.environment(),
+    )  # fmt: skip
+
+
+def system(odoo):
+    """Whole-system tests: prefork server, job runner, simulator."""
+    template = databases.make_addon_template(odoo)
+    return pytest(
+        odoo, WHOLE_SYSTEM, "-p", "no:odoo", "tests/system",
+        HARNESS_SERIES=odoo.series, HARNESS_SOURCE=str(odoo.source), HARNESS_TEMPLATE=template,
+        **postgres.environment(),
+    )  # fmt: skip
+
+
+STAGES = {"unit": unit, "addon": addon, WHOLE_SYSTEM: system}
+
+
+def main():
+    wanted = [os.environ["STAGE"]] if os.environ.get("STAGE") else list(STAGES)
+    odoo, started = setup.prepare()
+    try:
+        results = [STAGES[stage](odoo) for stage in wanted]
+    finally:
+        if started and not os.environ.get("KEEP"):
+            postgres.stop()
+    good = all(result.is_good for result in results)
+    summary = "\n".join(str(result) for result in results)
+    total = sum(result.seconds for result in results)
+    print(f"\nOdoo {odoo.series} ({odoo.why})\n{summary}\n  total    {total:.0f} s: {'OK' if good else 'FAILED'}")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        environment.say("stopped")
+        sys.exit(130)
