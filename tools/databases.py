@@ -91,4 +91,3 @@ def make_addon_template(odoo):
     if found != "installed":
         raise SystemExit(f"The addon is {found!r} after its installation: see {odoo.build}")
     return name
-

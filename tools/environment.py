@@ -86,7 +86,9 @@ def series_of(source):
     release = source / "odoo" / "release.py"
     found = release.exists() and re.search(r"^version_info = \((\d+), (\d+)", release.read_text(), re.M)
     if not found:
-        raise Missing(f"{source} is not an Odoo source tree", "Point ODOO_SOURCE at the folder that holds odoo/.")
+        raise Missing(
+            f"{source} is not an Odoo source tree", "Point ODOO_SOURCE at the folder that holds odoo/."
+        )
     return f"{found[1]}.{found[2]}"
 
 

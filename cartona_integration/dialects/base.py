@@ -538,6 +538,4 @@ def results(rows, asked, names, judge, silent):
         for kind, fields in enumerate(names):
             ids = (reading.lenient(reading.identifier)(row.get(name)) for name in fields)
             said.update({(kind, found): judge(row) for found in ids if found})
-    return tuple(
-        next((said[known] for known in enumerate(ids) if known in said), silent) for ids in asked
-    )
+    return tuple(next((said[known] for known in enumerate(ids) if known in said), silent) for ids in asked)

@@ -94,9 +94,7 @@ ORDER = STATUS_CHANGE | {
     "delivery_otp": Field("pickup_otp", reading.text),
     "cancel_reason": Field(("cancellation_reason", "return_reason"), reading.text),
     "note": Field("note_message", reading.text),
-    "customer": Field(
-        "retailer", reading.record(CUSTOMER, CUSTOMER_MAKER), default=CUSTOMER_MAKER()
-    ),
+    "customer": Field("retailer", reading.record(CUSTOMER, CUSTOMER_MAKER), default=CUSTOMER_MAKER()),
     "shipping": Field("retailer", reading.record(ADDRESS, base.Address)),
 }
 
@@ -154,9 +152,7 @@ class Cartona(base.Dialect):
         return (("AuthorizationToken", credentials.token),)
 
     def test_request(self):
-        return base.Request(
-            "test", "GET", "supplier-product", query=(("page", "1"), ("per_page", "1"))
-        )
+        return base.Request("test", "GET", "supplier-product", query=(("page", "1"), ("per_page", "1")))
 
     def orders_request(self, since=None):
         return base.Request("orders", "GET", "order/pull-orders", query=self._first_page())
@@ -248,9 +244,7 @@ class Cartona(base.Dialect):
 
     def parse_order(self, payload):
         order = reading.read(ORDER, payload)
-        return base.Order(
-            **order, **_settlement(order["total"], payload), currency=self.default_currency
-        )
+        return base.Order(**order, **_settlement(order["total"], payload), currency=self.default_currency)
 
     def parse_status(self, payload):
         found = reading.read(STATUS_CHANGE | {"reason": ORDER["cancel_reason"]}, payload)
@@ -310,6 +304,4 @@ def _result(row):
     if not refused:
         return base.ItemResult(True)
     reason = reason or reading.first_text(row, ("message",))
-    return base.ItemResult(
-        False, reason and reading.printable(reason), reading.first_text(row, ("code",))
-    )
+    return base.ItemResult(False, reason and reading.printable(reason), reading.first_text(row, ("code",)))

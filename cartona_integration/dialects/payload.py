@@ -46,8 +46,7 @@ def printable(text, limit=200):
     """Give a text safe for a log line: control and direction characters escaped, and cut."""
     text = str(text)
     shown = "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode()
-        for char in text[:limit]
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:limit]
     )
     return shown if len(shown) <= limit and len(text) <= limit else shown[: limit - 1] + "…"
 

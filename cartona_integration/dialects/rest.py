@@ -56,9 +56,9 @@ CHARGE = {
 CUSTOMER = _texts("name", "company", "email", "phone", "phone2", "vat", "language") | {
     "id": Field("id", reading.identifier),
 }
-ADDRESS = _texts(
-    "name", "company", "street", "street2", "city", "zip", "state", "phone", "note"
-) | {"country": Field("country", reading.country)}
+ADDRESS = _texts("name", "company", "street", "street2", "city", "zip", "state", "phone", "note") | {
+    "country": Field("country", reading.country)
+}
 
 STATUS_CHANGE = {
     "id": Field("id", reading.identifier, required=True),

@@ -160,11 +160,12 @@ class MarketplaceConfig(models.Model):
 
     def init(self):
         super().init()
-        for column in ("code", "webhook_key"):
-            self.env.cr.execute(
-                f"CREATE UNIQUE INDEX IF NOT EXISTS marketplace_config_{column}_uniq"
-                f" ON marketplace_config ({column})"
-            )
+        for statement in (
+            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_config_code_uniq ON marketplace_config (code)",
+            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_config_webhook_key_uniq"
+            " ON marketplace_config (webhook_key)",
+        ):
+            self.env.cr.execute(statement)
 
     @api.depends("auth_secret")
     def _compute_auth_token(self):

@@ -21,7 +21,19 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             self._update_lines(account, sale, order)
             values |= {name: value for name, value in self._prepare_header(order).items() if value}
         self._follow_status(sale, order.status)
-        sale.with_context(**QUIET).write(values)
+        self._write_news(sale, values)
+
+    def _write_news(self, sale, values):
+        """Write what differs: a message that tells nothing new leaves no trace, not even a write date."""
+
+        def stored(name, value):
+            return sale._fields[name].convert_to_cache(value, sale)
+
+        news = {
+            name: value for name, value in values.items() if stored(name, value) != stored(name, sale[name])
+        }
+        if news:
+            sale.with_context(**QUIET).write(news)
 
     def _follow_status(self, sale, status):
         """Bring the order to the stage a later status asks for, by Odoo's own actions."""
@@ -71,7 +83,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         products = self._resolve_products(account, new)
         commands = [
             fields.Command.create(values)
-            for values in self._prepare_lines(account, order, sale.partner_id, new, products)
+            for values in self._prepare_lines(account, order, sale.fiscal_position_id, new, products)
         ]
         notes = [
             _("%(name)s: new, %(quantity)s", name=self._row_name(row), quantity=row.quantity) for row in new

@@ -69,7 +69,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 [("order", change.id)],
             )
         self._follow_status(sale, change.status)
-        sale.write(self._prepare_status(change, change.reason))
+        self._write_news(sale, self._prepare_status(change, change.reason))
         return sale
 
     # -- a new order --------------------------------------------------------------------------
@@ -85,8 +85,10 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         rows = [row for row in self._rows(order) if row.quantity]
         products = self._resolve_products(account, rows)
         partner = self._customer(account, order)
-        lines = self._prepare_lines(account, order, partner, rows, products)
-        values = self._prepare_order(account, order, partner, lines)
+        delivery = self._shipping_partner(partner, order)
+        position = self.env["account.fiscal.position"]._get_fiscal_position(partner, delivery)
+        lines = self._prepare_lines(account, order, position, rows, products)
+        values = self._prepare_order(account, order, partner, delivery, lines)
         sale = self.env["sale.order"].with_context(**QUIET).create(values)
         self._settle_total(sale, order)
         self._set_first_stage(account, sale, order)
@@ -99,7 +101,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         elif order.status in UNDERWAY or account.order_policy == "confirm":
             self._confirm(sale)
 
-    def _prepare_order(self, account, order, partner, lines):
+    def _prepare_order(self, account, order, partner, delivery, lines):
         return {
             "marketplace_config_id": account.id,
             "cartona_id": order.id,
@@ -107,7 +109,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "warehouse_id": account.warehouse_id.id,
             "pricelist_id": self._pricelist(account, order).id,
             "partner_id": partner.id,
-            "partner_shipping_id": self._shipping_partner(partner, order).id,
+            "partner_shipping_id": delivery.id,
             "user_id": False,
             "date_order": self._naive(order.placed_at) or fields.Datetime.now(),
             "order_line": [fields.Command.create(line) for line in lines],
@@ -160,12 +162,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             )
         return rows
 
-    def _prepare_lines(self, account, order, partner, rows, products):
+    def _prepare_lines(self, account, order, position, rows, products):
         return [
             {
                 **self._prepare_row(row, products),
                 SOL_TAXES: [
-                    fields.Command.set(self._taxes(account, order, partner, products[row.line.id]).ids)
+                    fields.Command.set(self._taxes(account, order, position, products[row.line.id]).ids)
                 ]
                 if row.line
                 else [fields.Command.clear()],
@@ -221,6 +223,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """Make Odoo's total the marketplace's.
 
         What Odoo's price accuracy cannot express becomes a rounding line; any more is a hold.
+        Lines people added do not count.
         """
         digits = self.env["decimal.precision"].precision_get("Product Price")
         lost = sum(
@@ -230,11 +233,13 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         )
         taxed = len(sale.order_line.filtered(SOL_TAXES)) if order.prices_include_tax is False else 0
         allowed = float(lost) + (taxed + bool(lost)) * sale.currency_id.rounding
-        difference = float(order.total) - sale.amount_total
+        added = sale.order_line.filtered(lambda line: not line.marketplace_line_id)
+        found = sale.amount_total - sum(added.mapped("price_total"))
+        difference = float(order.total) - found
         if sale.currency_id.is_zero(difference):
             return
         if abs(difference) > allowed:
-            self._hold_for_total(order, sale.amount_total)
+            self._hold_for_total(order, found)
         self._set_rounding(sale, difference)
 
     def _set_rounding(self, sale, amount):
@@ -273,14 +278,13 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             )
         return account._pricelist_in(currency)
 
-    def _taxes(self, account, order, partner, product):
+    def _taxes(self, account, order, position, product):
         """Give the line's taxes: the product's, mapped for the customer, in the marketplace's convention."""
         if account.tax_policy == "none":
             return self.env["account.tax"]
         included = (
             account.prices_include_tax if order.prices_include_tax is None else order.prices_include_tax
         )
-        position = self.env["account.fiscal.position"]._get_fiscal_position(partner)
         taxes = position.map_tax(product.taxes_id.filtered(lambda tax: tax.company_id == account.company_id))
         return self.env["account.tax"].union(*(self._convention(account, tax, included) for tax in taxes))
 

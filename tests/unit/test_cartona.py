@@ -139,9 +139,7 @@ def test_null_amounts_of_money_count_nothing():
 
 def test_cartonas_discount_is_per_unit():
     data = changed(total_price=30)
-    data["order_details"] = [
-        {"id": 1, "amount": 3, "selling_price": 10, "applied_cartona_discount": "1.50"}
-    ]
+    data["order_details"] = [{"id": 1, "amount": 3, "selling_price": 10, "applied_cartona_discount": "1.50"}]
     assert CARTONA.parse_order(data).receivable == Decimal("4.50")
 
 
@@ -407,9 +405,7 @@ def test_acknowledgements_are_taken_unless_refused(data, expected):
 
 def test_a_refused_acknowledgement_says_why():
     data = [{"hashed_id": "a", "error": "bad\nid", "code": 12}]
-    assert CARTONA.read_acknowledged(["a"], answer(data)) == (
-        base.ItemResult(False, "bad\\nid", "12"),
-    )
+    assert CARTONA.read_acknowledged(["a"], answer(data)) == (base.ItemResult(False, "bad\\nid", "12"),)
 
 
 # --- listings -----------------------------------------------------------------------------------

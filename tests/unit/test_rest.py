@@ -200,9 +200,7 @@ def test_a_bare_body_is_cut_into_messages(topic, data, ids):
 @pytest.mark.parametrize("topic", [base.ORDERS, base.STATUS])
 def test_an_envelope_is_opened_whatever_the_route(kind, data, topic):
     (message,) = REST.split(topic, envelope(kind, data))
-    assert message == base.Message(
-        base.ORDERS, ORDER, "1", base.PENDING, MODIFIED, delivery_id="evt_1:1"
-    )
+    assert message == base.Message(base.ORDERS, ORDER, "1", base.PENDING, MODIFIED, delivery_id="evt_1:1")
 
 
 def test_orders_of_one_envelope_have_delivery_ids_of_their_own():
@@ -231,9 +229,7 @@ def test_a_deleted_order_is_a_cancellation_at_the_time_of_the_envelope():
     data = envelope("order.deleted", {"id": "1"}, timestamp="2026-11-12T12:00:00Z")
     (message,) = REST.split(base.ORDERS, data)
     assert message.topic == base.STATUS
-    assert REST.parse_status(message.payload) == base.StatusChange(
-        "1", base.CANCELLED, MODIFIED, "deleted"
-    )
+    assert REST.parse_status(message.payload) == base.StatusChange("1", base.CANCELLED, MODIFIED, "deleted")
 
 
 def test_a_ping_is_no_message():
@@ -267,9 +263,7 @@ def test_another_shape_is_refused(topic, data):
 
 def test_what_is_wrong_inside_waits_for_the_import():
     data = {"id": {}, "status": "tele\nported", "modified_at": "yesterday"}
-    assert REST.split(base.ORDERS, data) == (
-        base.Message(base.ORDERS, data, None, "tele\\nported", None),
-    )
+    assert REST.split(base.ORDERS, data) == (base.Message(base.ORDERS, data, None, "tele\\nported", None),)
 
 
 # --- calls --------------------------------------------------------------------------------------
@@ -339,9 +333,7 @@ def test_one_order_of_another_shape_is_no_answer(data):
 
 
 def test_a_status_goes_out_with_its_key():
-    request = REST.status_request(
-        "a/b", base.CANCELLED, reason="late", otp=None, idempotency_key="k-1"
-    )
+    request = REST.status_request("a/b", base.CANCELLED, reason="late", otp=None, idempotency_key="k-1")
     assert (request.method, request.path) == ("POST", "orders/a%2Fb/status")
     assert request.body == {"status": "cancelled", "reason": "late"}
     assert request.headers == (("Idempotency-Key", "k-1"),)
@@ -435,6 +427,4 @@ def test_a_product_is_created():
     assert request.body == {
         "product": {"sku": "A", "name": "x", "barcode": "622", "price": "5", "currency": "EGP"}
     }
-    assert REST.read_created_product(answer({"product": {"id": 9, "sku": "A"}})) == base.Listing(
-        "9", "A"
-    )
+    assert REST.read_created_product(answer({"product": {"id": 9, "sku": "A"}})) == base.Listing("9", "A")

@@ -1,0 +1,117 @@
+import json
+from dataclasses import dataclass
+from itertools import count
+
+import pytest
+
+from .harness import ROOT, OdooServer, Simulator
+
+SAMPLES = ROOT / "cartona_integration" / "tests" / "samples"
+numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A running server; started once, as its start takes seconds."""
+    server = OdooServer()
+    server.create()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        server.drop()
+
+
+@pytest.fixture(scope="session")
+def simulator():
+    simulator = Simulator()
+    try:
+        yield simulator
+    finally:
+        simulator.stop()
+
+
+@dataclass
+class Shop:
+    """One account, on both sides: in Odoo and at the simulated marketplace."""
+
+    server: OdooServer
+    simulator: Simulator
+    code: str
+    dialect: str
+    account: int
+    key: str
+    token: str
+    hook: str
+
+    def post(self, path, *args, **kwargs):
+        """Command the simulator about this account."""
+        return self.simulator.control("POST", f"accounts/{self.code}/{path}", *args, **kwargs)
+
+    @property
+    def address(self):
+        return f"{self.server.url}/marketplace_integration/webhook/orders/{self.key}"
+
+    def pull(self):
+        self.server.rpc("marketplace.config", "action_pull_orders", [self.account])
+
+    def orders(self, columns="cartona_id", where="true"):
+        """Give columns of the account's sale orders."""
+        return self.server.sql(
+            f"SELECT {columns} FROM sale_order WHERE marketplace_config_id = %s AND {where}", [self.account]
+        )
+
+    def events(self, columns="state"):
+        return self.server.sql(
+            f"SELECT {columns} FROM marketplace_event WHERE account_id = %s ORDER BY id", [self.account]
+        )
+
+
+@pytest.fixture
+def open_shop(server, simulator):
+    """Give a function that opens a new account of a dialect on both sides, live and ready to be pushed to."""
+
+    def open_one(dialect, **values):
+        code = f"{dialect}{next(numbers)}"
+        token, hook = f"token-{code}-0123456789", f"hook-{code}-0123456789"
+        path = {"cartona": "cartona/api/v1", "rest": "rest"}[dialect]
+        account = server.rpc(
+            "marketplace.config",
+            "create",
+            {
+                "name": code,
+                "code": code,
+                "dialect": dialect,
+                "api_base_url": f"{simulator.url}/{path}",
+                "auth_token": token,
+                "webhook_token": hook,
+                **values,
+            },
+        )
+        server.rpc("marketplace.config", "action_activate", [account])
+        [[key]] = server.sql("SELECT webhook_key FROM marketplace_config WHERE id = %s", [account])
+        webhook = {"base_url": server.url, "key": key, "token": hook}
+        simulator.control(
+            "POST", "accounts", {"code": code, "dialect": dialect, "token": token, "webhook": webhook}
+        )
+        return Shop(server, simulator, code, dialect, account, key, token, hook)
+
+    return open_one
+
+
+@pytest.fixture(scope="session")
+def products(server):
+    """Products with the keys the samples use."""
+    keys = ("TEA-25", "SUGAR-1", "SALT-500", "COLA-330", "479", "904#2", "1679#2", "P-512")
+    kind = (
+        {"detailed_type": "product"} if server.odoo.series < "18" else {"type": "consu", "is_storable": True}
+    )
+    for key in keys:
+        server.rpc("product.product", "create", {"name": key, "cartona_id": key, "taxes_id": [(5,)], **kind})
+    return keys
+
+
+def sample(name):
+    """Read one of the addon's sample messages."""
+    return json.loads((SAMPLES / f"{name}.json").read_text())

@@ -1,0 +1,236 @@
+"""A real Odoo for the whole-system tests: prefork workers, the real job runner, real PostgreSQL.
+
+Only processes started here are ever signalled, by id.
+"""
+
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg2
+import requests
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import databases  # noqa: E402
+from environment import Odoo  # noqa: E402
+
+START_SECONDS = 90
+WORKERS = 4
+JOBS_AT_ONCE = 2
+
+
+def wait_for(condition, seconds, what):
+    """Poll until ``condition()`` is true and give its value.
+
+    :raise AssertionError: it did not come true in time
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class OdooServer:
+    """A prefork server with a job runner on a copy of the addon's template database."""
+
+    def __init__(self):
+        source = Path(os.environ["HARNESS_SOURCE"])
+        self.odoo = Odoo(os.environ["HARNESS_SERIES"], source, "given by the test run")
+        self.db = f"system_{self.odoo.series.replace('.', '_')}"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = self.odoo.build / "system.log"
+        self.process = None
+        self._connection = None
+        self._uids = {}
+
+    def create(self):
+        databases.copy(self.odoo, os.environ["HARNESS_TEMPLATE"], self.db)
+        self.log.unlink(missing_ok=True)
+
+    def drop(self):
+        if self._connection:
+            self._connection.close()
+        databases.drop(self.odoo, self.db)
+
+    # -- the server ------------------------------------------------------------------------------------
+
+    def start(self):
+        """Start the server and wait until it answers and its job runner is ready."""
+        seen = len(self.log_text())
+        conf = databases.config(
+            self.odoo,
+            db_name=self.db,
+            workers=WORKERS,
+            max_cron_threads=1,
+            limit_time_real=120,
+            limit_time_cpu=120,
+            http_interface="127.0.0.1",
+            http_port=self.port,
+            gevent_port=free_port(),
+            server_wide_modules="base,web,queue_job,cartona_integration",
+        )
+        settings = {
+            "ODOO_QUEUE_JOB_CHANNELS": f"root:{JOBS_AT_ONCE}",
+            "ODOO_QUEUE_JOB_HOST": "127.0.0.1",
+            "ODOO_QUEUE_JOB_PORT": str(self.port),
+            "MARKETPLACE_ALLOW_PRIVATE_TARGETS": "1",
+        }
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(self.odoo.python), "-m", "odoo", "-c", str(conf)],
+                env=self.odoo.environment(**settings),
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        wait_for(self._answers, START_SECONDS, f"the server answers; see {self.log}")
+        ready = "queue job runner ready for db"
+        wait_for(lambda: ready in self.log_text()[seen:], START_SECONDS, "the job runner is ready")
+
+    def _answers(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended: {self.log_text()[-3000:]}")
+        try:
+            return requests.get(f"{self.url}/marketplace_integration/webhook/test", timeout=30).ok
+        except requests.ConnectionError:
+            return False
+
+    def stop(self):
+        """Stop the server as an administrator would; its whole process group ends."""
+        if self.process and self.process.poll() is None:
+            os.kill(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self):
+        """End every process of the server at once, as a power cut would."""
+        for pid in [self.process.pid, *self.children()]:
+            self._kill(pid)
+        self.process.wait()
+
+    def kill_worker(self):
+        """End one of the HTTP workers, which also run the jobs.
+
+        :return: its process id
+        """
+        others = {self.runner_pid(), *self._named("cron"), *self._named("gevent")}
+        workers = [pid for pid in self.children() if pid not in others]
+        pid = random.choice(workers)
+        self._kill(pid)
+        return pid
+
+    def kill_runner(self):
+        """End the job runner's process; the server starts another."""
+        self._kill(self.runner_pid())
+
+    def runner_pid(self):
+        """Give the job runner's process id, which it writes into each of its log lines."""
+        found = re.findall(r" (\d+) INFO \S+ \S*jobrunner\S*: ", self.log_text())
+        alive = set(self.children())
+        return next((int(pid) for pid in reversed(found) if int(pid) in alive), None)
+
+    def _named(self, word):
+        """Give the children whose process title holds a word."""
+        return [pid for pid in self.children() if word in self._title(pid)]
+
+    def _title(self, pid):
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+
+    def children(self):
+        """Give the process ids of the server's living children."""
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+
+    def _kill(self, pid):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    # -- what tests ask --------------------------------------------------------------------------------
+
+    def sql(self, query, parameters=None):
+        """Run a query beside the server and give its rows."""
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg2.connect(dbname=self.db)
+            self._connection.autocommit = True
+        with self._connection.cursor() as cursor:
+            cursor.execute(query, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def rpc(self, model, method, *args, login="admin", password="admin", **kwargs):
+        """Call a public method as a user, over the network.
+
+        :raise AssertionError: the call failed; its text holds the server's message
+        """
+        if login not in self._uids:
+            self._uids[login] = self._jsonrpc("common", "login", self.db, login, password)
+        credentials = self.db, self._uids[login], password
+        return self._jsonrpc("object", "execute_kw", *credentials, model, method, args, kwargs)
+
+    def _jsonrpc(self, service, method, *args):
+        params = {"service": service, "method": method, "args": args}
+        body = {"jsonrpc": "2.0", "method": "call", "params": params, "id": 1}
+        answer = requests.post(f"{self.url}/jsonrpc", json=body, timeout=60).json()
+        if "error" in answer:
+            raise AssertionError(answer["error"]["data"]["message"])
+        return answer["result"]
+
+    def log_text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def errors(self):
+        """Give the log's lines of level ERROR or CRITICAL."""
+        return re.findall(r"^.* (?:ERROR|CRITICAL) .*$", self.log_text(), re.M)
+
+
+class Simulator:
+    """The marketplace simulator as a process of its own."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.simulator", "--port", "0"],
+            cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        line = self.process.stdout.readline()
+        assert line.startswith("LISTENING "), f"the simulator said {line!r}"
+        self.url = line.split()[1]
+        self._session = requests.Session()
+
+    def control(self, method, path, json=None, **query):
+        """Command the simulator.
+
+        :param str path: below ``_control/``
+        """
+        url = f"{self.url}/_control/{path}"
+        response = self._session.request(method, url, json=json, params=query, timeout=120)
+        assert response.ok, f"{method} {path}: {response.status_code} {response.text[:500]}"
+        return response.json() if response.content else None
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()

@@ -1,0 +1,206 @@
+"""Orders of both marketplaces, from the wire to the sale order, on a real server."""
+
+import threading
+import time
+from statistics import median
+
+import pytest
+import requests
+
+from .conftest import sample
+from .harness import wait_for
+
+BOTH = pytest.mark.parametrize("dialect", ["cartona", "rest"])
+ORDERS = 50
+GOAL = 5  # seconds from the marketplace's order to the confirmed sale order
+
+
+def percentile(values, share):
+    return sorted(values)[max(0, int(len(values) * share) - 1)]
+
+
+class Watch(threading.Thread):
+    """Notes when each order of a shop is there, confirmed; polls beside the test."""
+
+    def __init__(self, shop):
+        super().__init__(daemon=True)
+        self.shop, self.seen, self.ended = shop, {}, threading.Event()
+
+    def run(self):
+        while not self.ended.wait(0.05):
+            for [order_id] in self.shop.orders(where="state = 'sale'"):
+                self.seen.setdefault(order_id, time.monotonic())
+
+
+def measure(shop, place, label):
+    """Place ORDERS orders, one per second, and print how long each took to be a sale order.
+
+    :param place: gives the order's id; the clock starts when it is called
+    """
+    watch = Watch(shop)
+    watch.start()
+    placed = {}
+    for _number in range(ORDERS):
+        begun = time.monotonic()
+        placed[place()] = begun
+        time.sleep(max(0, begun + 1 - time.monotonic()))
+    wait_for(lambda: len(watch.seen) >= ORDERS, 30, f"{ORDERS} orders, {len(watch.seen)} seen")
+    watch.ended.set()
+    watch.join()
+    times = [watch.seen[order_id] - begun for order_id, begun in placed.items()]
+    print(
+        f"\n{label}: {ORDERS} orders, one per second, to the confirmed sale order: "
+        f"median {median(times):.2f} s, p95 {percentile(times, 0.95):.2f} s, max {max(times):.2f} s"
+    )
+    return percentile(times, 0.95)
+
+
+def make_order(shop, push):
+    """Have the simulated marketplace make one order of known products."""
+    products = [{"key": "TEA-25", "price": "250.00"}, {"key": "SUGAR-1", "price": "90.50"}]
+    answer = shop.post("order_factory", {"count": 1, "products": products}, push=push)
+    orders = answer["orders"] if isinstance(answer, dict) else answer
+    return orders[0].get("hashed_id") or orders[0]["id"]
+
+
+@BOTH
+def test_pushed_orders_are_sale_orders_within_five_seconds(open_shop, products, dialect):
+    shop = open_shop(dialect)
+    assert measure(shop, lambda: make_order(shop, push=1), f"webhook, {dialect}") <= GOAL
+
+
+@BOTH
+def test_pulled_orders_are_sale_orders_within_five_seconds(open_shop, products, dialect):
+    shop = open_shop(dialect, auto_pull_orders=False)
+
+    def place():
+        order_id = make_order(shop, push=0)
+        shop.pull()
+        return order_id
+
+    assert measure(shop, place, f"pull, {dialect}") <= GOAL
+
+
+def figures(shop, order_id):
+    [[order, state, total, partner]] = shop.orders(
+        "id, state, amount_total::text, partner_id", f"cartona_id = '{order_id}'"
+    )
+    lines = shop.server.sql(
+        "SELECT marketplace_line_id, product_uom_qty::float, price_unit::float FROM sale_order_line"
+        " WHERE order_id = %s ORDER BY id",
+        [order],
+    )
+    [[customer]] = shop.server.sql("SELECT cartona_id FROM res_partner WHERE id = %s", [partner])
+    return state, float(total), customer, lines
+
+
+def bring(shop, way, message):
+    """Bring a message in by webhook or by the feed and wait until it is settled."""
+    before = len(shop.events())
+    if way == "webhook":
+        answer = requests.post(
+            shop.address, json=message, headers={"Authorization": f"Bearer {shop.hook}"}, timeout=30
+        )
+        assert answer.status_code == 200, answer.text
+    else:
+        shop.post("orders", message)
+        shop.pull()
+    wait_for(lambda: len(shop.events()) > before, 15, "the message is stored")
+    wait_for(lambda: all(state != "new" for [state] in shop.events()), 15, "the message is settled")
+
+
+EXPECTED = {
+    "cartona/order_pending": ("kT3vQx9a", "sale", 860.0, "retailer_A01027"),
+    "cartona/order_offer_two_lines": ("mB7wLz2c", "sale", 44.0, "retailer_A01028"),
+    "cartona/order_cancelled_by_retailer": ("mB7wLz2c", "cancel", 44.0, "retailer_A01028"),
+    "cartona/order_delivered_by_cartona": ("sW1kHf6g", "sale", 51.0, "retailer_A01028"),
+    "cartona/order_installment_credit_topup": ("pR5nYd8e", "sale", 3040.0, "retailer_A01027"),
+    "cartona/order_sparse_nulls": ("4471902836", "sale", 120.0, None),
+}
+
+
+@pytest.mark.parametrize("way", ["webhook", "pull"])
+@pytest.mark.parametrize("name", EXPECTED)
+def test_each_sample_ends_as_it_should(open_shop, products, way, name):
+    shop = open_shop("cartona")
+    bring(shop, way, sample(name))
+    order_id, state, total, customer = EXPECTED[name]
+    assert figures(shop, order_id)[:3] == (state, total, customer)
+
+
+@pytest.mark.parametrize("way", ["webhook", "pull"])
+def test_an_edited_order_follows_line_by_line(open_shop, products, way):
+    shop = open_shop("cartona")
+    for step in ("pending", "editing", "edited_back_to_pending"):
+        bring(shop, way, sample(f"cartona/order_{step}"))
+    state, total, _customer, lines = figures(shop, "kT3vQx9a")
+    assert (state, total) == ("sale", 775.0)
+    assert [line[1:] for line in lines] == [(1, 250), (5, 90), (15, 5)]
+
+
+@pytest.mark.parametrize("way", ["webhook", "pull"])
+def test_the_neutral_order_keeps_its_total_through_changes(open_shop, products, way):
+    shop = open_shop("rest")
+    envelopes = [sample(f"rest/neutral_order_{kind}") for kind in ("created", "updated", "cancelled")]
+    ends = [("sale", 1317.5), ("sale", 1107.5), ("cancel", 1107.5)]
+    for envelope, end in zip(envelopes, ends, strict=True):
+        bring(shop, way, envelope if way == "webhook" else envelope["data"]["order"])
+        assert figures(shop, "N-88123")[:2] == end
+
+
+def test_an_unknown_product_holds_the_order_until_its_key_is_filled_in(open_shop, products, server):
+    shop = open_shop("cartona")
+    bring(shop, "pull", sample("cartona/order_unknown_product"))
+    assert shop.events("state, reason") == [("hold", "Unknown product: NOT-IN-ODOO")]
+    assert not shop.orders() and not acknowledged(shop)
+    product = server.rpc("product.product", "create", {"name": "New one", "taxes_id": [(5,)]})
+    server.rpc("product.product", "write", [product], {"cartona_id": "NOT-IN-ODOO"})
+    wait_for(lambda: shop.orders(), 15, "the order is imported by itself")
+    assert figures(shop, "uN0kPr0d")[:2] == ("sale", 500.0)
+    wait_for(lambda: acknowledged(shop), 15, "the order is acknowledged")
+
+
+def acknowledged(shop):
+    """Give the ids the marketplace was told of."""
+    calls = shop.simulator.control("GET", "calls", account=shop.code, operation="acknowledge")
+    return [row["hashed_id"] for call in calls for row in call["body"]]
+
+
+def test_a_repeat_changes_nothing_and_is_acknowledged_after_the_commit(open_shop, products):
+    shop = open_shop("cartona")
+    order = sample("cartona/order_pending")
+    bring(shop, "pull", order)
+    wait_for(lambda: acknowledged(shop), 15, "the order is acknowledged")
+    before = figures(shop, "kT3vQx9a"), shop.events("id, state")
+    for _time in range(3):
+        answer = requests.post(
+            shop.address, json=order, headers={"Authorization": f"Bearer {shop.hook}"}, timeout=30
+        )
+        assert answer.json() == {"accepted": 0, "duplicate": 1}
+    shop.pull()
+    time.sleep(1)
+    assert (figures(shop, "kT3vQx9a"), shop.events("id, state")) == before
+    assert acknowledged(shop) == ["kT3vQx9a"]
+    [[committed]] = shop.orders("extract(epoch FROM create_date AT TIME ZONE 'UTC')::float")
+    [call] = shop.simulator.control("GET", "calls", account=shop.code, operation="acknowledge")
+    assert call["at"] > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(committed)))
+
+
+def test_strangers_get_one_constant_answer_and_leave_no_row(open_shop, server):
+    shop = open_shop("cartona")
+    order = sample("cartona/order_pending")
+    callers = [
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Basic {shop.hook}"},
+        {"Authorization": "Bearer "},
+    ]
+    addresses = [shop.address, shop.address.removesuffix(f"/{shop.key}"), shop.address + "x"]
+    answers = {
+        (answer.status_code, answer.text)
+        for address in addresses
+        for headers in callers
+        for answer in [requests.post(address, json=order, headers=headers, timeout=30)]
+    }
+    assert answers == {(401, '{"error": "unauthorized"}')}
+    assert not shop.events()
