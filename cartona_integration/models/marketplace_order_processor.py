@@ -14,6 +14,8 @@ QUIET = {"tracking_disable": True, "mail_create_nosubscribe": True, "mail_create
 GONE = (base.CANCELLED, base.RETURNED)
 UNDERWAY = (base.PARTIALLY_SHIPPED, base.SHIPPED, base.DELIVERED)
 ROUNDING = "rounding"
+# Unit prices come as binary fractions (33.333333): their sum is the marketplace's total only to the cent.
+HALF_A_CENT = Decimal("0.005")
 
 
 class Row(NamedTuple):
@@ -202,7 +204,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     # -- money --------------------------------------------------------------------------------
 
     def _check_total(self, order):
-        """Compare the marketplace's own figures with each other, exactly.
+        """Compare the marketplace's own figures with each other, to the cent.
 
         :raise Hold: they differ: nobody can say what the customer owes
         """
@@ -216,7 +218,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         total += sum((charge.amount for charge in order.charges), Decimal(0))
         if order.prices_include_tax is False:
             total += sum((taxed.tax for taxed in (*order.lines, *order.charges)), Decimal(0))
-        if total != order.total:
+        if abs(total - order.total) >= HALF_A_CENT:
             self._hold_for_total(order, total)
 
     def _settle_total(self, sale, order):
@@ -234,7 +236,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         taxed = len(sale.order_line.filtered(SOL_TAXES)) if order.prices_include_tax is False else 0
         allowed = float(lost) + (taxed + bool(lost)) * sale.currency_id.rounding
         added = sale.order_line.filtered(lambda line: not line.marketplace_line_id)
-        found = sale.amount_total - sum(added.mapped("price_total"))
+        found = sale.currency_id.round(sale.amount_total - sum(added.mapped("price_total")))
         difference = float(order.total) - found
         if sale.currency_id.is_zero(difference):
             return

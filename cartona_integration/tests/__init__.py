@@ -1,2 +1,3 @@
 from . import test_order_import
 from . import test_samples
+from . import test_processor
