@@ -220,9 +220,15 @@ identifier = partial(text, limit=MAX_ID)
 
 @_converter
 def decimal(value, path):
-    """Read an exact number: int, Decimal or text such as ``120.00``."""
+    """Read an exact number: int, Decimal or text such as ``120.00``.
+
+    A JSON number's tail is what binary fractions leave of it (33.333333333333336): rounded off. A text is
+    meant as it stands.
+    """
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = Decimal(value.strip())
+    elif isinstance(value, Decimal) and abs(value) < 10**MAX_INTEGER_DIGITS:
+        value = round(value, MAX_DECIMALS)
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         raise wrong(path, "a number", value)
     number = Decimal(value)

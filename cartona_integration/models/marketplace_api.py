@@ -227,6 +227,6 @@ class MarketplaceApi(models.AbstractModel):
         if not raw.strip():
             return None
         try:
-            return json.loads(raw, parse_float=Decimal)
+            return json.loads(raw, parse_float=Decimal, parse_constant=str)
         except (ValueError, RecursionError):
             return UNREADABLE

@@ -268,7 +268,7 @@ REFUSED = [
     *((payload.decimal, value) for value in ("+5", ".5", "5.", "0x10", "١٢", "NaN", "--1", "1 0")),
     *((payload.decimal, value) for value in (Decimal("NaN"), Decimal("Infinity"), Decimal("sNaN"))),
     *((payload.decimal, value) for value in (10**15, "1" + "0" * 15, Decimal("1e15"), "9" * 50)),
-    *((payload.decimal, value) for value in (Decimal("0.0000001"), "1.1234567", Decimal("1e-30"))),
+    *((payload.decimal, value) for value in ("0.0000001", "1.1234567")),
     *((payload.quantity, value) for value in (-1, "-0.01", "x", True)),
     *((payload.integer, value) for value in (Decimal("7.5"), "7.5", True, "x")),
     *((payload.boolean, value) for value in (2, "yes", "ja", [], {}, Decimal(1))),
@@ -470,3 +470,8 @@ def test_retry_after_is_read(value, seconds):
 def test_retry_after_uses_the_clock_unless_told():
     later = datetime.now(UTC) + timedelta(seconds=100)
     assert 90 <= payload.retry_after(later.strftime("%a, %d %b %Y %H:%M:%S GMT")) <= 100
+
+
+def test_what_a_binary_fraction_leaves_of_a_number_is_rounded_off():
+    assert payload.decimal(Decimal("33.333333333333336"), "price") == Decimal("33.333333")
+    assert payload.decimal(Decimal("0.1000000000000000055"), "price") == Decimal("0.1")
