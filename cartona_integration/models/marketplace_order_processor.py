@@ -386,6 +386,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             .create(
                 {
                     "parent_id": partner.id,
+                    "company_id": partner.company_id.id,
                     "type": "delivery",
                     "name": contact,
                     "phone": phone,

@@ -26,5 +26,10 @@ class ProductTemplate(models.Model):
     def _search_cartona_id(self, operator, value):
         return [("product_variant_ids.cartona_id", operator, value)]
 
+    @api.constrains("company_id")
+    def _check_cartona_id(self):
+        """A key may stand in two companies: it meets its double when a product changes company."""
+        self.with_context(active_test=False).product_variant_ids._check_cartona_id()
+
     def _get_related_fields_variant_template(self):
         return [*super()._get_related_fields_variant_template(), "cartona_id"]

@@ -19,30 +19,38 @@ class ResPartner(models.Model):
             " WHERE cartona_id IS NOT NULL AND cartona_id != ''"
         )
 
-    @api.constrains("cartona_id", "company_id")
-    def _check_cartona_id(self):
-        """Say in words what the unique index would refuse. Superuser: the other may be out of sight."""
-        for partner in self.filtered("cartona_id"):
-            twin = (
-                self.sudo()
-                .with_context(active_test=False)
-                .search(
-                    [
-                        ("cartona_id", "=", partner.cartona_id),
-                        ("company_id", "=", partner.company_id.id),
-                        ("id", "!=", partner.id),
-                    ],
-                    limit=1,
+    @api.model_create_multi
+    def create(self, vals_list):
+        for vals in vals_list:
+            self._refuse_double(vals.get("cartona_id"), vals.get("company_id"))
+        return super().create(vals_list)
+
+    def write(self, vals):
+        if vals.get("cartona_id") or "company_id" in vals:
+            for partner in self:
+                key = vals.get("cartona_id", partner.cartona_id)
+                partner._refuse_double(key, vals.get("company_id", partner.company_id.id))
+        return super().write(vals)
+
+    def _refuse_double(self, key, company_id):
+        """Say in words, before it happens, what the unique index would refuse.
+
+        Superuser: the other contact may be out of the user's sight.
+        """
+        domain = [
+            ("cartona_id", "=", key),
+            ("company_id", "=", company_id),
+            ("id", "not in", self.ids),
+        ]
+        double = key and self.sudo().with_context(active_test=False).search(domain, limit=1)
+        if double:
+            raise ValidationError(
+                _(
+                    "%(partner)s already is marketplace customer %(key)s.",
+                    partner=double.display_name,
+                    key=key,
                 )
             )
-            if twin:
-                raise ValidationError(
-                    _(
-                        "%(partner)s already is marketplace customer %(key)s.",
-                        partner=twin.display_name,
-                        key=partner.cartona_id,
-                    )
-                )
 
     @api.model
     def _find_marketplace_customer(self, key, company):

@@ -1,3 +1,5 @@
 from . import test_order_import
 from . import test_samples
 from . import test_processor
+from . import test_customer
+from . import test_product
