@@ -1,4 +1,7 @@
-"""Check who may know what in the addon (the table of the design): each breach as ``file:line: what``, exit code 1."""
+"""Check who may know what in the addon: the table of the design.
+
+Each breach is told as ``file:line: what``; exit code 1.
+"""
 
 import ast
 import sys
@@ -63,7 +66,7 @@ def check_calls(tree, place):
 
 
 def check_dialects(tree, _place):
-    """Yield comparisons of a dialect with a name: what differs between marketplaces belongs into the dialect."""
+    """Yield comparisons of a dialect with a name: what differs belongs into the dialect."""
     for node in ast.walk(tree):
         parts = []
         if isinstance(node, ast.Compare):
