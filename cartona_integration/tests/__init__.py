@@ -3,3 +3,4 @@ from . import test_samples
 from . import test_processor
 from . import test_customer
 from . import test_product
+from . import test_webhook

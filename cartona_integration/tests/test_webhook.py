@@ -1,0 +1,416 @@
+import json
+from contextlib import closing
+from http.client import HTTPConnection
+from unittest.mock import patch
+from urllib.parse import urlsplit
+
+from odoo.tests import HttpCase
+
+from ..controllers.marketplace_webhook import MAX_BODY, PATH
+from ..dialects import payload
+from .common import MarketplaceCase, sample
+
+KEYS = ("TEA-25", "SUGAR-1", "SALT-500")
+UNAUTHORIZED = (401, b'{"error": "unauthorized"}')
+ORDER_ID = "kT3vQx9a"  # of the sample
+
+
+def order(hashed_id=ORDER_ID, **changes):
+    """Give the sample order under another id."""
+    [row] = payload.loads(sample("cartona/order_pending"))
+    return {**row, "hashed_id": hashed_id, **changes}
+
+
+def body(data):
+    return payload.dumps(data).encode()
+
+
+class WebhookCase(MarketplaceCase, HttpCase):
+    """Calls from outside, over real HTTP, without a session."""
+
+    registry_test_mode = False  # MarketplaceCase has entered it already
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for key in KEYS:
+            cls.make_product(key)
+
+    def setUp(self):
+        super().setUp()
+        self.token = "hook-of-cartona_test"
+
+    def call(self, path="orders", data=b"[]", method="POST", **headers):
+        """Call one of the addresses; a header of None is left out.
+
+        :return: (HTTP status, body); what every answer must have is checked on the way
+        """
+        wanted = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
+        wanted |= {name.replace("_", "-"): value for name, value in headers.items()}
+        wanted = {name: value for name, value in wanted.items() if value is not None}
+        url = f"{self.base_url()}{PATH}/{path}"
+        answer = self.opener.request(
+            method, url, data=data, headers=wanted, allow_redirects=False, timeout=12
+        )
+        self.env.invalidate_all()
+        self.headers = answer.headers
+        self.assertNotIn("Set-Cookie", answer.headers)
+        self.assertFalse([name for name in answer.headers if name.startswith("Access-Control")])
+        self.assertNotIn(b"Traceback", answer.content)
+        return answer.status_code, answer.content
+
+    def call_raw(self, *headers, data=b""):
+        """Post with exactly these headers: what no HTTP library would send."""
+        self.env.flush_all()
+        with closing(HTTPConnection(urlsplit(self.base_url()).netloc, timeout=12)) as connection:
+            connection.putrequest("POST", f"{PATH}/orders")
+            for name, value in (("Authorization", f"Bearer {self.token}"), *headers):
+                connection.putheader(name, value)
+            connection.endheaders()
+            connection.send(data)
+            answer = connection.getresponse()
+            found = answer.status, answer.read()
+        self.env.invalidate_all()
+        return found
+
+    def assert_nothing_stored(self):
+        self.assertFalse(self.events())
+        self.assertFalse(self.wakeups)
+
+    def logs(self):
+        return self.env["marketplace.sync.log"].search([("kind", "=", "webhook")])
+
+
+class TestWebhookCredentials(WebhookCase):
+    """Who may post: whoever proves to be an account. All others hear the same constant word."""
+
+    def assert_refused(self, path="orders", **headers):
+        self.assertEqual(self.call(path, body(order()), **headers), UNAUTHORIZED)
+        self.assertEqual(self.headers["Content-Type"], "application/json")
+        self.assert_nothing_stored()
+        self.assertFalse(self.logs())
+
+    def test_the_bearer_token_opens_the_bare_and_the_keyed_address(self):
+        key = self.cartona.webhook_key
+        for number, path in enumerate(("orders", "orders/", f"orders/{key}", f"orders/{key}/")):
+            answer = self.call(path, body(order(f"id{number}")))
+            self.assertEqual(answer, (200, b'{"accepted": 1, "duplicate": 0}'), path)
+        self.assertEqual(len(self.events(self.cartona)), 4)
+
+    def test_the_status_address_has_the_same_four_spellings(self):
+        key = self.cartona.webhook_key
+        for number, path in enumerate(("status", "status/", f"status/{key}", f"status/{key}/")):
+            message = {"hashed_id": f"id{number}", "status": "approved"}
+            self.assertEqual(self.call(path, body(message)), (200, b'{"accepted": 1, "duplicate": 0}'), path)
+        self.assertEqual(set(self.events(self.cartona).mapped("topic")), {"status"})
+
+    def test_the_token_decides_whose_message_it_is(self):
+        self.token = "hook-of-rest_test"
+        self.call("orders", sample("rest/neutral_order_created"))
+        self.assertEqual(self.events().account_id, self.rest)
+
+    def test_the_scheme_may_be_written_in_any_case(self):
+        answer = self.call(Authorization=f"bEARER   {self.token} ")
+        self.assertEqual(answer[0], 200)
+
+    def test_a_call_without_a_credential_is_refused(self):
+        self.assert_refused(Authorization=None)
+
+    def test_wrong_credentials_are_all_refused_alike(self):
+        for credential in (
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer wrong",
+            "Bearer None",
+            "Bearer False",
+            "Bearer null",
+            f"Bearer {self.token}x",
+            f"Bearer {self.token} {self.token}",
+            f"Bearer {self.token},{self.token}",
+            f"Basic {self.token}",
+            f"Token {self.token}",
+            self.token,
+            f"Bearer {self.cartona.sudo().webhook_token_digest}",
+            f"Bearer {self.cartona.webhook_key}",
+            "Bearer token-of-cartona_test",
+            f"Bearer {self.token}é".encode(),
+            b"Bearer \xff\xfe",
+            "Bearer " + "x" * 60_000,
+        ):
+            with self.subTest(credential=credential[:60]):
+                self.assert_refused(Authorization=credential)
+
+    def test_a_token_in_the_query_string_or_in_another_header_is_not_looked_at(self):
+        for name in ("token", "access_token", "webhook_token", "authorization", "key"):
+            self.assert_refused(f"orders?{name}={self.token}", Authorization=None)
+        self.assert_refused(Authorization=None, X_Api_Key=self.token, AuthorizationToken=self.token)
+
+    def test_the_key_in_the_path_proves_nothing(self):
+        self.assert_refused(f"orders/{self.cartona.webhook_key}", Authorization=None)
+
+    def test_one_accounts_token_does_not_open_another_accounts_address(self):
+        self.assert_refused(f"orders/{self.rest.webhook_key}")
+
+    def test_an_unknown_key_is_refused_even_with_a_good_token(self):
+        self.assert_refused("orders/unknown")
+        self.assert_refused("orders/%25")
+
+    def test_an_account_without_a_token_lets_nobody_in(self):
+        self.cartona.webhook_token = False
+        for credential in (None, "", "Bearer", "Bearer ", "Bearer False", f"Bearer {self.token}"):
+            self.assert_refused(Authorization=credential)
+            self.assert_refused(f"orders/{self.cartona.webhook_key}", Authorization=credential)
+
+    def test_a_draft_account_lets_nobody_in(self):
+        self.cartona.action_reset_to_draft()
+        self.assert_refused()
+        self.assert_refused(f"orders/{self.cartona.webhook_key}")
+
+    def test_an_archived_account_lets_nobody_in(self):
+        self.cartona.active = False
+        self.assert_refused()
+        self.assert_refused(f"orders/{self.cartona.webhook_key}")
+
+    def test_an_old_token_dies_when_a_new_one_is_made(self):
+        self.cartona.webhook_token = "another"
+        self.assert_refused()
+        self.token = "another"
+        self.assertEqual(self.call(data=body(order()))[0], 200)
+
+    def test_the_session_of_a_manager_opens_nothing(self):
+        self.authenticate("admin", "admin")
+        self.assert_refused(Authorization=None)
+
+    def test_reading_the_posting_addresses_is_not_allowed(self):
+        for path in ("orders", f"orders/{self.cartona.webhook_key}", "status"):
+            for method in ("GET", "PUT", "DELETE", "PATCH"):
+                self.assertEqual(self.call(path, None, method)[0], 405, (path, method))
+        self.assertEqual(self.call("test", b"{}", "POST")[0], 405)
+        self.assert_nothing_stored()
+
+    def test_the_test_address_says_no_more_than_ok_to_strangers(self):
+        for path in ("test", "test/", f"test/{self.cartona.webhook_key}"):
+            for credential in (None, "Bearer wrong", "Basic x"):
+                answer = self.call(path, None, "GET", Authorization=credential)
+                self.assertEqual(answer, (200, b'{"status": "ok"}'))
+        self.assert_nothing_stored()
+
+    def test_the_test_address_names_the_account_to_whom_it_belongs(self):
+        self.cartona.name = "كارتونة"
+        for path in ("test", f"test/{self.cartona.webhook_key}/"):
+            status, answer = self.call(path, None, "GET")
+            self.assertEqual((status, json.loads(answer)), (200, {"status": "ok", "account": "كارتونة"}))
+        self.assertEqual(
+            self.call(f"test/{self.rest.webhook_key}", None, "GET"), (200, b'{"status": "ok"}')
+        )
+
+
+class TestWebhookForm(WebhookCase):
+    """What cannot be a message is refused before it is read."""
+
+    def assert_refused(self, answer, status, error):
+        self.assertEqual(answer, (status, body({"error": error}).replace(b":", b": ")))
+        self.assert_nothing_stored()
+        self.assertFalse(self.logs())
+
+    def test_a_body_of_unknown_length_is_refused(self):
+        chunked = self.call_raw(
+            ("Content-Type", "application/json"),
+            ("Transfer-Encoding", "chunked"),
+            data=b"2\r\n[]\r\n0\r\n\r\n",
+        )
+        self.assert_refused(chunked, 411, "length required")
+        self.assert_refused(self.call_raw(("Content-Type", "application/json")), 411, "length required")
+
+    def test_a_length_beside_chunks_is_refused(self):
+        answer = self.call_raw(
+            ("Content-Type", "application/json"),
+            ("Transfer-Encoding", "chunked"),
+            ("Content-Length", "12"),
+            data=b"2\r\n[]\r\n0\r\n\r\n",
+        )
+        self.assert_refused(answer, 411, "length required")
+
+    def test_a_length_that_is_no_number_is_refused(self):
+        for length in ("-1", "x", "1,2"):
+            status, _answer = self.call_raw(("Content-Type", "application/json"), ("Content-Length", length))
+            self.assertIn(status, (400, 411), length)
+        self.assert_nothing_stored()
+
+    def test_a_body_over_the_limit_is_refused_unread(self):
+        for kind in ("application/json", "text/plain"):
+            # Odoo refuses it in its own words, before our turn.
+            status, _answer = self.call_raw(("Content-Type", kind), ("Content-Length", str(MAX_BODY + 1)))
+            self.assertEqual(status, 413)
+        self.assert_nothing_stored()
+
+    def test_a_body_of_exactly_the_limit_is_read(self):
+        data = body(order(note_message="x"))
+        padded = data + b" " * (MAX_BODY - len(data))
+        self.assertEqual(self.call(data=padded), (200, b'{"accepted": 1, "duplicate": 0}'))
+
+    def test_anything_but_json_is_refused(self):
+        for kind in (
+            None,
+            "",
+            "text/plain",
+            "text/json",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=x",
+            "application/jsonp",
+        ):
+            with self.subTest(kind=kind):
+                answer = self.call(data=body(order()), Content_Type=kind)
+                self.assert_refused(answer, 415, "application/json expected")
+
+    def test_json_with_a_charset_is_read(self):
+        answer = self.call(data=body(order()), Content_Type="application/json; charset=utf-8")
+        self.assertEqual(answer, (200, b'{"accepted": 1, "duplicate": 0}'))
+
+    def test_a_packed_body_is_refused(self):
+        answer = self.call(data=b"\x1f\x8b", Content_Encoding="gzip")
+        self.assert_refused(answer, 415, "application/json expected")
+
+
+class TestWebhookBody(WebhookCase):
+    """What an authenticated caller may say, and what comes of it."""
+
+    UNREADABLE = {
+        "cut": (b'{"hashed_id": "a"', "character 17: JSON expected, found"),
+        "twice": (b"[] []", 'character 3: JSON expected, found "[]"'),
+        "empty": (b"", "body: JSON expected, found nothing"),
+        "blank": (b" \n ", "body: JSON expected, found nothing"),
+        "nan": (b'{"hashed_id": NaN}', "body: a finite number expected"),
+        "infinity": (b"[-Infinity]", "body: a finite number expected"),
+        "huge number": (b'{"hashed_id": 1e999}', "body: an exponent within 30 expected"),
+        "many digits": (b"[" + b"9" * 5000 + b"]", "body: a number of at most 40 digits expected"),
+        "duplicate key": (b'{"hashed_id": "a", "hashed_id": "b"}', "hashed_id: a key once in its object"),
+        "byte order mark": (b"\xef\xbb\xbf[]", "character 0: JSON expected"),
+        "utf-16": ("[]".encode("utf-16"), "byte 0: UTF-8 expected"),
+        "not utf-8": (b'"\xe9"', "byte 1: UTF-8 expected"),
+        "deep": (b"[" * 100_000, "body: at most 32 levels expected, found more"),
+        "deep but whole": (b"[" * 40 + b"]" * 40, "body: at most 32 levels expected, found more"),
+        "nul": (b'{"hashed_id": "a\\u0000"}', "hashed_id: text without NUL"),
+        "surrogate": (b'{"hashed_id": "\\ud800"}', "hashed_id: text without NUL and lone surrogates"),
+        "null": (b"null", "body: an object expected, found nothing"),
+        "number": (b"5", "body: an object expected, found 5"),
+        "text": (b'"x"', 'body: an object expected, found "x"'),
+        "list of numbers": (b"[1]", "[0]: an object expected, found 1"),
+        "list in list": (b"[[]]", "[0]: an object expected, found a list"),
+        "no id": (b"[{}]", "/: an order id expected, found none"),
+        "id of null": (b'{"hashed_id": null}', "/: an order id expected, found none"),
+        "orders is no list": (b'{"orders": 5}', "body: an object expected, found 5"),
+    }
+
+    def test_an_unreadable_body_is_400_with_the_place_and_leaves_no_message(self):
+        for name, (data, detail) in self.UNREADABLE.items():
+            with self.subTest(name):
+                status, answer = self.call(data=data)
+                self.assertEqual(status, 400)
+                answer = json.loads(answer)
+                self.assertEqual(answer.pop("error"), "unreadable")
+                self.assertTrue(answer.pop("detail").startswith(detail), name)
+                self.assertFalse(answer)
+        self.assert_nothing_stored()
+
+    def test_unreadable_bodies_leave_one_log_row_an_hour(self):
+        for data, _detail in self.UNREADABLE.values():
+            self.call(data=data)
+        log = self.logs()
+        self.assertEqual((len(log), log.account_id, log.level), (1, self.cartona, "error"))
+        self.cr.execute("UPDATE marketplace_sync_log SET create_date = create_date - interval '61 minutes'")
+        self.call(data=b"")
+        self.assertEqual(len(self.logs()), 2)
+
+    def test_the_log_row_holds_no_line_break_of_the_sender(self):
+        self.call(data=b'{"a\\nb\\u001b[31m": 1, "a\\nb\\u001b[31m": 2}')
+        self.assertTrue(self.logs().message.isprintable())
+
+    def test_a_status_alone_is_unreadable_in_the_same_way(self):
+        for data in (b"null", b"[1]", b"{}", b"nonsense"):
+            self.assertEqual(self.call("status", data)[0], 400)
+        self.assert_nothing_stored()
+
+    def test_an_empty_list_is_accepted_and_starts_nothing(self):
+        self.assertEqual(self.call(data=b"[]"), (200, b'{"accepted": 0, "duplicate": 0}'))
+        self.assertEqual(self.call(data=b'{"orders": []}'), (200, b'{"accepted": 0, "duplicate": 0}'))
+        self.assert_nothing_stored()
+
+    def test_one_order_a_list_and_an_orders_object_are_read(self):
+        for data in (order("a"), [order("b"), order("c")], {"orders": [order("d"), order("e")]}):
+            self.assertEqual(self.call(data=body(data))[0], 200)
+        self.assertEqual(self.events().mapped("external_order_id"), ["a", "b", "c", "d", "e"])
+        self.assertEqual(self.wakeups, [(self.cartona.id, "import")])
+        self.run_job(self.cartona, "import")
+        self.assertEqual(set(self.events().mapped("state")), {"done"})
+
+    def test_repeated_messages_are_counted_and_start_nothing(self):
+        twice = body([order("a"), order("a"), order("b")])
+        self.assertEqual(self.call(data=twice), (200, b'{"accepted": 2, "duplicate": 1}'))
+        self.wakeups.clear()
+        self.assertEqual(self.call(data=twice), (200, b'{"accepted": 0, "duplicate": 3}'))
+        self.assertFalse(self.wakeups)
+
+    def test_an_element_without_an_id_is_held_and_the_good_ones_are_imported(self):
+        nameless = {name: value for name, value in order().items() if name != "hashed_id"}
+        answer = self.call(data=body([order("a"), nameless, order("b")]))
+        self.assertEqual(answer, (200, b'{"accepted": 3, "duplicate": 0}'))
+        self.run_job(self.cartona, "import")
+        self.assertEqual(self.events().mapped("state"), ["done", "hold", "done"])
+        held = self.events()[1]
+        self.assertFalse(held.external_order_id)
+        self.assertIn("hashed_id", held.reason)
+
+    def test_the_request_itself_makes_no_order_and_no_call(self):
+        before = self.env["sale.order"].search_count([])
+        self.call(data=body(order()))
+        self.assertEqual(self.env["sale.order"].search_count([]), before)
+        self.assertEqual(self.events().state, "new")
+        self.assertFalse(self.door.requests)
+
+    def test_a_paused_account_keeps_what_arrives_and_works_later(self):
+        self.cartona.action_pause()
+        self.assertEqual(self.call(data=body(order())), (200, b'{"accepted": 1, "duplicate": 0}'))
+        self.run_job(self.cartona, "import")
+        self.assertEqual(self.events().mapped("state"), ["new"])
+        self.cartona.action_activate()
+        self.assertIn((self.cartona.id, "import"), self.wakeups)
+        self.run_job(self.cartona, "import")
+        self.assertEqual(self.events().mapped("state"), ["done"])
+
+    def test_a_business_problem_is_no_concern_of_the_sender(self):
+        answer = self.call(data=sample("cartona/order_unknown_product"))
+        self.assertEqual(answer, (200, b'{"accepted": 1, "duplicate": 0}'))
+        self.run_job(self.cartona, "import")
+        self.assertEqual(self.events().state, "hold")
+
+    def test_the_message_is_stored_as_the_integration_users_and_as_it_came(self):
+        self.call(data=body(order()))
+        event = self.events()
+        self.assertEqual((event.create_uid, event.origin), (self.cartona.user_id, "webhook"))
+        self.assertEqual(payload.loads(event.payload.encode()), order())
+
+    def test_a_body_for_another_account_changes_nothing_about_whose_it_is(self):
+        self.call(f"orders/{self.cartona.webhook_key}?account=rest_test", body(order(account="rest_test")))
+        self.assertEqual(self.events().account_id, self.cartona)
+
+    def test_nothing_of_the_message_or_the_token_is_logged(self):
+        with self.assertLogs("odoo.addons.cartona_integration", "DEBUG") as caught:
+            self.call(data=body(order(note_message="CANARY")))
+            self.call(data=body(order()), Authorization="Bearer CANARY")
+        said = "\n".join(caught.output)
+        self.assertNotIn("CANARY", said)
+        self.assertNotIn(self.token, said)
+        self.assertIn("1 accepted, 0 duplicate", said)
+
+    def test_a_failing_store_is_not_answered_with_success(self):
+        store = type(self.env["marketplace.event"])
+        with (
+            patch.object(store, "_store", side_effect=RuntimeError("broken")),
+            self.assertLogs("odoo.http", "ERROR"),
+        ):
+            status, answer = self.call(data=body(order("CANARY")))
+        self.assertEqual(status, 500)
+        self.assertNotIn(b"CANARY", answer)
+        self.assert_nothing_stored()
