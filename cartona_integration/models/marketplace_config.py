@@ -148,11 +148,12 @@ class MarketplaceConfig(models.Model):
         string="New Orders",
     )
     auto_pull_orders = fields.Boolean(
+        string="Read Orders Regularly",
         default=True,
         help="Read the marketplace's order list regularly. It finds what webhooks missed.",
     )
-    pull_interval = fields.Integer(default=5, help="Minutes between two readings.")
-    last_order_pull = fields.Datetime(compute="_compute_last_order_pull")
+    pull_interval = fields.Integer(string="Every", default=5, help="Minutes between two readings.")
+    last_order_pull = fields.Datetime(string="Last Read", compute="_compute_last_order_pull")
     sync_state_ids = fields.One2many("marketplace.sync.state", "account_id", readonly=True)
     waiting_event_count = fields.Integer(compute="_compute_event_counts")
     problem_event_count = fields.Integer(compute="_compute_event_counts")

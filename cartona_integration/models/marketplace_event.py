@@ -58,7 +58,9 @@ class MarketplaceEvent(models.Model):
     remedy = fields.Char(readonly=True)
     hold_ids = fields.One2many("marketplace.event.hold", "event_id", readonly=True)
     sale_order_id = fields.Many2one("sale.order", ondelete="set null", readonly=True, index="btree_not_null")
-    acknowledge = fields.Boolean(readonly=True, help="The marketplace is still to be told that it is here.")
+    acknowledge = fields.Boolean(
+        string="To Acknowledge", readonly=True, help="The marketplace is still to be told that it is here."
+    )
     acknowledged_at = fields.Datetime(readonly=True)
 
     def init(self):
