@@ -1,0 +1,313 @@
+"""The marketplace as a Flask application, and the API that controls it.
+
+Nothing guards the control API: it belongs on a loopback address.
+"""
+
+import logging
+
+from flask import Blueprint, Flask, current_app, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from . import cartona, rest
+from .factory import Factory
+from .faults import Faults
+from .marketplace import MARKETPLACE, RETAILER
+from .state import Account, Refusal, State
+from .webhooks import RETRY, Webhooks
+
+_logger = logging.getLogger(__name__)
+
+DIALECTS = {"cartona": cartona.CARTONA, "rest": rest.REST}
+TOPICS = ("orders", "status")
+MAX_WAIT = 600  # seconds a push may be waited for
+
+control = Blueprint("control", __name__, url_prefix="/_control")
+
+
+def create_app():
+    """Make a marketplace without accounts."""
+    app = Flask("simulator")
+    app.json.ensure_ascii = False
+    app.json.sort_keys = False
+    # A fault closes connections by raising: it must get through to the server.
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    app.extensions |= {"state": State(), "faults": Faults(), "webhooks": Webhooks()}
+    for blueprint in (cartona.api.blueprint, rest.api.blueprint, control):
+        app.register_blueprint(blueprint)
+    app.register_error_handler(Refusal, _refused)
+    app.register_error_handler(HTTPException, _http_error)
+    return app
+
+
+def _refused(refusal):
+    return jsonify(error=refusal.message, code=refusal.code), refusal.status
+
+
+def _http_error(error):
+    return jsonify(error=error.description), error.code
+
+
+def _part(name):
+    return current_app.extensions[name]
+
+
+def _body(kind=dict):
+    """Give the posted JSON.
+
+    :raise Refusal: it is not of this kind
+    """
+    body = request.get_json(silent=True)
+    if not isinstance(body, kind):
+        raise Refusal(400, "malformed", "other JSON expected")
+    return body
+
+
+def _listed(body):
+    return body if isinstance(body, list) else [body]
+
+
+def _only(body, known):
+    unknown = set(body) - set(known)
+    if unknown:
+        raise Refusal(400, "unknown_field", f"unknown: {', '.join(sorted(unknown))}")
+    return body
+
+
+def _account(code):
+    account = _part("state").accounts.get(code)
+    if account is None:
+        raise Refusal(404, "unknown_account", f"no account {code}")
+    return account
+
+
+def _is_set(name):
+    return request.args.get(name, "") not in ("", "0", "false")
+
+
+# --- accounts -----------------------------------------------------------------------------------
+
+
+@control.get("/accounts")
+def list_accounts():
+    """List the accounts without their secrets."""
+    with _part("state").lock:
+        return jsonify([account.describe() for account in _part("state").accounts.values()])
+
+
+@control.post("/accounts")
+def put_account():
+    """Create an account or replace its settings; its listings and orders stay."""
+    body = _only(_body(), ("code", "dialect", "token", "supplier_code", "options", "webhook"))
+    if not body.get("code") or not body.get("token") or body.get("dialect") not in DIALECTS:
+        raise Refusal(400, "invalid", f"code, token and dialect ({', '.join(DIALECTS)}) are needed")
+    options = _options(DIALECTS[body["dialect"]], body.get("options") or {})
+    webhook = _webhook(body.get("webhook"))
+    state = _part("state")
+    with state.lock:
+        others = state.accounts_with(body["dialect"], body["token"])
+        if body["dialect"] == "rest" and any(other.code != body["code"] for other in others):
+            raise Refusal(409, "token", "another account has this token")
+        account = Account(**body | {"options": options, "webhook": webhook})
+        known = state.accounts.get(account.code)
+        if known and known.dialect == account.dialect:
+            account.listings, account.orders, account.answers = known.listings, known.orders, known.answers
+        state.accounts[account.code] = account
+        return jsonify(account.describe())
+
+
+def _options(dialect, given):
+    """Complete options with their defaults.
+
+    :raise Refusal: an option, or a value of one, that does not exist
+    """
+    for name, value in given.items():
+        if value not in dialect.options.get(name, ()):
+            known = dialect.options.get(name, tuple(dialect.options))
+            raise Refusal(400, "option", f"{name} {value}: one of {', '.join(map(str, known))}")
+    return {name: values[0] for name, values in dialect.options.items()} | given
+
+
+def _webhook(given):
+    if given is None:
+        return None
+    if not all(given.get(name) for name in ("base_url", "key", "token")):
+        raise Refusal(400, "webhook", "a webhook needs base_url, key and token")
+    return _only(given, ("base_url", "key", "token", *RETRY))
+
+
+@control.post("/reset")
+def reset():
+    """Forget everything: accounts, calls, faults, pushes."""
+    for name in ("faults", "webhooks", "state"):
+        part = _part(name)
+        (part.clear if name == "faults" else part.reset)()
+    return jsonify({})
+
+
+# --- listings -----------------------------------------------------------------------------------
+
+
+@control.get("/accounts/<code>/listings")
+def list_listings(code):
+    """List an account's listings as they are kept."""
+    with _part("state").lock:
+        return jsonify(list(_account(code).listings.values()))
+
+
+@control.post("/accounts/<code>/listings")
+def put_listings(code):
+    """Create or replace listings."""
+    state = _part("state")
+    with state.lock:
+        account = _account(code)
+        dialect = DIALECTS[account.dialect]
+        rows = _listed(_body((dict, list)))
+        return jsonify([dialect.put_listing(state, account, dict(row)) for row in rows])
+
+
+# --- orders -------------------------------------------------------------------------------------
+
+
+@control.get("/accounts/<code>/orders")
+def list_orders(code):
+    """List an account's orders with their history."""
+    with _part("state").lock:
+        return jsonify([order.describe() for order in _account(code).orders.values()])
+
+
+@control.post("/accounts/<code>/orders")
+def put_orders(code):
+    """Create or replace orders; they enter the feed."""
+    return _put_orders(code, lambda account: _listed(_body((dict, list))))
+
+
+@control.post("/accounts/<code>/order_factory")
+def make_orders(code):
+    """Make plausible orders and put them into the feed."""
+    known = ("count", "products", "retailers", "offers", "seed", "values")
+    wanted = dict(_only(_body(), known))
+    count, values = wanted.pop("count", 1), wanted.pop("values", {})
+    if not wanted.get("products"):
+        raise Refusal(400, "products", "products are needed: [{key, price}]")
+
+    def payloads(account):
+        factory = Factory(_part("state"), account, **wanted)
+        return [factory.make() | values for _ in range(count)]
+
+    return _put_orders(code, payloads)
+
+
+def _put_orders(code, payloads):
+    state = _part("state")
+    with state.lock:
+        account = _account(code)
+        dialect = DIALECTS[account.dialect]
+        orders = [dialect.put_order(state, account, payload) for payload in payloads(account)]
+        return _answer_orders(account, orders)
+
+
+def _answer_orders(account, orders):
+    rows = [order.payload for order in orders]
+    if _is_set("push"):
+        _push(account, rows)
+    return jsonify(rows)
+
+
+@control.post("/accounts/<code>/orders/<path:order_id>")
+def change_order(code, order_id):
+    """Change an order as the retailer, or with ``?by=marketplace`` as the marketplace itself."""
+    by = request.args.get("by", RETAILER)
+    if by not in (RETAILER, MARKETPLACE):
+        raise Refusal(400, "by", f"by: {RETAILER} or {MARKETPLACE}")
+    state = _part("state")
+    with state.lock:
+        account = _account(code)
+        order = DIALECTS[account.dialect].change_order(state, account, order_id, _body(), by)
+        if _is_set("push"):
+            _push(account, [order.payload])
+        return jsonify(order.describe())
+
+
+# --- webhook ------------------------------------------------------------------------------------
+
+
+@control.post("/accounts/<code>/push")
+def push(code):
+    """Push orders or statuses; ``wait`` seconds for the last to be taken or given up."""
+    known = ("concurrency", "rate", "duplicates", "reorder", "seed", *RETRY)
+    body = _only(_body(), ("orders", "topic", "envelope", "wait", *known))
+    how = {name: body[name] for name in known if name in body}
+    with _part("state").lock:
+        account = _account(code)
+        wanted = body.get("orders", list(account.orders))
+        started = _push(account, wanted, body.get("topic", "orders"), bool(body.get("envelope")), **how)
+    finished = started.done.wait(min(float(body.get("wait", 0)), MAX_WAIT))
+    return jsonify(push=started.id, deliveries=started.deliveries, finished=finished)
+
+
+def _push(account, wanted, topic="orders", envelope=False, **how):
+    """Push orders named by id or given whole."""
+    if account.webhook is None:
+        raise Refusal(409, "webhook", f"account {account.code} has no webhook")
+    if topic not in TOPICS:
+        raise Refusal(400, "topic", f"topic: {' or '.join(TOPICS)}")
+    messages = [_message(account, row, topic, envelope) for row in wanted]
+    return _part("webhooks").push(account, topic, messages, **how)
+
+
+def _message(account, row, topic, envelope):
+    """Give (order id, body) of one order or status to push."""
+    dialect = DIALECTS[account.dialect]
+    if isinstance(row, str):
+        if row not in account.orders:
+            raise Refusal(404, "unknown_order", f"unknown order {row}")
+        payload = account.orders[row].payload
+        body = payload if topic == "orders" else dialect.status_message(payload)
+    else:
+        body = row
+    order_id = body.get(dialect.order_id) if isinstance(body, dict) else None
+    if envelope:
+        body = dialect.envelope(body, topic, _part("state").number())
+    return order_id, body
+
+
+@control.get("/webhooks")
+def list_webhooks():
+    """Show the ledger: attempts, acknowledged, given_up, and how many wait."""
+    since = request.args.get("since_id", 0, type=int)
+    return jsonify(_part("webhooks").ledger(request.args.get("account"), since))
+
+
+# --- faults and calls ---------------------------------------------------------------------------
+
+
+@control.get("/faults")
+def list_faults():
+    """List the faults that still wait to strike."""
+    return jsonify(_part("faults").waiting())
+
+
+@control.post("/faults")
+def add_fault():
+    """Let the next matching calls go wrong."""
+    body = dict(_only(_body(), ("account", "operation", "kind", "times", "params")))
+    kind = str(body.pop("kind", ""))
+    try:
+        return jsonify(_part("faults").add(kind, **body).describe())
+    except ValueError as error:
+        raise Refusal(400, "kind", str(error)) from error
+
+
+@control.delete("/faults")
+def remove_faults():
+    """Remove all faults; calls that hang go on."""
+    _part("faults").clear()
+    return jsonify({})
+
+
+@control.get("/calls")
+def list_calls():
+    """List the calls that were made, oldest first."""
+    wanted = {name: request.args[name] for name in ("account", "operation") if name in request.args}
+    since = request.args.get("since_id", 0, type=int)
+    return jsonify(_part("state").find_calls(**wanted, since_id=since))

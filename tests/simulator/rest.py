@@ -1,0 +1,259 @@
+"""The neutral format over REST with a bearer token: amounts are text, times RFC 3339 in UTC."""
+
+from decimal import Decimal
+from functools import partial
+
+from flask import jsonify
+
+from .marketplace import RETAILER, SUPPLIER, Api, Marketplace, decimal, find_order
+from .state import Refusal, parse_moment, stamp
+
+PENDING, HELD, CONFIRMED, PARTLY, SHIPPED = "pending", "held", "confirmed", "partially_shipped", "shipped"
+DELIVERED, CANCELLED, RETURNED = "delivered", "cancelled", "returned"
+STATUSES = (PENDING, HELD, CONFIRMED, PARTLY, SHIPPED, DELIVERED, CANCELLED, RETURNED)
+
+# what an order.* envelope is called by the order's status; anything else was updated
+EVENTS = {CANCELLED: "order.cancelled"}
+
+
+class Rest(Marketplace):
+    """Tables of who may do what, and how the neutral format refuses."""
+
+    code = "rest"
+    order_id = "id"
+    listing_id = "id"
+    status_fields = ("modified_at", "cancel_reason")
+
+    options = {
+        # a status the order already has
+        "repeat_status": ("ok", "refuse"),
+        "negative_stock": ("accept", "refuse"),
+    }
+
+    may = {
+        SUPPLIER: {
+            PENDING: {CONFIRMED, PARTLY, SHIPPED, DELIVERED, CANCELLED},
+            CONFIRMED: {PARTLY, SHIPPED, DELIVERED, CANCELLED},
+            PARTLY: {SHIPPED, DELIVERED, CANCELLED},
+            SHIPPED: {DELIVERED, CANCELLED, RETURNED},
+            DELIVERED: {RETURNED},
+        },
+        RETAILER: {
+            PENDING: {HELD, CANCELLED},
+            HELD: {PENDING, CANCELLED},
+            CONFIRMED: {CANCELLED},
+        },
+    }
+    retailer_edits = (PENDING, HELD)
+
+    def token_of(self, call):
+        scheme, _space, token = call.headers.get("Authorization", "").partition(" ")
+        return token if scheme == "Bearer" else None
+
+    def refused(self, status, code, message):
+        answer = jsonify({"error": {"code": code, "message": message}})
+        answer.status_code = status
+        return answer
+
+    def unauthorized(self):
+        return self.refused(401, "unauthorized", "a valid bearer token is needed")
+
+    def total(self, payload):
+        total = sum(map(_amount, payload.get("lines") or []), Decimal(0))
+        total += sum((decimal(charge["amount"]) for charge in payload.get("charges") or []), Decimal(0))
+        return {"total": format(total, ".2f")}
+
+    def put_order(self, state, account, payload, **by):
+        moment = {"modified_at": stamp(state.now())}
+        return super().put_order(state, account, moment | dict(payload), **by)
+
+    def touched(self, payload, moment):
+        return payload | {"modified_at": stamp(moment)}
+
+    def envelope(self, payload, topic, number):
+        """Wrap an order or a status into the neutral envelope."""
+        is_order = topic == "orders"
+        kind = EVENTS.get(payload.get("status"), "order.updated") if is_order else "order.status"
+        return {
+            "version": 1,
+            "type": kind,
+            "id": f"evt_{number}",
+            "timestamp": payload.get("modified_at"),
+            "data": {"order": payload} if is_order else payload,
+        }
+
+
+REST = Rest()
+api = Api(REST, "/rest")
+
+
+def _amount(line):
+    """Give what a line adds to the order's total."""
+    return decimal(line["quantity"]) * decimal(line["unit_price"]) - decimal(line.get("discount") or 0)
+
+
+# --- orders -------------------------------------------------------------------------------------
+
+
+@api.route("GET", "/orders", operation="orders")
+def list_orders(context):
+    """List what changed at or after ``since``, the oldest change first."""
+    since = _moment(context.query.get("since"))
+    orders = [order.payload for account in context.accounts for order in account.orders.values()]
+    dated = sorted(((parse_moment(order["modified_at"]), order) for order in orders), key=lambda pair: pair[0])
+    rows, following = context.page([order for moment, order in dated if since is None or moment >= since])
+    return {"orders": rows, "next_page": following}
+
+
+def _moment(text):
+    try:
+        return parse_moment(text) if text else None
+    except ValueError:
+        raise Refusal(422, "invalid_since", "since must be an RFC 3339 time") from None
+
+
+@api.route("GET", "/orders/<path:order_id>", operation="order")
+def read_order(context, order_id):
+    """Give one order."""
+    return {"order": find_order(context.accounts, order_id).payload}
+
+
+@api.route("POST", "/orders/<path:order_id>/status", operation="status")
+def update_status(context, order_id):
+    """Set a status. The same Idempotency-Key gets the same answer, whatever happened since."""
+    key, answers = context.headers.get("Idempotency-Key"), context.accounts[0].answers
+    asked = (order_id, context.body)
+    if key not in answers:
+        answer = _first_answer(context, order_id)
+        if key:
+            answers[key] = (asked, answer)
+        return answer
+    known, answer = answers[key]
+    if known != asked:
+        raise Refusal(422, "idempotency_key_reused", "this Idempotency-Key belongs to another call")
+    return answer
+
+
+def _first_answer(context, order_id):
+    """Try the change; a refusal is an answer too, and is kept as one."""
+    try:
+        return {"order": _set_status(context, order_id)}, 200
+    except Refusal as refusal:
+        return {"error": {"code": refusal.code, "message": refusal.message}}, refusal.status
+
+
+def _set_status(context, order_id):
+    order = find_order(context.accounts, order_id)
+    body = context.body if isinstance(context.body, dict) else {}
+    wanted, status = body.get("status"), order.payload.get("status")
+    if wanted not in STATUSES:
+        raise Refusal(422, "invalid_status", f"unknown status {wanted}")
+    if wanted == status:
+        if context.options["repeat_status"] == "refuse":
+            raise Refusal(409, "already_in_status", f"the order is {status} already")
+        return order.payload
+    if wanted not in REST.may[SUPPLIER].get(status, ()):
+        raise Refusal(409, "illegal_transition", f"{status} cannot become {wanted}")
+    details = {"cancel_reason": body["reason"]} if wanted == CANCELLED and body.get("reason") else {}
+    REST.supplier_sets(context.state, order, wanted, **details)
+    return order.payload
+
+
+# --- products -----------------------------------------------------------------------------------
+
+
+@api.route("GET", "/products", operation="products")
+def list_products(context):
+    """List the products, or those with one ``sku``."""
+    wanted = context.query.get("sku")
+    products = [product for account in context.accounts for product in account.listings.values()]
+    rows, following = context.page([p for p in products if wanted is None or p.get("sku") == wanted])
+    return {"products": rows, "next_page": following}
+
+
+@api.route("POST", "/products", operation="create_product")
+def create_product(context):
+    """Create a product; ``sku`` and ``name`` are needed."""
+    body = context.body.get("product") if isinstance(context.body, dict) else None
+    if not isinstance(body, dict) or not all(_is_text(body.get(name)) and body[name] for name in ("sku", "name")):
+        raise Refusal(422, "invalid", "sku and name are needed")
+    account = context.accounts[0]
+    if any(product.get("sku") == body["sku"] for product in account.listings.values()):
+        raise Refusal(409, "sku_exists", f"there is a product with the sku {body['sku']}")
+    values = {"active": True} | _values(context, body)
+    product = REST.put_listing(context.state, account, {"sku": body["sku"]} | values)
+    return {"product": product}, 201
+
+
+@api.route("POST", "/products/bulk", operation="update_products")
+def update_products(context):
+    """Update products; a bad item fails alone."""
+    items = context.rows(context.body.get("items") if isinstance(context.body, dict) else None)
+    outcomes = context.each(items, ("id", "sku"), partial(_prepare_update, context))
+    return {"results": [_result(outcome) for outcome in outcomes]}
+
+
+def _prepare_update(context, item):
+    """Check one update and give the function that makes it; the id wins over the sku."""
+    product = _find_product(context.accounts[0], item)
+    return partial(product.update, _values(context, item))
+
+
+def _find_product(account, item):
+    name = "id" if item.get("id") is not None else "sku"
+    found = (p for p in account.listings.values() if item.get(name) is not None and p.get(name) == item[name])
+    product = next(found, None)
+    if product is None:
+        raise Refusal(404, "unknown_product", "No such product")
+    return product
+
+
+def _values(context, item):
+    """Read the values an item sets.
+
+    :raise Refusal: one of them cannot be
+    """
+    values = {name: item[name] for name in CHECKS if item.get(name) is not None}
+    for name, value in values.items():
+        if not CHECKS[name](value):
+            raise Refusal(422, f"invalid_{name}", f"{name} cannot be {value}")
+    if context.options["negative_stock"] == "refuse" and decimal(values.get("stock", "0")) < 0:
+        raise Refusal(422, "invalid_stock", "stock cannot be below zero")
+    return values
+
+
+def _result(outcome):
+    if outcome.refusal:
+        return outcome.ids | {"ok": False, "code": outcome.refusal.code, "message": outcome.refusal.message}
+    return outcome.ids | {"ok": True}
+
+
+def _is_number(value):
+    """Amounts are text."""
+    try:
+        return isinstance(value, str) and decimal(value) is not None
+    except ValueError:
+        return False
+
+
+def _is_price(value):
+    return _is_number(value) and decimal(value) >= 0
+
+
+def _is_flag(value):
+    return isinstance(value, bool)
+
+
+def _is_text(value):
+    return isinstance(value, str)
+
+
+CHECKS = {
+    "name": _is_text,
+    "barcode": _is_text,
+    "price": _is_price,
+    "currency": _is_text,
+    "stock": _is_number,
+    "stock_managed": _is_flag,
+    "active": _is_flag,
+}

@@ -1,0 +1,178 @@
+"""What the marketplace knows: accounts with their listings and orders, and every call made to it.
+
+Everything is in memory. Whoever reads or changes it holds ``State.lock``.
+"""
+
+import itertools
+import threading
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta, timezone
+
+MAX_CALLS = 100_000  # kept in the journal; the oldest go first
+DEFAULT_OTP = "123456"
+SECRET_HEADERS = frozenset({"authorization", "authorizationtoken", "cookie", "proxy-authorization"})
+
+
+class Refusal(Exception):
+    """A call, or one row of it, that the marketplace does not take."""
+
+    def __init__(self, status, code, message):
+        super().__init__(message)
+        self.status = status  # HTTP
+        self.code = code
+        self.message = message
+
+
+@dataclass
+class Order:
+    """One order: what is sent of it, and what only the marketplace knows."""
+
+    payload: dict
+    changed_at: datetime  # aware UTC
+    otp: str = DEFAULT_OTP  # the retailer's; he tells it to the driver
+    acknowledged: bool = False
+    history: list = field(default_factory=list)  # of {at, status, by}
+
+    def describe(self):
+        return {
+            "order": self.payload,
+            "acknowledged": self.acknowledged,
+            "changed_at": stamp(self.changed_at),
+            "retailer_otp": self.otp,
+            "history": self.history,
+        }
+
+
+@dataclass
+class Account:
+    """One seller on one of the marketplaces. ``webhook`` says where its pushes go, None: nowhere."""
+
+    code: str
+    dialect: str
+    token: str
+    supplier_code: str | None = None
+    options: dict = field(default_factory=dict)
+    webhook: dict | None = None
+    listings: dict = field(default_factory=dict)  # id -> listing
+    orders: dict = field(default_factory=dict)  # id -> Order
+    answers: dict = field(default_factory=dict)  # Idempotency-Key -> (what was asked, data, status)
+
+    def describe(self):
+        """Describe the account without its secrets."""
+        return {
+            "code": self.code,
+            "dialect": self.dialect,
+            "supplier_code": self.supplier_code,
+            "options": self.options,
+            "webhook": self.webhook and self.webhook | {"token": "***"},
+            "listings": len(self.listings),
+            "orders": len(self.orders),
+        }
+
+
+@dataclass
+class Call:
+    """One call in the journal. ``answered`` is None while it runs and when nothing was answered."""
+
+    id: int
+    at: str
+    accounts: list  # codes; more than one where a token covers several, none for a stranger
+    operation: str
+    method: str
+    path: str
+    query: dict
+    headers: dict
+    body: object
+    answered: int | None = None
+    fault: str | None = None
+
+    def describe(self):
+        return {"account": next(iter(self.accounts), None)} | asdict(self)
+
+
+class State:
+    """All accounts and the journal."""
+
+    def __init__(self):
+        self.lock = threading.RLock()
+        self._numbers = itertools.count(1)
+        self._last_moment = datetime.now(timezone.utc)
+        self.reset()
+
+    def reset(self):
+        """Forget everything, except that numbers and times go on growing."""
+        with self.lock:
+            self.accounts = {}
+            self.calls = deque(maxlen=MAX_CALLS)
+
+    def number(self):
+        """Give the next number; none comes twice in the life of the process."""
+        return next(self._numbers)
+
+    def now(self):
+        """Give the time, aware UTC; strictly growing, so that two changes never look simultaneous."""
+        with self.lock:
+            moment = max(datetime.now(timezone.utc), self._last_moment + timedelta(microseconds=1000))
+            self._last_moment = moment
+            return moment
+
+    def accounts_with(self, dialect, token):
+        """Find the accounts a token covers."""
+        with self.lock:
+            return [
+                account
+                for account in self.accounts.values()
+                if token and account.dialect == dialect and account.token == token
+            ]
+
+    def write_call(self, accounts, operation, request, body):
+        """Enter a call into the journal."""
+        call = Call(
+            id=self.number(),
+            at=stamp(self.now()),
+            accounts=[account.code for account in accounts],
+            operation=operation,
+            method=request.method,
+            path=request.path,
+            query=request.args.to_dict(),
+            headers={name: mask(name, value) for name, value in request.headers.items()},
+            body=body,
+        )
+        with self.lock:
+            self.calls.append(call)
+        return call
+
+    def find_calls(self, account=None, operation=None, since_id=0):
+        """Describe the calls after ``since_id``, oldest first."""
+        with self.lock:
+            return [
+                call.describe()
+                for call in self.calls
+                if call.id > since_id
+                and (account is None or account in call.accounts)
+                and (operation is None or operation == call.operation)
+            ]
+
+
+def mask(name, value):
+    """Hide a header's secret but leave its scheme ("Bearer ***")."""
+    if name.lower() not in SECRET_HEADERS:
+        return value
+    scheme, space, _secret = value.partition(" ")
+    return f"{scheme} ***" if space else "***"
+
+
+def stamp(moment):
+    """Write an aware time as RFC 3339 in UTC, to the millisecond."""
+    utc = moment.astimezone(timezone.utc)
+    return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_moment(text):
+    """Read an RFC 3339 time; one without offset is taken for UTC.
+
+    :raise ValueError: it is none
+    """
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00").replace("z", "+00:00"))
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
