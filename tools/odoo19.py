@@ -1,6 +1,6 @@
 """Bring Odoo 19 from Debian: the package of sid, unpacked into a folder. Needs no root, changes no system.
 
-Odoo is on no package index; where nobody has a clone of it, Debian's mirrors are the one place to get it from.
+Odoo is on no package index; where nobody has a clone of it, Debian's mirrors are the one place to get it.
 ``odoo19.py TARGET`` prints the folder that belongs on PYTHONPATH.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 PYTHON_PATH = Path("usr/lib/python3/dist-packages")
 STAMP = ".complete"
-# The package has links to the fonts and scripts of other packages. Not every suite still has the linked files.
+# The package links to fonts and scripts of other packages. Not every suite still has the linked files.
 PACKAGES = {
     "sid": (
         "odoo-19",
@@ -88,7 +88,9 @@ def find_mirror():
     targets = [line.split(maxsplit=2) for line in lines]
     sites = [site for suite, part, site in targets if suite in {*SUITE_NAMES, codename()} and part == "main"]
     if not sites:
-        raise SystemExit("MISSING: a Debian mirror in apt's sources. Debian's Odoo 19 can be had on Debian only.")
+        raise SystemExit(
+            "MISSING: a Debian mirror in apt's sources. Debian's Odoo 19 can be had on Debian only."
+        )
     return min(sites, key=lambda site: not site.rstrip("/").endswith("/debian"))
 
 
@@ -102,7 +104,7 @@ def codename():
 def own_apt(folder, mirror):
     """Write apt's configuration and source list into the folder.
 
-    Of the machine's configuration only what is about connections counts: its hooks would clean the system's cache.
+    Of the machine's configuration only what is about connections counts: hooks would clean its own cache.
     """
     keyring = next((path for path in KEYRINGS if path.exists()), None)
     if not keyring:

@@ -1,8 +1,8 @@
 """Write the addon for a later series of Odoo: ``port.py SOURCE DESTINATION SERIES``.
 
-The source is idiomatic 17.0. What differs in Python lives in the addon's ``compat.py``; views and data are changed
-by the rules below. Then the result is read for names the series no longer has: many of them install without a word
-and break in the browser. Each is told as ``file:line``; exit code 1.
+The source is idiomatic 17.0. What differs in Python lives in the addon's ``compat.py``; views and data are
+changed by the rules below. Then the result is read for names the series no longer has: many of them install
+without a word and break in the browser. Each is told as ``file:line``; exit code 1.
 """
 
 import ast
@@ -13,21 +13,36 @@ from pathlib import Path
 
 from lxml import etree
 
+SERIES = ("18.0", "19.0")
 RULES = []
-# Names of Python and of fields, by the series that lost them. ``# port: same`` on a line says that it means another.
+# Names of Python and of fields, by the series that lost them. ``# port: same`` on a line says that it means
+# another.
 GONE = {
     18: {"detailed_type", "doall", "name_get", "numbercall", "user_has_groups"},
     19: {
-        "_cr", "_sql_constraints", "groups_id", "mobile", "move_ids_without_package", "osv", "product_uom",
-        "read_group", "tax_id",
+        "_cr", "_sql_constraints", "_uid", "groups_id", "mobile", "move_ids_without_package", "osv",
+        "product_uom", "read_group", "tax_id",
     },
 }  # fmt: skip
+# Wrong as a text only: a view's kind, a field that is read but no longer written.
+GONE_TEXT = {18: {"tree", "price_include"}}
 GONE_SCRIPT = {
-    18: [r"test:\s*true", r"\bisCheck\b", r"\bextra_trigger\b", r"\bin_modal\b", r"useService\(.(rpc|user).\)"],
+    18: [
+        r"test:\s*true",
+        r"\bisCheck\b",
+        r"\bextra_trigger\b",
+        r"\bin_modal\b",
+        r"useService\(.(rpc|user).\)",
+    ],
     19: [r"\.readGroup\("],
 }
+CHATTER = {"message_follower_ids", "activity_ids", "message_ids"}
 GONE_XPATH = {
-    18: ["//tree", "//*[contains(@class, 'oe_chatter')]", "//*[@t-name='kanban-box' or @t-name='kanban-menu']"],
+    18: [
+        "//tree",
+        "//*[contains(@class, 'oe_chatter')]",
+        "//*[@t-name='kanban-box' or @t-name='kanban-menu']",
+    ],
     19: ["//search//group[@expand or @string]", "//record[@model='res.groups']/field[@name='category_id']"],
 }
 # Where XML names fields and elements of the views it changes.
@@ -59,9 +74,11 @@ def rename_tree(root):
 def rename_chatter(root):
     """The chatter became an element of its own."""
     for node in root.xpath("//div[@class='oe_chatter']"):
-        tail = node.tail
-        node.clear()
-        node.tag, node.tail = "chatter", tail
+        # With options on a field it would lose them: left for the reading below.
+        if all(set(field.attrib) == {"name"} and field.get("name") in CHATTER for field in node):
+            tail = node.tail
+            node.clear()
+            node.tag, node.tail = "chatter", tail
 
 
 @rule(18)
@@ -135,7 +152,10 @@ def port(source, target, series):
 
     :param int series: the major number
     """
-    shutil.rmtree(target, ignore_errors=True)
+    if target.exists():
+        if not (target / "__manifest__.py").exists():
+            raise SystemExit(f"{target} is there and is no addon: not replaced")
+        shutil.rmtree(target)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     for path in sorted(target.rglob("*.xml")):
         tree = etree.parse(path)
@@ -155,7 +175,7 @@ def port(source, target, series):
 
 def lint(target, series):
     """Yield (path, line, what) for what this series no longer has."""
-    names = set().union(*(gone for since, gone in GONE.items() if since <= series))
+    names = gone_by(GONE, series)
     readers = {".py": lint_python, ".xml": lint_xml, ".js": lint_script}
     for path in sorted(target.rglob("*")):
         # Dialects know other systems' names, not Odoo's; compat knows both.
@@ -164,13 +184,18 @@ def lint(target, series):
                 yield path, line, what
 
 
-def lint_python(path, names, _series):
+def gone_by(table, series):
+    return set().union(*(gone for since, gone in table.items() if since <= series))
+
+
+def lint_python(path, names, series):
     """Find gone names in code and in texts that are nothing but names: ``"order_line.tax_id"``."""
     source = path.read_text()
     lines = source.splitlines()
     for node in ast.walk(ast.parse(source)):
         texts = [value for value in vars(node).values() if isinstance(value, str)]
-        found = names & {name for text in texts for name in re.split(r"[.,]", text)}
+        wrong = names | gone_by(GONE_TEXT, series) if isinstance(node, ast.Constant) else names
+        found = wrong & {name for text in texts for name in re.split(r"[.,]", text)}
         if found and "# port: same" not in lines[node.lineno - 1]:
             yield node.lineno, found.pop()
 
@@ -197,6 +222,8 @@ def lint_script(path, _names, series):
 
 
 def main(source, target, series):
+    if series not in SERIES:
+        raise SystemExit(f"{series} is none of {', '.join(SERIES)}")
     target, major = Path(target), int(series.split(".")[0])
     port(Path(source), target, major)
     problems = list(lint(target, major))
