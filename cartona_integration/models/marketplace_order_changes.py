@@ -97,7 +97,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 )
                 notes.append(self._describe_changes(line, changed))
         if commands:
-            self._write_lines(sale, order, commands, notes)
+            self._write_lines(account, sale, order, commands, notes)
 
     def _row_name(self, row):
         return row.name or row.line.name or row.line.key
@@ -147,12 +147,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         )
         return f"{line.name}: {figures}"
 
-    def _write_lines(self, sale, order, commands, notes):
+    def _write_lines(self, account, sale, order, commands, notes):
         rounding = sale.order_line.filtered(lambda line: line.marketplace_line_id == ROUNDING)
         with self._unlocked(sale):
             rounding.write({"product_uom_qty": 0})
             sale.with_context(**QUIET).write({"order_line": commands})
-            self._settle_total(sale, order)
+            self._settle_total(account, sale, order)
         items = Markup().join(Markup("<li>%s</li>") % note for note in notes)
         intro = _("The marketplace changed the order:")
         sale._message_log(body=Markup("<p>%s</p><ul>%s</ul>") % (intro, items))

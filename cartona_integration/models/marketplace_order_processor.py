@@ -92,7 +92,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         lines = self._prepare_lines(account, order, position, rows, products)
         values = self._prepare_order(account, order, partner, delivery, lines)
         sale = self.env["sale.order"].with_context(**QUIET).create(values)
-        self._settle_total(sale, order)
+        self._settle_total(account, sale, order)
         self._set_first_stage(account, sale, order)
         return sale
 
@@ -221,12 +221,14 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         if abs(total - order.total) >= HALF_A_CENT:
             self._hold_for_total(order, total)
 
-    def _settle_total(self, sale, order):
+    def _settle_total(self, account, sale, order):
         """Make Odoo's total the marketplace's.
 
         What Odoo's price accuracy cannot express becomes a rounding line; any more is a hold.
-        Lines people added do not count.
+        Lines people added do not count. A marketplace that says nothing of tax and whose prices are without
+        it gives a total without it.
         """
+        is_net = order.prices_include_tax is None and not account.prices_include_tax
         digits = self.env["decimal.precision"].precision_get("Product Price")
         lost = sum(
             abs(line.quantity)
@@ -236,7 +238,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         taxed = len(sale.order_line.filtered(SOL_TAXES)) if order.prices_include_tax is False else 0
         allowed = float(lost) + (taxed + bool(lost)) * sale.currency_id.rounding
         added = sale.order_line.filtered(lambda line: not line.marketplace_line_id)
-        found = sale.currency_id.round(sale.amount_total - sum(added.mapped("price_total")))
+        total, part = ("amount_untaxed", "price_subtotal") if is_net else ("amount_total", "price_total")
+        found = sale.currency_id.round(sale[total] - sum(added.mapped(part)))
         difference = float(order.total) - found
         if sale.currency_id.is_zero(difference):
             return

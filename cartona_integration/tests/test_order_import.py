@@ -23,3 +23,12 @@ class TestOrderImport(MarketplaceCase):
         self.door.will("acknowledge", ok([]))
         self.pull(self.cartona, [], ok([]))
         self.assertEqual(len(self.order(self.cartona, "kT3vQx9a")), 1)
+
+    def test_a_silent_marketplace_without_tax_in_its_prices_gives_a_total_without_tax(self):
+        tax = self.env["account.tax"].create({"name": "14 on top", "amount": 14})
+        product = self.env["product.product"].search([("cartona_id", "in", ("TEA-25", "SUGAR-1"))])
+        product.taxes_id = tax
+        self.cartona.prices_include_tax = False
+        self.receive(self.cartona, sample("cartona/order_pending"))
+        order = self.order(self.cartona, "kT3vQx9a")
+        self.assertEqual((order.amount_untaxed, order.amount_tax), (860.0, 120.4))
