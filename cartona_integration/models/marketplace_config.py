@@ -4,7 +4,7 @@ import re
 import secrets
 
 from odoo import SUPERUSER_ID, _, api, fields, models
-from odoo.exceptions import UserError, ValidationError
+from odoo.exceptions import AccessError, UserError, ValidationError
 
 from .. import compat, dialects
 from ..dialects.base import ACCOUNT, Credentials
@@ -245,8 +245,6 @@ class MarketplaceConfig(models.Model):
         for account in self:
             if not re.fullmatch(r"[a-z0-9_-]{1,32}", account.code):
                 raise ValidationError(_("The code takes small letters, digits, - and _ (at most 32)."))
-            if self.with_context(active_test=False).search_count([("code", "=", account.code)]) > 1:
-                raise ValidationError(_("Another account already has the code %s.", account.code))
 
     @api.constrains("user_id", "company_id")
     def _check_user_id(self):
@@ -296,6 +294,8 @@ class MarketplaceConfig(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
+        for vals in vals_list:
+            self._refuse_double_code(vals.get("code"))
         accounts = super().create(vals_list)
         for account in accounts:
             account._create_sync_states()
@@ -305,6 +305,8 @@ class MarketplaceConfig(models.Model):
         return accounts
 
     def write(self, vals):
+        if "code" in vals:
+            self._refuse_double_code(vals["code"])
         res = super().write(vals)
         if vals.get("state") in ("shadow", "live"):
             self._wake_all()
@@ -314,6 +316,15 @@ class MarketplaceConfig(models.Model):
     def _unlink_except_with_orders(self):
         if self.env["sale.order"].sudo().search_count([("marketplace_config_id", "in", self.ids)], limit=1):
             raise UserError(_("An account with orders is archived, not deleted: its orders need it."))
+
+    def _refuse_double_code(self, code):
+        """Say in words, before it happens, what the unique index would refuse.
+
+        Superuser: the other account may be another company's.
+        """
+        accounts = self.sudo().with_context(active_test=False)
+        if code and accounts.search_count([("code", "=", code), ("id", "not in", self.ids)], limit=1):
+            raise ValidationError(_("Another account already has the code %s.", code))
 
     def _create_sync_states(self):
         """Make the account's state rows: they are never made on the way, so never twice."""
@@ -367,16 +378,19 @@ class MarketplaceConfig(models.Model):
             "stock.group_stock_user",
             "cartona_integration.group_marketplace_integration",
         )
+        users = self.env["res.users"].sudo().with_context(active_test=False)
+        login = f"marketplace_{self.code}"
+        if users.search_count([("login", "=", login)], limit=1):
+            # Left by a deleted account: its rights may have been changed since, so it is not used again.
+            login = f"{login}_{self.id}"
         return (
-            self.env["res.users"]
-            .sudo()
-            .with_context(no_reset_password=True, mail_create_nosubscribe=True)
+            users.with_context(no_reset_password=True, mail_create_nosubscribe=True)
             .create(
                 {
                     "name": _("Marketplace %s", self.name),
-                    "login": f"marketplace_{self.code}",
+                    "login": login,
                     # Odoo posts notes in the user's name only if it has an address; like OdooBot's, nobody's.
-                    "email": f"marketplace_{self.code}@example.com",
+                    "email": f"{login}@example.com",
                     "company_id": self.company_id.id,
                     "company_ids": [fields.Command.set(self.company_id.ids)],
                     "notification_type": "email",
@@ -388,6 +402,8 @@ class MarketplaceConfig(models.Model):
     def action_test_connection(self):
         """Make a harmless call and tell the user how it went."""
         self.ensure_one()
+        if not self.env.user.has_group("cartona_integration.group_marketplace_manager"):
+            raise AccessError(_("Only marketplace managers may test a connection."))
         if not self.api_base_url or not self.sudo().auth_secret:
             raise UserError(_("Enter the API address and the API token first."))
         try:
