@@ -419,15 +419,15 @@ class MarketplaceConfig(models.Model):
         for account in self:
             if not account.api_base_url or not account.sudo().auth_secret:
                 raise UserError(_("Enter the API address and the API token of %s first.", account.name))
-        self.write({"state": "live"})
+        return self.write({"state": "live"})
 
     def action_pause(self):
         """Stop sending and importing; what arrives meanwhile is kept."""
-        self.write({"state": "paused"})
+        return self.write({"state": "paused"})
 
     def action_reset_to_draft(self):
         """Close the account: its webhook answers 401 and nothing is sent."""
-        self.write({"state": "draft"})
+        return self.write({"state": "draft"})
 
     def action_pull_orders(self):
         """Read the marketplace's order list now."""

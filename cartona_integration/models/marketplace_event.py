@@ -86,11 +86,13 @@ class MarketplaceEvent(models.Model):
         """Try the messages once more, whatever stopped them."""
         self._check_open()
         self._reset()
+        return True
 
     def action_ignore(self):
         """Close messages that nobody will need."""
         self._check_open()
         self.sudo()._close("ignored", _("Ignored by %s", self.env.user.name))
+        return True
 
     def action_open_order(self):
         """Open the order the message became."""

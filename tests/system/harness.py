@@ -195,7 +195,7 @@ class OdooServer:
         answer = requests.post(f"{self.url}/jsonrpc", json=body, timeout=60).json()
         if "error" in answer:
             raise AssertionError(answer["error"]["data"]["message"])
-        return answer["result"]
+        return answer.get("result")  # a method without a return value gives none
 
     def log_text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
