@@ -1,13 +1,16 @@
+import io
 import json
 import logging
 import threading
 import time
 from decimal import Decimal
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
 from odoo import _, api, models
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 
 from ..dialects import payload
 from ..dialects.base import UNREADABLE, Answer
@@ -19,6 +22,7 @@ CONNECT_TIMEOUT = 3.05  # seconds; a little over a TCP retransmission
 MAX_ANSWER = 5 * 1024 * 1024  # bytes, decoded
 CHUNK = 64 * 1024
 MAX_PAGES = 1000
+MIN_TOKEN_TO_REDACT = 8  # characters; a shorter one would cut ordinary words
 WORTH_KEEPING = ("Retry-After", "X-Request-Id")
 
 _local = threading.local()
@@ -35,13 +39,87 @@ class NoCredentialsFromFiles(requests.auth.AuthBase):
         return request
 
 
+class TimedSocket(io.RawIOBase):
+    """Reads a socket until a moment: its own timeout begins anew with every byte a server drips."""
+
+    def __init__(self, raw, sock):
+        self.raw, self.sock, self.patience = raw, sock, sock.gettimeout()
+        self.deadline = self.patience and time.monotonic() + self.patience
+
+    def readable(self):
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer):
+        """Read what is there.
+
+        :raise TimeoutError: the moment has come
+        """
+        if self.deadline:
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the answer takes too long")
+            self.sock.settimeout(left)
+        return self.raw.readinto(buffer)
+
+    def close(self):
+        """End this answer; the connection may go on with another."""
+        if not self.closed and self.sock.fileno() >= 0:
+            self.sock.settimeout(self.patience)
+        self.raw.close()
+        super().close()
+
+
+class TimedResponse(HTTPResponse):
+    """An answer that has to be complete, headers and all, within the connection's timeout."""
+
+    def __init__(self, sock, *args, **kwargs):
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(TimedSocket(self.fp.detach(), sock))
+
+
+class Connection(HTTPConnectionPool.ConnectionCls):
+    response_class = TimedResponse
+
+
+class SecureConnection(HTTPSConnectionPool.ConnectionCls):
+    response_class = TimedResponse
+
+
+class ConnectionPool(HTTPConnectionPool):
+    ConnectionCls = Connection
+
+
+class SecureConnectionPool(HTTPSConnectionPool):
+    ConnectionCls = SecureConnection
+
+
+class Adapter(HTTPAdapter):
+    """Opens our own kind of connections."""
+
+    def init_poolmanager(self, *args, **kwargs):
+        """Make the pools that hold them."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": ConnectionPool, "https": SecureConnectionPool}
+
+
+class Session(requests.Session):
+    """A session that knows no redirects."""
+
+    def get_redirect_target(self, resp):
+        """Say that there is none: requests would read a redirect's body whole, even without following it."""
+        return None
+
+
 def session_of(account):
     """Give this thread's keep-alive session of an account: connections only, no cookies, no environment."""
     sessions = _local.__dict__.setdefault("sessions", {})
     key = (account.env.cr.dbname, account.id)
     if key not in sessions:
-        session = requests.Session()
+        session = Session()
         session.trust_env = False
+        session.mount("http://", Adapter())
+        session.mount("https://", Adapter())
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         sessions[key] = session
     return sessions[key]
@@ -199,7 +277,7 @@ class MarketplaceApi(models.AbstractModel):
         ) as response:
             raw = self._read_body(response, deadline)
         kept = {name: response.headers[name] for name in WORTH_KEEPING if name in response.headers}
-        return Answer(response.status_code, self._parse(raw), kept)
+        return Answer(response.status_code, self._parse(self._redacted(account, raw)), kept)
 
     def _read_body(self, response, deadline):
         """Read at most MAX_ANSWER bytes, until the deadline: a server that drips or floods cannot hold us.
@@ -221,6 +299,11 @@ class MarketplaceApi(models.AbstractModel):
         source.read()  # tells http.client that the connection is free again
         response.raw.release_conn()
         return bytes(raw)
+
+    def _redacted(self, account, raw):
+        """Take our token out of an answer: what a marketplace repeats must not reach a log or a screen."""
+        token = account._credentials().token.encode()
+        return raw.replace(token, b"***") if len(token) >= MIN_TOKEN_TO_REDACT else raw
 
     def _parse(self, raw):
         """Give the JSON of an answer; foreign servers are read more leniently than foreign senders."""

@@ -1,4 +1,5 @@
 import contextlib
+import logging
 import os
 import socket
 import tempfile
@@ -325,7 +326,7 @@ class TestDoorAnswers(DoorCase):
         self.rest.timeout = 1
         self.server.behave = drip
         with patch.object(marketplace_api, "CONNECT_TIMEOUT", 0.2):
-            self.assertUnavailable("too long", seconds=3)
+            self.assertUnavailable("No answer", seconds=3)
 
     def test_headers_that_drip_are_stopped_at_the_deadline(self):
         def drip(handler):
@@ -415,14 +416,14 @@ class TestDoorSecrets(DoorCase):
             cut,
         ):
             self.server.behave = behave
-            with self.assertLogs(level="DEBUG") as logs, contextlib.suppress(Refused, Unavailable):
+            with self.assertLogs(level=logging.DEBUG) as logs, contextlib.suppress(Refused, Unavailable):
                 self.call(self.rest)
                 self.call(self.cartona)
             self.assertNotIn(SECRET, "\n".join(logs.output))
 
     def test_the_log_tells_account_operation_and_status_but_no_content(self):
         self.will(b'{"customer": "Somebody"}')
-        with self.assertLogs("odoo.addons.cartona_integration", "INFO") as logs:
+        with self.assertLogs(marketplace_api._logger, logging.INFO) as logs:
             self.call()
         [line] = logs.output
         self.assertIn("rest_test: test answered 200", line)
