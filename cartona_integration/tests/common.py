@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 from odoo.tests import TransactionCase, tagged
 
-from ..compat import STORABLE
+from ..compat import SERIES, STORABLE
 from ..dialects.base import Answer
 from ..models.marketplace_api import MarketplaceApi
 from ..models.marketplace_traffic import MarketplaceConfig
@@ -60,8 +60,11 @@ class MarketplaceCase(TransactionCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.registry.enter_test_mode(cls.cr)
-        cls.addClassCleanup(cls.registry.leave_test_mode)
+        if SERIES < 19:
+            cls.registry.enter_test_mode(cls.cr)
+            cls.addClassCleanup(cls.registry.leave_test_mode)
+        else:
+            cls.registry_enter_test_mode_cls()
         cls.cartona = cls.make_account("cartona")
         cls.rest = cls.make_account("rest")
 
