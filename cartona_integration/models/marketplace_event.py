@@ -2,10 +2,11 @@ import logging
 from collections import defaultdict
 from datetime import timedelta
 
-from odoo import _, api, fields, models
-from odoo.exceptions import UserError
 from psycopg2 import IntegrityError, OperationalError
 from psycopg2.errors import UniqueViolation
+
+from odoo import _, api, fields, models
+from odoo.exceptions import UserError
 
 from ..dialects import payload
 from ..dialects.base import ORDERS, STATUS, STATUSES
@@ -58,9 +59,6 @@ class MarketplaceEvent(models.Model):
     remedy = fields.Char(readonly=True)
     hold_ids = fields.One2many("marketplace.event.hold", "event_id", readonly=True)
     sale_order_id = fields.Many2one("sale.order", ondelete="set null", readonly=True, index="btree_not_null")
-    acknowledge = fields.Boolean(
-        string="To Acknowledge", readonly=True, help="The marketplace is still to be told that it is here."
-    )
     acknowledged_at = fields.Datetime(readonly=True)
 
     def init(self):
@@ -72,8 +70,6 @@ class MarketplaceEvent(models.Model):
             " ON marketplace_event (external_order_id, account_id)",
             "CREATE INDEX IF NOT EXISTS marketplace_event_open"
             " ON marketplace_event (account_id, state, id) WHERE state IN ('new', 'hold', 'failed')",
-            "CREATE INDEX IF NOT EXISTS marketplace_event_acknowledge"
-            " ON marketplace_event (account_id, id) WHERE acknowledge",
         ):
             self.env.cr.execute(statement)
 
@@ -138,9 +134,7 @@ class MarketplaceEvent(models.Model):
             if digest not in known and self._insert(account, message, origin, digest, len(digests)):
                 digests.append(digest)
                 stored += 1
-            elif origin == "pull":
-                self._acknowledge_again(account, message)
-            elif digests and digest != digests[-1]:
+            elif origin == "webhook" and digests and digest != digests[-1]:
                 account._ask_feed()
         return stored, len(messages) - stored
 
@@ -169,14 +163,14 @@ class MarketplaceEvent(models.Model):
             "topic": message.topic,
             "origin": origin,
             "external_order_id": order_id,
-            "delivery_id": message.delivery_id or f"{order_id or '?'}:{number}:{digest[:16]}",
+            # Whatever cannot be attributed has no states to count.
+            "delivery_id": message.delivery_id or f"{order_id or '?'}:{number if order_id else 0}:{digest[:16]}",
             "digest": digest,
             "status": message.status,
             "modified_at": message.modified_at and message.modified_at.replace(tzinfo=None),
             "payload": payload.dumps(message.payload),
             "state": "new",
             "tries": 0,
-            "acknowledge": False,
             "create_uid": account.user_id.id,
             "write_uid": account.user_id.id,
         }
@@ -193,15 +187,24 @@ class MarketplaceEvent(models.Model):
             return False
         return True
 
-    def _acknowledge_again(self, account, message):
-        """Arm the acknowledgement of an order the feed still shows although it is safely here."""
-        if account._dialect().can_acknowledge and message.order_id:
-            newest = self.search(
-                [("account_id", "=", account.id), ("external_order_id", "=", message.order_id)],
-                limit=1,
-            )
-            if newest.state in ("done", "ignored") and not newest.acknowledge:
-                newest.acknowledge = True
+    @api.model
+    def _settled(self, account, messages):
+        """Tell which orders are here in the very state the messages show, with nothing left to do.
+
+        :return: {order id: event id}
+        """
+        self.env.cr.execute(
+            "SELECT DISTINCT ON (external_order_id) external_order_id, id, state, digest"
+            " FROM marketplace_event WHERE account_id = %s AND topic = %s AND external_order_id = ANY(%s)"
+            " ORDER BY external_order_id, id DESC",
+            [account.id, ORDERS, [message.order_id for message in messages if message.order_id]],
+        )
+        shown = {(message.order_id, payload.digest(message.payload)) for message in messages}
+        return {
+            order_id: event_id
+            for order_id, event_id, state, digest in self.env.cr.fetchall()
+            if state in ("done", "ignored") and (order_id, digest) in shown
+        }
 
     # -- processing ---------------------------------------------------------------------------
 
@@ -367,50 +370,9 @@ class MarketplaceEvent(models.Model):
                 event._close("ignored", _("A newer message of the order came in."))
 
     def _mind_feed(self):
-        """See to it that the order leaves a feed that is drained by acknowledging.
-
-        Only what a pull showed is acknowledged: it is the newest there. After a webhook, a pull looks.
-        """
+        """Have the order leave a feed that is drained by acknowledging: the next reading sees to it."""
         if self.account_id._dialect().can_acknowledge:
-            if self.origin == "pull":
-                self.acknowledge = True
-                self.account_id._wake("acknowledge")
-            else:
-                self.account_id._ask_feed()
-
-    # -- acknowledging ------------------------------------------------------------------------
-
-    @api.model
-    def _due_acknowledgements(self, account, limit):
-        """Give {order id: event id} of the newest messages to acknowledge, if nothing newer is open."""
-        self.env.cr.execute(
-            """
-            SELECT external_order_id, max(id) FROM marketplace_event AS event
-             WHERE account_id = %(account)s AND acknowledge AND NOT EXISTS (
-                   SELECT 1 FROM marketplace_event AS newer
-                    WHERE newer.account_id = event.account_id
-                      AND newer.external_order_id = event.external_order_id
-                      AND newer.id > event.id AND newer.state IN ('new', 'hold', 'failed'))
-             GROUP BY external_order_id ORDER BY max(id) LIMIT %(limit)s
-            """,
-            {"account": account.id, "limit": limit},
-        )
-        return dict(self.env.cr.fetchall())
-
-    @api.model
-    def _note_acknowledged(self, account, due, taken):
-        """Keep the marketplace's answer to an acknowledgement.
-
-        :param dict due: as :meth:`_due_acknowledgements` gave it
-        :param taken: the order ids the marketplace did not refuse
-        """
-        open_ones = [("acknowledge", "=", True), ("id", "<=", max(due.values()))]
-        events = self.search(
-            [("account_id", "=", account.id), ("external_order_id", "in", list(due)), *open_ones]
-        )
-        events.write({"acknowledge": False})
-        newest = self.browse(due[order_id] for order_id in taken)
-        newest.write({"acknowledged_at": fields.Datetime.now()})
+            self.account_id._ask_feed()
 
     # -- resuming -----------------------------------------------------------------------------
 

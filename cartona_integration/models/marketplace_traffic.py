@@ -5,19 +5,20 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 
-from odoo import SUPERUSER_ID, _, api, fields, models
-from odoo.addons.queue_job.exception import RetryableJobError
-from odoo.service.model import PG_CONCURRENCY_ERRORS_TO_RETRY
 from psycopg2 import IntegrityError, OperationalError
+
+from odoo import SUPERUSER_ID, _, api, fields, models
+from odoo.service.model import PG_CONCURRENCY_ERRORS_TO_RETRY
+
+from odoo.addons.queue_job.exception import RetryableJobError
 
 from ..dialects import payload
 from ..exceptions import CredentialsRefused, MarketplaceError, PayloadError, Refused, Unavailable
 
 _logger = logging.getLogger(__name__)
 
-# Advisory locks: (our number, account id). Reading a feed and acknowledging its orders exclude each other:
-# pages shift when an order leaves the feed while it is read.
-LOCKS = {"import": 1_731_001, "pull": 1_731_002, "acknowledge": 1_731_002}
+# Advisory locks: (our number, account id).
+LOCKS = {"import": 1_731_001, "pull": 1_731_002}
 CONFLICT_TRIES = 6
 # A job hands over to a fresh one well before any sensible limit_time_real.
 JOB_SECONDS = 40
@@ -191,7 +192,10 @@ class MarketplaceConfig(models.Model):
         for attempt in range(1, CONFLICT_TRIES + 1):
             try:
                 with self.env.registry.cursor() as cr:
-                    return getattr(self.with_env(self.env(cr=cr)), method)(*args)
+                    # Named, so that it lives until the commit: Odoo writes what is pending through a
+                    # transaction's environments and holds them weakly; without one it is lost in silence.
+                    account = self.with_env(self.env(cr=cr))
+                    return getattr(account, method)(*args)
             except (OperationalError, IntegrityError) as error:
                 if attempt == CONFLICT_TRIES or not is_conflict(error):
                     raise
@@ -236,20 +240,29 @@ class MarketplaceConfig(models.Model):
             event._process()
 
     def _job_pull(self):
-        """Read the marketplace's order list, page by page, and keep what is new."""
+        """Read the marketplace's order list, keep what is new, acknowledge what is safely here."""
         with self._locked("pull"):
             if not self._committed("_may_work", "pull"):
                 return
-            since = self._committed("_pull_since")
-            received = new = 0
             try:
-                for page in self.env["marketplace.api"]._read_orders(self, since):
-                    stored = self._committed("_store_page", page.rows)
-                    received, new = received + len(page.rows), new + stored
+                settled = self._read_feed()
+                # Not before the reading ends: pages shift when an order leaves the feed.
+                self._acknowledge(settled)
             except MarketplaceError as error:
                 self._committed("_stop", "pull", error)
-                return
-            self._committed("_finish_pull", received, new)
+
+    def _read_feed(self):
+        """Store all pages of the feed.
+
+        :return: {order id: event id} of the orders whose state in the feed is settled here
+        """
+        received = new = 0
+        settled = {}
+        for page in self.env["marketplace.api"]._read_orders(self, self._committed("_pull_since")):
+            stored, settled_here = self._committed("_store_page", page.rows)
+            received, new, settled = received + len(page.rows), new + stored, settled | settled_here
+        self._committed("_finish_pull", received, new)
+        return settled
 
     def _pull_since(self):
         """Give the time to read from: that of the newest stored order with an overlap, never our clock."""
@@ -258,24 +271,22 @@ class MarketplaceConfig(models.Model):
         return payload.timestamp(cursor) - overlap if cursor else None
 
     def _ask_feed(self):
-        """Have the feed tell which state of an order is the true one."""
-        if self.auto_pull_orders:
-            self._wake("pull")
+        """Have the feed tell which state of an order is the true one, and acknowledge it."""
+        self._wake("pull")
 
     def _store_page(self, messages):
-        new, _known = self.env["marketplace.event"]._store(self, messages, "pull")
+        events = self.env["marketplace.event"]
+        new, _known = events._store(self, messages, "pull")
         newest = max((message.modified_at for message in messages if message.modified_at), default=None)
         state = self._state("pull")
         if newest and (not state.cursor or newest > payload.timestamp(state.cursor)):
             state.cursor = newest.isoformat()
         if new:
             self._wake("import")
-        return new
+        return new, events._settled(self, messages)
 
     def _finish_pull(self, received, new):
         self._state("pull")._succeed()
-        if self._due_acknowledgements():
-            self._wake("acknowledge")
         if new:
             self.env["marketplace.sync.log"].create(
                 {
@@ -288,40 +299,32 @@ class MarketplaceConfig(models.Model):
                 }
             )
 
-    def _job_acknowledge(self):
-        """Tell the marketplace which orders are safely here."""
-        with self._locked("acknowledge"):
-            self._until_done("acknowledge", self._acknowledge_batch)
+    def _acknowledge(self, settled):
+        """Tell the marketplace which orders are safely here, as soon as the feed has shown them.
 
-    def _acknowledge_batch(self):
-        due = self._committed("_due_acknowledgements")
-        if not due:
-            return False
-        try:
-            results = self.env["marketplace.api"]._acknowledge_orders(self, list(due))
-        except MarketplaceError as error:
-            self._committed("_stop", "acknowledge", error)
-            return False
-        self._committed("_acknowledged", due, results)
-        return True
+        An acknowledgement names an order, not a state of it: whatever changes between the reading and the
+        call would be acknowledged unseen. Nothing is kept: what was not taken is in the next pull again.
 
-    def _due_acknowledgements(self):
-        """Give {order id: id of its newest stored message} of what may be acknowledged now."""
+        :param settled: {order id: event id}
+        """
         dialect = self._dialect()
-        if not dialect.can_acknowledge or self.state != "live" or not self._may_work("acknowledge"):
-            return {}
-        return self.env["marketplace.event"]._due_acknowledgements(self, dialect.batch_size)
+        if not dialect.can_acknowledge or self.state != "live":
+            return
+        order_ids = list(settled)
+        for start in range(0, len(order_ids), dialect.batch_size):
+            batch = order_ids[start : start + dialect.batch_size]
+            results = self.env["marketplace.api"]._acknowledge_orders(self, batch)
+            taken = [
+                settled[key] for key, result in zip(batch, results, strict=True) if result.ok is not False
+            ]
+            refused = [result.reason for result in results if result.ok is False]
+            self._committed("_note_acknowledged", taken, refused[:1])
 
-    def _acknowledged(self, due, results):
-        taken = [order_id for order_id, result in zip(due, results, strict=True) if result.ok is not False]
-        self.env["marketplace.event"]._note_acknowledged(self, due, taken)
-        refused = [result.reason for result in results if result.ok is False]
-        if refused:
-            # Still in the feed, so the next pull makes them due again.
-            self.env["marketplace.sync.log"]._log_hourly(
-                self, "acknowledge", payload.printable(refused[0] or "")
-            )
-        self._state("acknowledge")._succeed()
+    def _note_acknowledged(self, taken, refused):
+        self.env["marketplace.event"].browse(taken).write({"acknowledged_at": fields.Datetime.now()})
+        for reason in refused:
+            message = _("An acknowledgement was refused: %s", payload.printable(reason or ""))
+            self.env["marketplace.sync.log"]._log_hourly(self, "pull", message)
 
     # -- trouble ------------------------------------------------------------------------------
 
@@ -387,13 +390,8 @@ class MarketplaceConfig(models.Model):
         for account in self.search([("state", "in", self.WORKING_STATES)]):
             account.env["marketplace.event"]._resume_holds(account)
             stuck = account._has_stuck_jobs()
-            for kind in account._kinds_with_work():
-                account._work_here(kind) if stuck else account._wake(kind)
-
-    def _kinds_with_work(self):
-        waiting = self.env["marketplace.event"]._has_waiting(self)
-        due = self._due_acknowledgements()
-        return [kind for kind, work in (("import", waiting), ("acknowledge", due)) if work]
+            if account.env["marketplace.event"]._has_waiting(account):
+                account._work_here("import") if stuck else account._wake("import")
 
     def _work_here(self, kind):
         """Do a job's work in the cron, because nobody runs jobs."""
