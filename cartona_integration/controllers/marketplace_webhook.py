@@ -16,6 +16,8 @@ DOOR = {
     "auth": "none",
     "csrf": False,
     "save_session": False,
+    # Later series try a route without a user on a read-only cursor first, and then once more.
+    "readonly": False,
 }
 RETRY = [("Retry-After", "30")]  # seconds
 PATH = "/marketplace_integration/webhook"
@@ -62,7 +64,8 @@ class MarketplaceWebhook(http.Controller):
             _logger.info("Marketplace webhook %s refused, %d so far", topic, refused[topic])
             return self._answer(401, {"error": "unauthorized"})
         try:
-            accepted, duplicate = account._receive(topic, request.httprequest.get_data(cache=False))
+            # Kept by the request: after a conflict Odoo calls us again, and the body can be read only once.
+            accepted, duplicate = account._receive(topic, request.httprequest.get_data())
         except PayloadError as error:
             account._log_unreadable(error)
             return self._answer(400, {"error": "unreadable", "detail": str(error)})
