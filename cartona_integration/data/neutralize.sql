@@ -3,9 +3,6 @@ UPDATE marketplace_config
    SET auth_secret = NULL,
        webhook_token_digest = NULL,
        state = 'draft';
-UPDATE marketplace_event
-   SET acknowledge = FALSE
- WHERE acknowledge;
 UPDATE queue_job
    SET state = 'cancelled'
  WHERE model_name = 'marketplace.config'

@@ -8,9 +8,10 @@ from http.client import HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
-from odoo import _, api, models
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+
+from odoo import _, api, models
 
 from ..dialects import payload
 from ..dialects.base import UNREADABLE, Answer

@@ -383,20 +383,17 @@ class MarketplaceConfig(models.Model):
         if users.search_count([("login", "=", login)], limit=1):
             # Left by a deleted account: its rights may have been changed since, so it is not used again.
             login = f"{login}_{self.id}"
-        return (
-            users.with_context(no_reset_password=True, mail_create_nosubscribe=True)
-            .create(
-                {
-                    "name": _("Marketplace %s", self.name),
-                    "login": login,
-                    # Odoo posts notes in the user's name only if it has an address; like OdooBot's, nobody's.
-                    "email": f"{login}@example.com",
-                    "company_id": self.company_id.id,
-                    "company_ids": [fields.Command.set(self.company_id.ids)],
-                    "notification_type": "email",
-                    compat.USER_GROUPS: [fields.Command.set([self.env.ref(group).id for group in groups])],
-                }
-            )
+        return users.with_context(no_reset_password=True, mail_create_nosubscribe=True).create(
+            {
+                "name": _("Marketplace %s", self.name),
+                "login": login,
+                # Odoo posts notes in the user's name only if it has an address; like OdooBot's, nobody's.
+                "email": f"{login}@example.com",
+                "company_id": self.company_id.id,
+                "company_ids": [fields.Command.set(self.company_id.ids)],
+                "notification_type": "email",
+                compat.USER_GROUPS: [fields.Command.set([self.env.ref(group).id for group in groups])],
+            }
         )
 
     def action_test_connection(self):

@@ -163,8 +163,7 @@ class MarketplaceEvent(models.Model):
             "topic": message.topic,
             "origin": origin,
             "external_order_id": order_id,
-            # Whatever cannot be attributed has no states to count.
-            "delivery_id": message.delivery_id or f"{order_id or '?'}:{number if order_id else 0}:{digest[:16]}",
+            "delivery_id": message.delivery_id or self._delivery_id(order_id, number, digest),
             "digest": digest,
             "status": message.status,
             "modified_at": message.modified_at and message.modified_at.replace(tzinfo=None),
@@ -186,6 +185,10 @@ class MarketplaceEvent(models.Model):
         except UniqueViolation:
             return False
         return True
+
+    def _delivery_id(self, order_id, number, digest):
+        """Name a state of an order; what cannot be attributed to one has no states to count."""
+        return f"{order_id}:{number}:{digest[:16]}" if order_id else f"?:{digest}"
 
     @api.model
     def _settled(self, account, messages):

@@ -1,6 +1,7 @@
 from contextlib import contextmanager
 
 from markupsafe import Markup
+
 from odoo import _, fields, models
 from odoo.tools import float_compare
 

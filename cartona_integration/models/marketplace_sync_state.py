@@ -19,7 +19,6 @@ class MarketplaceSyncState(models.Model):
     KINDS = {
         "import": "Import of orders",
         "pull": "Reading of the order list",
-        "acknowledge": "Acknowledgement of orders",
     }
 
     account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade", index=True)

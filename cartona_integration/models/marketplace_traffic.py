@@ -352,7 +352,7 @@ class MarketplaceConfig(models.Model):
     def _resume_after_new_credentials(self):
         self.sync_state_ids._resume()
         self.connection_status = "unknown"
-        self.activity_unlink(["mail.mail_activity_data_warning"])
+        self._find_help_wanted(_("The marketplace refuses the credentials")).unlink()
         self._wake_all()
 
     def _ask_for_help(self, summary, note):
@@ -360,17 +360,18 @@ class MarketplaceConfig(models.Model):
 
         Superuser: the acting user may not write on accounts, and an activity needs that.
         """
-        account = self.sudo()
-        activities = account.activity_search(
-            ["mail.mail_activity_data_warning"], additional_domain=[("summary", "=", summary)]
-        )
-        if not activities:
-            account.activity_schedule(
+        if not self._find_help_wanted(summary):
+            self.sudo().activity_schedule(
                 "mail.mail_activity_data_warning",
                 summary=summary,
                 note=payload.printable(note),
                 user_id=(self.responsible_id or self.user_id).id,
             )
+
+    def _find_help_wanted(self, summary):
+        return self.sudo().activity_search(
+            ["mail.mail_activity_data_warning"], additional_domain=[("summary", "=", summary)]
+        )
 
     # -- crons --------------------------------------------------------------------------------
 
@@ -388,10 +389,15 @@ class MarketplaceConfig(models.Model):
     def _cron_sweep(self):
         """Find work whose wake-up was lost to a crash; without a job runner, do it here."""
         for account in self.search([("state", "in", self.WORKING_STATES)]):
-            account.env["marketplace.event"]._resume_holds(account)
+            # Not in the cron's own transaction: its locks on the resumed rows would last, and the work
+            # done here, in transactions of its own, would wait for them for ever.
+            account._committed("_resume_holds")
             stuck = account._has_stuck_jobs()
-            if account.env["marketplace.event"]._has_waiting(account):
+            if account._committed("_has_waiting"):
                 account._work_here("import") if stuck else account._wake("import")
+
+    def _has_waiting(self):
+        return self.env["marketplace.event"]._has_waiting(self)
 
     def _work_here(self, kind):
         """Do a job's work in the cron, because nobody runs jobs."""

@@ -78,7 +78,7 @@ class SaleOrder(models.Model):
             " WHERE marketplace_config_id IS NOT NULL AND cartona_id IS NOT NULL"
         )
 
-    @api.depends("marketplace_event_ids.state", "marketplace_event_ids.acknowledge")
+    @api.depends("marketplace_event_ids.state")
     def _compute_marketplace_sync_status(self):
         """Read it from the inbox. Superuser: whoever sees the order may know, without seeing the inbox."""
         for order in self:
@@ -90,7 +90,7 @@ class SaleOrder(models.Model):
             elif trouble:
                 order.marketplace_sync_status = "error"
             else:
-                waiting = any(event.acknowledge or event.state == "new" for event in events)
+                waiting = any(event.state == "new" for event in events)
                 order.marketplace_sync_status = "pending" if waiting else "synced"
 
     def action_view_marketplace_events(self):

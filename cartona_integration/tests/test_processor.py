@@ -562,7 +562,7 @@ class TestOrderIdentity(OrderCase):
         }
         self.pull(self.cartona, [row])
         event = self.assertHeld("supplier code 1")
-        self.assertEqual((event.hold_ids.kind, event.acknowledge), ("account", False))
+        self.assertEqual((event.hold_ids.kind, event.acknowledged_at), ("account", False))
         self.assertFalse(self.order(self.cartona, "X1"))
 
     def test_an_order_for_this_supplier_code_comes_in(self):
