@@ -1,1 +1,1 @@
-"""A small marketplace that speaks Cartona's API and the neutral REST format; see ``python -m tests.simulator -h``."""
+"""A small marketplace that speaks Cartona's API and the neutral REST format, see ``app.py``."""

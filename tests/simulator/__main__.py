@@ -12,11 +12,12 @@ from .app import create_app
 
 def main():
     arguments = argparse.ArgumentParser(prog="python -m tests.simulator", description=__doc__)
-    arguments.add_argument("--host", default="127.0.0.1", help="address to listen on; nothing guards the control API")
+    arguments.add_argument("--host", default="127.0.0.1", help="nothing guards the control API")
     arguments.add_argument("--port", type=int, default=0, help="0: any free one")
     arguments.add_argument("--log-level", default="INFO")
     options = arguments.parse_args()
     logging.basicConfig(level=options.log_level, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("werkzeug").setLevel(options.log_level)  # it sets its own where it finds none
     # Set both: a shell starts background processes with SIGINT ignored.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from . import cartona, rest
 from .factory import Factory
 from .faults import Faults
-from .marketplace import MARKETPLACE, RETAILER
+from .marketplace import MARKETPLACE, RETAILER, find_order
 from .state import Account, Refusal, State
 from .webhooks import RETRY, Webhooks
 
@@ -110,7 +110,7 @@ def put_account():
         account = Account(**body | {"options": options, "webhook": webhook})
         known = state.accounts.get(account.code)
         if known and known.dialect == account.dialect:
-            account.listings, account.orders, account.answers = known.listings, known.orders, known.answers
+            account.take_over(known)
         state.accounts[account.code] = account
         return jsonify(account.describe())
 
@@ -132,7 +132,7 @@ def _webhook(given):
         return None
     if not all(given.get(name) for name in ("base_url", "key", "token")):
         raise Refusal(400, "webhook", "a webhook needs base_url, key and token")
-    return _only(given, ("base_url", "key", "token", *RETRY))
+    return _only(given, ("base_url", "key", "token", "envelope", *RETRY))
 
 
 @control.post("/reset")
@@ -187,7 +187,8 @@ def make_orders(code):
     known = ("count", "products", "retailers", "offers", "seed", "values")
     wanted = dict(_only(_body(), known))
     count, values = wanted.pop("count", 1), wanted.pop("values", {})
-    if not wanted.get("products"):
+    products = wanted.get("products")
+    if not products or any("key" not in product or "price" not in product for product in products):
         raise Refusal(400, "products", "products are needed: [{key, price}]")
 
     def payloads(account):
@@ -209,8 +210,12 @@ def _put_orders(code, payloads):
 def _answer_orders(account, orders):
     rows = [order.payload for order in orders]
     if _is_set("push"):
-        _push(account, rows)
+        _push(account, [_order_id(account, row) for row in rows])
     return jsonify(rows)
+
+
+def _order_id(account, payload):
+    return str(payload[DIALECTS[account.dialect].order_id])
 
 
 @control.post("/accounts/<code>/orders/<path:order_id>")
@@ -224,7 +229,7 @@ def change_order(code, order_id):
         account = _account(code)
         order = DIALECTS[account.dialect].change_order(state, account, order_id, _body(), by)
         if _is_set("push"):
-            _push(account, [order.payload])
+            _push(account, [order_id])
         return jsonify(order.describe())
 
 
@@ -240,35 +245,35 @@ def push(code):
     with _part("state").lock:
         account = _account(code)
         wanted = body.get("orders", list(account.orders))
-        started = _push(account, wanted, body.get("topic", "orders"), bool(body.get("envelope")), **how)
+        started = _push(account, wanted, body.get("topic", "orders"), body.get("envelope"), **how)
     finished = started.done.wait(min(float(body.get("wait", 0)), MAX_WAIT))
     return jsonify(push=started.id, deliveries=started.deliveries, finished=finished)
 
 
-def _push(account, wanted, topic="orders", envelope=False, **how):
-    """Push orders named by id or given whole."""
+def _push(account, wanted, topic="orders", envelope=None, **how):
+    """Push orders named by id or given whole.
+
+    :param bool envelope: the neutral one around each; None: as the account's webhook says
+    """
     if account.webhook is None:
         raise Refusal(409, "webhook", f"account {account.code} has no webhook")
     if topic not in TOPICS:
         raise Refusal(400, "topic", f"topic: {' or '.join(TOPICS)}")
-    messages = [_message(account, row, topic, envelope) for row in wanted]
+    wrapped = account.webhook.get("envelope", False) if envelope is None else envelope
+    messages = [_message(account, row, topic, wrapped) for row in wanted]
     return _part("webhooks").push(account, topic, messages, **how)
 
 
-def _message(account, row, topic, envelope):
-    """Give (order id, body) of one order or status to push."""
+def _message(account, row, topic, wrapped):
+    """Give (order id, body) of one order or status to push; what is no id is pushed as it is."""
     dialect = DIALECTS[account.dialect]
-    if isinstance(row, str):
-        if row not in account.orders:
-            raise Refusal(404, "unknown_order", f"unknown order {row}")
-        payload = account.orders[row].payload
-        body = payload if topic == "orders" else dialect.status_message(payload)
-    else:
-        body = row
-    order_id = body.get(dialect.order_id) if isinstance(body, dict) else None
-    if envelope:
-        body = dialect.envelope(body, topic, _part("state").number())
-    return order_id, body
+    if not isinstance(row, str):
+        return (row.get(dialect.order_id) if isinstance(row, dict) else None), row
+    order = find_order([account], row)
+    body = order.payload if topic == "orders" else dialect.status_message(order.payload)
+    if wrapped:
+        body = dialect.envelope(body, topic, _part("state").number(), is_new=order.version == 1)
+    return row, body
 
 
 @control.get("/webhooks")

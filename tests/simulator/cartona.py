@@ -37,6 +37,8 @@ class Cartona(Marketplace):
     code = "cartona"
     order_id = "hashed_id"
     listing_id = "supplier_product_id"
+    listing_key = "internal_product_id"
+    priced_by = ("order_details",)
     status_fields = ("cancellation_reason", "return_reason")
 
     options = {
@@ -88,7 +90,8 @@ class Cartona(Marketplace):
 
     def total(self, payload):
         lines = payload.get("order_details") or []
-        total = sum((decimal(line["selling_price"]) * decimal(line["amount"]) for line in lines), Decimal(0))
+        prices = (decimal(line.get("selling_price")) * decimal(line.get("amount")) for line in lines)
+        total = sum(prices, Decimal(0))
         return {"total_price": float(total)}
 
     def normal_listing(self, listing):
@@ -131,8 +134,8 @@ def _is_new_within(order, start, end):
 
 
 def _is_within(order, start, end):
-    """List again what lies in the window; without one only what is new."""
-    return _is_new(order, start, end) or bool(start or end) and _is_inside(order, start, end)
+    """Take what lies in the window, acknowledged or not; without one only what is new."""
+    return _is_inside(order, start, end) if start or end else _is_new(order, start, end)
 
 
 def _is_inside(order, start, end):
@@ -232,7 +235,7 @@ def _prepare_details(context, row):
         raise Refusal(422, "illegal", f"an order that is {payload.get('status')} cannot be edited")
     if payload.get("delivered_by") == "delivered_by_cartona":
         raise Refusal(422, "illegal", "Cartona delivers this order")
-    lines = {line["id"]: dict(line) for line in payload.get("order_details") or []}
+    lines = {str(line["id"]): dict(line) for line in payload.get("order_details") or []}
     for change in context.rows(row.get("order_details")):
         _change_line(context, lines, change)
 
@@ -245,7 +248,7 @@ def _prepare_details(context, row):
 
 def _change_line(context, lines, change):
     """Change, cancel or add one line in ``lines`` (id -> line)."""
-    known = change.get("id")
+    known = None if change.get("id") is None else str(change["id"])
     if known is not None and known not in lines:
         raise Refusal(422, "unknown_line", f"unknown line {known}")
     if change.get("cancelled"):
@@ -257,8 +260,9 @@ def _change_line(context, lines, change):
     if known is None:
         listing = find_listing(context.accounts, change)
         named = {name: listing.get(name) for name in (*UNIT, "supplier_product_id", "internal_product_id")}
-        known = 30_000_000 + context.state.number()
-        lines[known] = {"id": known, **named, "product_name": listing.get("supplier_product_name")}
+        number = 30_000_000 + context.state.number()
+        known = str(number)
+        lines[known] = {"id": number, **named, "product_name": listing.get("supplier_product_name")}
         values = {"amount": 1, "selling_price": listing.get("selling_price", 0)} | values
     lines[known] |= values
 
@@ -276,7 +280,7 @@ def _line_values(change):
 def _is_good(value, above_zero):
     try:
         number = decimal(value)
-    except ValueError:
+    except Refusal:
         return False
     return number > 0 if above_zero else number >= 0
 
@@ -304,7 +308,8 @@ def _row(outcome, named):
 @api.route("GET", "/supplier-product", operation="products")
 def list_products(context):
     """List the listings, filtered by ids; a bare array, no total."""
-    wanted = {name: context.query[name] for name in (*LISTING_IDS[:1], "internal_product_id") if context.query.get(name)}
+    names = ("supplier_product_id", "internal_product_id")
+    wanted = {name: context.query[name] for name in names if context.query.get(name)}
     found = [
         CARTONA.shown_listing(listing, account.options)
         for account in context.accounts
@@ -320,26 +325,31 @@ def find_listing(accounts, row):
 
     :raise Refusal: none, or several
     """
-    found = [
-        listing
-        for account in accounts
-        if row.get("supplier_code") is None or str(row["supplier_code"]) == account.supplier_code
-        for listing in account.listings.values()
-        if _is_addressed(listing, row)
-    ]
+    code = row.get("supplier_code")
+    selected = [account for account in accounts if code is None or str(code) == account.supplier_code]
+    found = [listing for account in selected for listing in _addressed(account, row)]
     if len(found) != 1:
         problem = "unknown product" if not found else "several products match"
         raise Refusal(422, "unknown_product", problem)
     return found[0]
 
 
-def _is_addressed(listing, row):
-    """Compare by the first address the row has: its own id wins, then the seller's key, then the unit."""
-    known = CARTONA.normal_listing(row)
-    for names in (("supplier_product_id",), ("internal_product_id",), UNIT):
-        if all(known.get(name) is not None for name in names):
-            return all(str(listing.get(name)) == str(known[name]) for name in names)
-    return False
+def _addressed(account, row):
+    """Find by the first address the row has: the listing's id wins, then the seller's key, then the unit."""
+    row = CARTONA.normal_listing(row)
+    if row.get("supplier_product_id") is not None:
+        listing = account.listings.get(row["supplier_product_id"])
+        return [listing] if listing else []
+    if row.get("internal_product_id") is not None:
+        return account.listings_by_key(str(row["internal_product_id"]))
+    if any(row.get(name) is None for name in UNIT):
+        return []
+    wanted = [str(row[name]) for name in UNIT]
+    return [
+        listing
+        for listing in account.listings.values()
+        if [str(listing.get(name)) for name in UNIT] == wanted
+    ]
 
 
 @api.route("POST", "/supplier-product/bulk-update", operation="update_products")
@@ -417,11 +427,13 @@ def list_base_products(context):
             if listing.get("base_product_id") is not None:
                 _add_unit(found, listing)
     word, known = context.query.get("search_token", ""), context.query.get("base_product_id")
-    rows, _next = context.page([
-        product
-        for product in found.values()
-        if word in (product["base_product_name"] or "") and known in (None, product["base_product_id"])
-    ])
+    rows, _next = context.page(
+        [
+            product
+            for product in found.values()
+            if word in (product["base_product_name"] or "") and known in (None, product["base_product_id"])
+        ]
+    )
     return rows
 
 

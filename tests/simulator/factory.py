@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 from .state import stamp
 
 SHOPS = (
-    "سوبر ماركت الياسمين", "ماركت النور", "بقالة الأمل", "سوبر ماركت الفتح", "هايبر البركة", "بقالة الحاج محمود",
-    "ماركت المدينة", "سوبر ماركت الصفا", "أسواق الرحاب", "بقالة أم كريم", "ماركت الزهراء", "تموينات السلام",
+    "سوبر ماركت الياسمين", "ماركت النور", "بقالة الأمل", "سوبر ماركت الفتح", "هايبر البركة",
+    "بقالة الحاج محمود", "ماركت المدينة", "سوبر ماركت الصفا", "أسواق الرحاب", "بقالة أم كريم",
+    "ماركت الزهراء", "تموينات السلام",
 )  # fmt: skip
 STREETS = ("شارع الجمهورية", "شارع البحر", "شارع النصر", "شارع المحطة", "شارع سعد زغلول", "شارع الجلاء")
 CITIES = ("طنطا", "المنصورة", "الإسكندرية", "الزقازيق", "أسيوط", "دمنهور")
@@ -55,13 +56,14 @@ class Factory:
 
     def _basket(self):
         """Give (product, amount, price of one unit) per line."""
-        chosen = self._random.sample(self._products, min(len(self._products), self._random.randint(1, MAX_LINES)))
+        count = min(len(self._products), self._random.randint(1, MAX_LINES))
         lines = []
-        for product in chosen:
+        for product in self._random.sample(self._products, count):
             price, amount = Decimal(str(product["price"])), self._random.randint(1, MAX_AMOUNT)
             lines.append((product, amount, price))
             if self._random.random() < self._offers:
-                lines.append((product, self._random.randint(1, 3), (price * Decimal("0.9")).quantize(Decimal("0.01"))))
+                reduced = (price * Decimal("0.9")).quantize(Decimal("0.01"))
+                lines.append((product, self._random.randint(1, 3), reduced))
         return lines
 
     def _id(self):

@@ -42,9 +42,9 @@ class Fault:
         names = ("id", "kind", "operation", "account", "times", "params")
         return {name: getattr(self, name) for name in names}
 
-    def hang(self):
+    def hang(self, seconds=60):
         """Wait; removing the faults ends the wait."""
-        self.removed.wait(float(self.params.get("seconds", 60)))
+        self.removed.wait(float(self.params.get("seconds", seconds)))
 
 
 class Faults:
@@ -59,10 +59,14 @@ class Faults:
     def add(self, kind, **values):
         """Add a fault.
 
-        :raise ValueError: no such kind
+        :raise ValueError: no such kind, or no such params of it
         """
-        if kind not in PLAYS and not is_error_status(kind):
+        known = HTTP_ERROR_PARAMS if is_error_status(kind) else PARAMS.get(kind)
+        if known is None:
             raise ValueError(f"unknown kind {kind}; known: 400 to 599, {', '.join(PLAYS)}")
+        unknown = set(values.get("params", ())) - known
+        if unknown:
+            raise ValueError(f"unknown params {sorted(unknown)}; known: {sorted(known)}")
         with self._lock:
             fault = Fault(next(self._numbers), kind, removed=self._removed, **values)
             self._waiting.append(fault)
@@ -201,6 +205,12 @@ def wrong_shape(fault, _call, run):
     return Response(json.dumps(fault.params.get("body", other)), mimetype="application/json")
 
 
+def slow(fault, _call, run):
+    """Answer right, but late: after ``seconds``, or by chance up to ``up_to`` of them."""
+    fault.hang(random.uniform(0, float(fault.params.get("up_to", 1))))
+    return run()
+
+
 def drip(fault, _call, run):
     """Send the right answer byte by byte, ``pause`` seconds apart."""
     body, pause = run().get_data(), float(fault.params.get("pause", 0.1))
@@ -233,6 +243,7 @@ def partial(fault, call, run):
 PLAYS = {
     "timeout_before": timeout_before,
     "timeout_after": timeout_after,
+    "slow": slow,
     "cut": cut,
     "not_json": not_json,
     "empty": empty,
@@ -241,4 +252,20 @@ PLAYS = {
     "drip": drip,
     "huge": huge,
     "partial": partial,
+}
+
+# what params a kind knows: a misspelt one should not make a test pass
+HTTP_ERROR_PARAMS = {"message", "retry_after"}
+PARAMS = {
+    "timeout_before": {"seconds"},
+    "timeout_after": {"seconds"},
+    "slow": {"seconds", "up_to"},
+    "cut": {"keep"},
+    "not_json": {"status"},
+    "empty": {"status"},
+    "redirect": {"status", "location"},
+    "wrong_shape": {"body"},
+    "drip": {"pause"},
+    "huge": {"megabytes", "gzip"},
+    "partial": {"refuse", "omit", "skip", "extra", "reorder", "seed"},
 }

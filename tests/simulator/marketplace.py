@@ -97,6 +97,10 @@ class Marketplace:
     code = None
     #: field of an order, of a listing, that is its identity
     order_id = listing_id = None
+    #: field of a listing that holds the seller's own key
+    listing_key = None
+    #: fields of an order its total follows from
+    priced_by = ()
     status_fields = ()
     #: option -> the values it may have, the default first
     options = {}
@@ -118,12 +122,12 @@ class Marketplace:
         raise NotImplementedError
 
     def total(self, payload):
-        """Give the fields that follow from an order's lines."""
+        """Give the field that follows from an order's lines."""
         raise NotImplementedError
 
-    def touched(self, payload, moment):
-        """Give the order's payload after a change at ``moment``."""
-        return payload
+    def modified(self, moment):
+        """Give the fields that tell when an order changed."""
+        return {}
 
     def normal_listing(self, listing):
         """Give a posted listing in the one spelling it is kept in; without an id where it has none."""
@@ -136,7 +140,8 @@ class Marketplace:
         listing = self.normal_listing(listing)
         listing.setdefault(self.listing_id, str(90_000 + state.number()))
         listing[self.listing_id] = str(listing[self.listing_id])
-        account.listings[listing[self.listing_id]] = listing
+        key = listing.get(self.listing_key)
+        account.keep_listing(listing[self.listing_id], None if key is None else str(key), listing)
         return listing
 
     def put_order(self, state, account, payload, by=RETAILER):
@@ -179,18 +184,19 @@ class Marketplace:
 
     def supplier_sets(self, state, order, status, **details):
         """Let the supplier set a status that was found legal."""
-        moment = state.now()
-        self._write(order, self._merged(order.payload, {"status": status} | details, moment), moment, SUPPLIER)
+        moment, changes = state.now(), {"status": status} | details
+        self._write(order, self._merged(order.payload, changes, moment), moment, SUPPLIER)
 
     def _merged(self, payload, changes, moment):
-        merged = payload | changes
-        return self.touched(merged | {k: v for k, v in self.total(merged).items() if k not in changes}, moment)
+        """Change an order; what is given wins over what follows from it."""
+        total = self.total(payload | changes) if set(self.priced_by) & set(changes) else {}
+        return payload | total | self.modified(moment) | changes
 
     def _write(self, order, payload, moment, by):
         if payload.get("status") != order.payload.get("status"):
             entry = {"at": stamp(moment), "status": payload.get("status"), "by": by}
             order.history.append(entry)
-        order.payload, order.changed_at = payload, moment
+        order.payload, order.changed_at, order.version = payload, moment, order.version + 1
 
     # -- webhook ---------------------------------------------------------------------------------
 
@@ -257,7 +263,9 @@ class Api:
         except Refusal as refusal:
             return self.marketplace.refused(refusal.status, refusal.code, refusal.message)
         data, status = answer if isinstance(answer, tuple) else (answer, 200)
-        response = jsonify(data) if data is not None else current_app.response_class(b"", mimetype="application/json")
+        if data is None:
+            return current_app.response_class(status=status)
+        response = jsonify(data)
         response.status_code = status
         return response
 
@@ -282,14 +290,12 @@ def find_order(accounts, order_id):
 def decimal(value):
     """Read a finite amount out of a number or a text.
 
-    :raise ValueError: it is none
+    :raise Refusal: it is none
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-        raise ValueError("a number expected")
     try:
-        number = Decimal(str(value))
+        number = None if isinstance(value, bool) else Decimal(str(value))
     except InvalidOperation:
-        raise ValueError("a number expected") from None
-    if not number.is_finite():
-        raise ValueError("a finite number expected")
+        number = None
+    if number is None or not number.is_finite():
+        raise Refusal(422, "invalid", f"{value} is no number")
     return number

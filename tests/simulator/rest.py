@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from functools import partial
+from operator import itemgetter
 
 from flask import jsonify
 
@@ -12,7 +13,7 @@ PENDING, HELD, CONFIRMED, PARTLY, SHIPPED = "pending", "held", "confirmed", "par
 DELIVERED, CANCELLED, RETURNED = "delivered", "cancelled", "returned"
 STATUSES = (PENDING, HELD, CONFIRMED, PARTLY, SHIPPED, DELIVERED, CANCELLED, RETURNED)
 
-# what an order.* envelope is called by the order's status; anything else was updated
+# statuses that name the envelope of an order by themselves
 EVENTS = {CANCELLED: "order.cancelled"}
 
 
@@ -22,6 +23,8 @@ class Rest(Marketplace):
     code = "rest"
     order_id = "id"
     listing_id = "id"
+    listing_key = "sku"
+    priced_by = ("lines", "charges")
     status_fields = ("modified_at", "cancel_reason")
 
     options = {
@@ -60,26 +63,28 @@ class Rest(Marketplace):
 
     def total(self, payload):
         total = sum(map(_amount, payload.get("lines") or []), Decimal(0))
-        total += sum((decimal(charge["amount"]) for charge in payload.get("charges") or []), Decimal(0))
+        total += sum((decimal(charge.get("amount")) for charge in payload.get("charges") or []), Decimal(0))
         return {"total": format(total, ".2f")}
 
     def put_order(self, state, account, payload, **by):
-        moment = {"modified_at": stamp(state.now())}
-        return super().put_order(state, account, moment | dict(payload), **by)
+        """Create or replace an order; one that says nothing of its time gets one."""
+        return super().put_order(state, account, dict(payload) | self._missing_time(state, payload), **by)
 
-    def touched(self, payload, moment):
-        return payload | {"modified_at": stamp(moment)}
+    def _missing_time(self, state, payload):
+        return {} if "modified_at" in payload else self.modified(state.now())
 
-    def envelope(self, payload, topic, number):
+    def modified(self, moment):
+        return {"modified_at": stamp(moment)}
+
+    def envelope(self, body, topic, number, is_new):
         """Wrap an order or a status into the neutral envelope."""
-        is_order = topic == "orders"
-        kind = EVENTS.get(payload.get("status"), "order.updated") if is_order else "order.status"
+        kind = "order.created" if is_new else "order.updated"
         return {
             "version": 1,
-            "type": kind,
+            "type": EVENTS.get(body.get("status"), kind) if topic == "orders" else "order.status",
             "id": f"evt_{number}",
-            "timestamp": payload.get("modified_at"),
-            "data": {"order": payload} if is_order else payload,
+            "timestamp": body.get("modified_at"),
+            "data": {"order": body} if topic == "orders" else body,
         }
 
 
@@ -89,7 +94,8 @@ api = Api(REST, "/rest")
 
 def _amount(line):
     """Give what a line adds to the order's total."""
-    return decimal(line["quantity"]) * decimal(line["unit_price"]) - decimal(line.get("discount") or 0)
+    price = decimal(line.get("quantity")) * decimal(line.get("unit_price"))
+    return price - decimal(line.get("discount") or 0)
 
 
 # --- orders -------------------------------------------------------------------------------------
@@ -99,10 +105,18 @@ def _amount(line):
 def list_orders(context):
     """List what changed at or after ``since``, the oldest change first."""
     since = _moment(context.query.get("since"))
-    orders = [order.payload for account in context.accounts for order in account.orders.values()]
-    dated = sorted(((parse_moment(order["modified_at"]), order) for order in orders), key=lambda pair: pair[0])
-    rows, following = context.page([order for moment, order in dated if since is None or moment >= since])
+    orders = (order for account in context.accounts for order in account.orders.values())
+    dated = sorted(((_modified_at(order), order.payload) for order in orders), key=itemgetter(0))
+    rows, following = context.page([payload for moment, payload in dated if since is None or moment >= since])
     return {"orders": rows, "next_page": following}
+
+
+def _modified_at(order):
+    """Read an order's own time; an order posted with nonsense in its place still has to be listed."""
+    try:
+        return parse_moment(str(order.payload["modified_at"]))
+    except ValueError:
+        return order.changed_at
 
 
 def _moment(text):
@@ -175,10 +189,10 @@ def list_products(context):
 def create_product(context):
     """Create a product; ``sku`` and ``name`` are needed."""
     body = context.body.get("product") if isinstance(context.body, dict) else None
-    if not isinstance(body, dict) or not all(_is_text(body.get(name)) and body[name] for name in ("sku", "name")):
+    if not isinstance(body, dict) or not all(_is_name(body.get(name)) for name in ("sku", "name")):
         raise Refusal(422, "invalid", "sku and name are needed")
     account = context.accounts[0]
-    if any(product.get("sku") == body["sku"] for product in account.listings.values()):
+    if account.listings_by_key(body["sku"]):
         raise Refusal(409, "sku_exists", f"there is a product with the sku {body['sku']}")
     values = {"active": True} | _values(context, body)
     product = REST.put_listing(context.state, account, {"sku": body["sku"]} | values)
@@ -200,12 +214,13 @@ def _prepare_update(context, item):
 
 
 def _find_product(account, item):
-    name = "id" if item.get("id") is not None else "sku"
-    found = (p for p in account.listings.values() if item.get(name) is not None and p.get(name) == item[name])
-    product = next(found, None)
-    if product is None:
+    if item.get("id") is not None:
+        found = [account.listings.get(str(item["id"]))]
+    else:
+        found = account.listings_by_key(str(item.get("sku")))
+    if not any(found):
         raise Refusal(404, "unknown_product", "No such product")
-    return product
+    return found[0]
 
 
 def _values(context, item):
@@ -232,7 +247,7 @@ def _is_number(value):
     """Amounts are text."""
     try:
         return isinstance(value, str) and decimal(value) is not None
-    except ValueError:
+    except Refusal:
         return False
 
 
@@ -246,6 +261,10 @@ def _is_flag(value):
 
 def _is_text(value):
     return isinstance(value, str)
+
+
+def _is_name(value):
+    return _is_text(value) and bool(value.strip())
 
 
 CHECKS = {

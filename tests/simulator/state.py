@@ -32,11 +32,13 @@ class Order:
     changed_at: datetime  # aware UTC
     otp: str = DEFAULT_OTP  # the retailer's; he tells it to the driver
     acknowledged: bool = False
+    version: int = 0  # counts every change, also of a status
     history: list = field(default_factory=list)  # of {at, status, by}
 
     def describe(self):
         return {
             "order": self.payload,
+            "version": self.version,
             "acknowledged": self.acknowledged,
             "changed_at": stamp(self.changed_at),
             "retailer_otp": self.otp,
@@ -55,8 +57,24 @@ class Account:
     options: dict = field(default_factory=dict)
     webhook: dict | None = None
     listings: dict = field(default_factory=dict)  # id -> listing
+    ids_by_key: dict = field(default_factory=dict)  # the seller's key -> ids of listings
     orders: dict = field(default_factory=dict)  # id -> Order
     answers: dict = field(default_factory=dict)  # Idempotency-Key -> (what was asked, data, status)
+
+    def keep_listing(self, listing_id, key, listing):
+        """Keep a listing; the seller's key finds it without a search, as it does for 10,000 of them."""
+        for ids in self.ids_by_key.values() if listing_id in self.listings else ():
+            ids.discard(listing_id)
+        self.ids_by_key.setdefault(key, set()).add(listing_id)
+        self.listings[listing_id] = listing
+
+    def listings_by_key(self, key):
+        return [self.listings[listing_id] for listing_id in sorted(self.ids_by_key.get(key, ()))]
+
+    def take_over(self, account):
+        """Take over what belongs to the seller and not to his settings."""
+        self.listings, self.ids_by_key = account.listings, account.ids_by_key
+        self.orders, self.answers = account.orders, account.answers
 
     def describe(self):
         """Describe the account without its secrets."""
@@ -113,7 +131,7 @@ class State:
     def now(self):
         """Give the time, aware UTC; strictly growing, so that two changes never look simultaneous."""
         with self.lock:
-            moment = max(datetime.now(timezone.utc), self._last_moment + timedelta(microseconds=1000))
+            moment = max(datetime.now(timezone.utc), self._last_moment + timedelta(microseconds=1))
             self._last_moment = moment
             return moment
 
@@ -130,7 +148,7 @@ class State:
         """Enter a call into the journal."""
         call = Call(
             id=self.number(),
-            at=stamp(self.now()),
+            at=stamp(datetime.now(timezone.utc)),
             accounts=[account.code for account in accounts],
             operation=operation,
             method=request.method,
@@ -164,9 +182,8 @@ def mask(name, value):
 
 
 def stamp(moment):
-    """Write an aware time as RFC 3339 in UTC, to the millisecond."""
-    utc = moment.astimezone(timezone.utc)
-    return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Write an aware time as RFC 3339 in UTC, to the microsecond."""
+    return f"{moment.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def parse_moment(text):

@@ -22,7 +22,7 @@ from .state import stamp
 _logger = logging.getLogger(__name__)
 
 PATH = "/marketplace_integration/webhook"
-WORKERS = 32
+WORKERS = 64
 MAX_ATTEMPTS_KEPT = 200_000
 #: what account.webhook and a push may change
 RETRY = {
@@ -34,7 +34,7 @@ RETRY = {
 }
 
 
-@dataclass
+@dataclass(eq=False)
 class Push:
     """Deliveries that were asked for together and share a limit of concurrent calls."""
 
@@ -54,7 +54,7 @@ class Push:
         return f"{self.webhook['base_url'].rstrip('/')}{PATH}/{self.topic}/{self.webhook['key']}"
 
 
-@dataclass
+@dataclass(eq=False)
 class Delivery:
     """One message on its way. Its body stays as it was when it was pushed."""
 
@@ -64,6 +64,21 @@ class Delivery:
     due: float  # monotonic
     first_due: float
     attempts: int = 0
+
+
+def mixed(messages, duplicates=0, reorder=False, seed=None):
+    """Repeat and shuffle messages as a network would.
+
+    :param float duplicates: extra copies of each; the fraction is a probability
+    :param bool reorder: shuffle all, copies included
+    """
+    mixer = random.Random(seed)
+    result = []
+    for message in messages:
+        result += [message] * (1 + int(duplicates) + (mixer.random() < duplicates % 1))
+    if reorder:
+        mixer.shuffle(result)
+    return result
 
 
 class Webhooks:
@@ -89,20 +104,19 @@ class Webhooks:
                 push.done.set()
             self._forget()
 
-    def push(self, account, topic, messages, concurrency=4, rate=None, duplicates=0, reorder=False, seed=None, **retry):
+    def push(self, account, topic, messages, concurrency=4, rate=None, **how):
         """Send messages in the background.
 
         :param messages: list of (order id, JSON-serializable body)
+        :param int concurrency: calls at a time, at most WORKERS
         :param float rate: messages per second, None: as fast as ``concurrency`` lets them
-        :param float duplicates: extra copies of each; the fraction is a probability
-        :param bool reorder: shuffle all, copies included
+        :param how: what RETRY and :func:`mixed` take
         :return: Push
         """
-        mixer = random.Random(seed)
-        chosen = [m for m in messages for _ in range(1 + int(duplicates) + (mixer.random() < duplicates % 1))]
-        if reorder:
-            mixer.shuffle(chosen)
-        push = Push(next(self._numbers), account.code, topic, RETRY | account.webhook | retry, int(concurrency))
+        retry = {name: how.pop(name) for name in RETRY if name in how}
+        chosen = mixed(messages, **how)
+        webhook = RETRY | account.webhook | retry
+        push = Push(next(self._numbers), account.code, topic, webhook, int(concurrency))
         push.deliveries = push.left = len(chosen)
         start = time.monotonic()
         with self._changed:
@@ -111,7 +125,7 @@ class Webhooks:
                 due = start + index / rate if rate else start
                 raw = json.dumps(body, ensure_ascii=False).encode()
                 self._enqueue(Delivery(push, order_id, raw, due, due))
-            self._hire(min(WORKERS, len(chosen)))
+            self._hire(min(WORKERS, sum(push.left for push in self._pushes)))
             self._changed.notify_all()
         if not chosen:
             push.done.set()
@@ -198,12 +212,13 @@ class Webhooks:
             "answer": said,
         }
         with self._changed:
+            if push not in self._pushes:
+                return  # everything was reset meanwhile
             push.running -= 1
-            if push in self._pushes:  # else it was reset meanwhile
-                self._attempts.append(row)
-                self._decide(delivery, row)
             if push.held:
                 self._enqueue(push.held.popleft())
+            self._attempts.append(row)
+            self._decide(delivery, row)
             self._changed.notify_all()
 
     def _decide(self, delivery, row):
