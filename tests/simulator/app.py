@@ -1,6 +1,22 @@
 """The marketplace as a Flask application, and the API that controls it.
 
-Nothing guards the control API: it belongs on a loopback address.
+Everything below ``/_control`` speaks JSON; nothing guards it, so it belongs on a loopback address.
+
+========================================  ====================================================================
+``POST reset``                            forget everything
+``GET, POST accounts``                    {code, dialect, token, supplier_code?, options?, webhook?}
+``GET, POST accounts/<code>/listings``    listings in the dialect's shape
+``GET, POST accounts/<code>/orders``      orders in the dialect's shape, ``?push=1`` also by webhook
+``POST accounts/<code>/orders/<id>``      change one, ``?push=1``; ``?by=marketplace`` may do anything
+``POST accounts/<code>/order_factory``    {count, products: [{key, price}], retailers, offers, seed, values}
+``POST accounts/<code>/push``             {orders, topic, envelope, duplicates, reorder, seed, concurrency,
+                                          rate, wait, deadline …}: see ``webhooks.py``
+``GET webhooks``                          the ledger, ``?account=&since_id=``
+``GET, POST, DELETE faults``              {kind, account?, operation?, times?, params?}: see ``faults.py``
+``GET calls``                             the journal, ``?account=&operation=&since_id=``
+========================================  ====================================================================
+
+An order may carry ``retailer_otp``: it is kept and never shown to the supplier.
 """
 
 import logging
@@ -62,8 +78,13 @@ def _body(kind=dict):
     return body
 
 
-def _listed(body):
-    return body if isinstance(body, list) else [body]
+def _rows():
+    """Give the posted objects, one alone or a list of them."""
+    body = _body((dict, list))
+    rows = body if isinstance(body, list) else [body]
+    if not all(isinstance(row, dict) for row in rows):
+        raise Refusal(400, "malformed", "objects expected")
+    return rows
 
 
 def _only(body, known):
@@ -130,7 +151,7 @@ def _options(dialect, given):
 def _webhook(given):
     if given is None:
         return None
-    if not all(given.get(name) for name in ("base_url", "key", "token")):
+    if not isinstance(given, dict) or not all(given.get(name) for name in ("base_url", "key", "token")):
         raise Refusal(400, "webhook", "a webhook needs base_url, key and token")
     return _only(given, ("base_url", "key", "token", "envelope", *RETRY))
 
@@ -161,8 +182,7 @@ def put_listings(code):
     with state.lock:
         account = _account(code)
         dialect = DIALECTS[account.dialect]
-        rows = _listed(_body((dict, list)))
-        return jsonify([dialect.put_listing(state, account, dict(row)) for row in rows])
+        return jsonify([dialect.put_listing(state, account, dict(row)) for row in _rows()])
 
 
 # --- orders -------------------------------------------------------------------------------------
@@ -178,7 +198,7 @@ def list_orders(code):
 @control.post("/accounts/<code>/orders")
 def put_orders(code):
     """Create or replace orders; they enter the feed."""
-    return _put_orders(code, lambda account: _listed(_body((dict, list))))
+    return _put_orders(code, lambda account: _rows())
 
 
 @control.post("/accounts/<code>/order_factory")

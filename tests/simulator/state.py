@@ -57,23 +57,23 @@ class Account:
     options: dict = field(default_factory=dict)
     webhook: dict | None = None
     listings: dict = field(default_factory=dict)  # id -> listing
-    ids_by_key: dict = field(default_factory=dict)  # the seller's key -> ids of listings
+    keys: dict = field(default_factory=dict)  # listing's id -> the seller's key
+    ids_by_key: dict = field(default_factory=dict)  # and back, to sets
     orders: dict = field(default_factory=dict)  # id -> Order
     answers: dict = field(default_factory=dict)  # Idempotency-Key -> (what was asked, data, status)
 
     def keep_listing(self, listing_id, key, listing):
         """Keep a listing; the seller's key finds it without a search, as it does for 10,000 of them."""
-        for ids in self.ids_by_key.values() if listing_id in self.listings else ():
-            ids.discard(listing_id)
+        self.ids_by_key.get(self.keys.get(listing_id), set()).discard(listing_id)
         self.ids_by_key.setdefault(key, set()).add(listing_id)
-        self.listings[listing_id] = listing
+        self.keys[listing_id], self.listings[listing_id] = key, listing
 
     def listings_by_key(self, key):
         return [self.listings[listing_id] for listing_id in sorted(self.ids_by_key.get(key, ()))]
 
     def take_over(self, account):
         """Take over what belongs to the seller and not to his settings."""
-        self.listings, self.ids_by_key = account.listings, account.ids_by_key
+        self.listings, self.keys, self.ids_by_key = account.listings, account.keys, account.ids_by_key
         self.orders, self.answers = account.orders, account.answers
 
     def describe(self):

@@ -95,7 +95,7 @@ class Webhooks:
         self._queue = []  # heap of (due, number, delivery)
         self._attempts = deque(maxlen=MAX_ATTEMPTS_KEPT)
         self._acknowledged, self._given_up = [], []
-        self._pushes = []
+        self._pushes = set()  # those not done
 
     def reset(self):
         """Drop what waits and empty the ledger; an attempt under way ends unseen."""
@@ -118,17 +118,18 @@ class Webhooks:
         webhook = RETRY | account.webhook | retry
         push = Push(next(self._numbers), account.code, topic, webhook, int(concurrency))
         push.deliveries = push.left = len(chosen)
+        if not chosen:
+            push.done.set()
+            return push
         start = time.monotonic()
         with self._changed:
-            self._pushes.append(push)
+            self._pushes.add(push)
             for index, (order_id, body) in enumerate(chosen):
                 due = start + index / rate if rate else start
                 raw = json.dumps(body, ensure_ascii=False).encode()
                 self._enqueue(Delivery(push, order_id, raw, due, due))
             self._hire(min(WORKERS, sum(push.left for push in self._pushes)))
             self._changed.notify_all()
-        if not chosen:
-            push.done.set()
         return push
 
     def ledger(self, account=None, since_id=0):
