@@ -3,7 +3,9 @@ from . import test_samples
 from . import test_processor
 from . import test_customer
 from . import test_product
+from . import test_hooks
 from . import test_inbox
+from . import test_traffic
 from . import test_webhook
 from . import test_account
 from . import test_api

@@ -1,0 +1,596 @@
+import gc
+from datetime import datetime, timedelta, timezone
+from unittest.mock import patch
+
+from odoo import fields
+from odoo.addons.queue_job.exception import RetryableJobError
+from odoo.addons.queue_job.job import Job
+from odoo.sql_db import TestCursor
+
+from ..dialects import payload
+from ..dialects.base import Answer
+from ..dialects.cartona import Cartona
+from ..exceptions import Unavailable
+from ..models import marketplace_sync_state
+from ..models.marketplace_event import MarketplaceEvent
+from ..models.marketplace_traffic import CONFLICT_TRIES, LOCKS, STUCK_AFTER, MarketplaceConfig
+from .common import MarketplaceCase, ok, sample
+
+# The base case patches it away; here the real one is the subject.
+REAL_WAKE = MarketplaceConfig._wake
+
+
+class TrafficCase(MarketplaceCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for key in ("TEA-25", "SUGAR-1"):
+            cls.make_product(key)
+
+    def neutral(self, order_id="N1", at="2026-11-12T10:00:00Z", key="TEA-25"):
+        return {
+            "id": order_id,
+            "status": "pending",
+            "modified_at": at,
+            "currency": self.env.company.currency_id.name,
+            "total": 10,
+            "customer": {"id": "C1", "name": "Shop"},
+            "lines": [{"id": "1", "sku": key, "quantity": 1, "unit_price": 10}],
+        }
+
+    def cartona_order(self, order_id="K1", **changes):
+        [row] = payload.loads(sample("cartona/order_pending"))
+        return {**row, "hashed_id": order_id, **changes}
+
+    def jobs(self, account, kind=None):
+        domain = [("model_name", "=", "marketplace.config")]
+        jobs = self.env["queue.job"].search(domain, order="id")
+        return jobs.filtered(
+            lambda job: job.records == account and job.method_name in (f"_job_{kind}", kind or job.method_name)
+        )
+
+    def pass_time(self, account, kind):
+        """Let the pause of a kind of work be over."""
+        account._state(kind).paused_until = fields.Datetime.now() - timedelta(seconds=1)
+
+    def assert_seconds(self, moment, seconds):
+        """Check that a stored time is so many seconds from now, give or take a quarter."""
+        found = (moment - fields.Datetime.now()).total_seconds()
+        self.assertAlmostEqual(found, seconds, delta=seconds * 0.26 + 2)
+
+
+class TestTransactions(TrafficCase):
+    """Locks and short transactions."""
+
+    def test_a_busy_account_postpones_the_job_by_a_second_without_counting_it(self):
+        # A second connection: an advisory lock never stops its own.
+        with self.registry._db.cursor() as elsewhere:
+            elsewhere.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCKS["import"], self.rest.id])
+            with self.assertRaises(RetryableJobError) as caught:
+                self.run_job(self.rest, "import")
+            self.assertEqual((caught.exception.seconds, caught.exception.ignore_retry), (1, True))
+            self.run_job(self.cartona, "import")  # nobody holds this one's lock
+        self.run_job(self.rest, "import")
+
+    def commit_raising(self, code, times, constraint=""):
+        """Run a method in a short transaction that PostgreSQL refuses the given times; count the attempts."""
+        self.attempts = 0
+
+        def _probe(account):
+            self.attempts += 1
+            if self.attempts <= times:
+                account.env.cr.execute(
+                    f"DO $$ BEGIN RAISE EXCEPTION 'told to' USING ERRCODE = '{code}',"
+                    f" CONSTRAINT = '{constraint}'; END $$",
+                    log_exceptions=False,
+                )
+            return "result"
+
+        with patch.object(MarketplaceConfig, "_probe", _probe, create=True):
+            return self.rest._committed("_probe")
+
+    def test_a_conflict_repeats_the_transaction(self):
+        for code in ("40001", "55P03", "40P01"):
+            self.assertEqual(self.commit_raising(code, 2), "result")
+            self.assertEqual(self.attempts, 3)
+
+    def test_a_conflict_that_stays_ends_in_the_error(self):
+        with self.assertRaises(Exception) as caught:
+            self.commit_raising("40001", 100)
+        self.assertEqual((caught.exception.pgcode, self.attempts), ("40001", CONFLICT_TRIES))
+
+    def test_a_lost_race_for_an_identity_repeats_the_transaction(self):
+        self.assertEqual(self.commit_raising("23505", 1, "marketplace_event_identity_uniq"), "result")
+
+    def test_another_violation_is_an_error_at_once(self):
+        for code, constraint in (("23505", "res_users_login_key"), ("23502", ""), ("23503", "x"), ("57014", "")):
+            with self.assertRaises(Exception) as caught:
+                self.commit_raising(code, 1, constraint)
+            self.assertEqual((caught.exception.pgcode, self.attempts), (code, 1))
+
+    def test_what_was_written_is_stored_even_when_its_environment_is_collected_first(self):
+        commit = TestCursor.commit
+
+        def collecting(cursor):
+            gc.collect()
+            commit(cursor)
+
+        self.receive(self.rest, self.neutral(), run=False)
+        with patch.object(TestCursor, "commit", collecting):
+            for tries in range(1, 4):
+                self.rest.with_user(self.rest.user_id)._committed("_claim_events")
+                self.cr.execute("SELECT tries FROM marketplace_event WHERE account_id = %s", [self.rest.id])
+                self.assertEqual(self.cr.fetchone(), (tries,))
+
+
+class TestWakeUp(TrafficCase):
+    """Many changes, one job, and never none."""
+
+    def setUp(self):
+        super().setUp()
+        self.startPatcher(patch.object(MarketplaceConfig, "_wake", REAL_WAKE))
+        self.env.cr.postcommit.clear()  # what activating the accounts asked for
+
+    def wake(self, account=None, kind="import"):
+        """Wake as a business transaction does, and commit it."""
+        (account or self.rest)._wake(kind)
+        self.env.flush_all()
+        self.env.cr.postcommit.run()
+        self.env.invalidate_all()
+
+    def test_many_wake_ups_add_one_job(self):
+        for _number in range(3):
+            self.rest._wake("import")
+            self.wake()
+        self.assertEqual(len(self.jobs(self.rest)), 1)
+
+    def test_nothing_is_added_before_the_commit(self):
+        self.rest._wake("import")
+        self.env.flush_all()
+        self.assertFalse(self.jobs(self.rest))
+
+    def test_a_rolled_back_transaction_wakes_nobody(self):
+        self.rest._wake("import")
+        self.env.cr.postcommit.clear()  # as a rollback does
+        self.env.cr.postcommit.run()
+        self.assertFalse(self.jobs(self.rest))
+
+    def test_a_job_that_started_does_not_hide_a_wake_up(self):
+        self.wake()
+        self.jobs(self.rest).state = "started"
+        self.wake()
+        self.wake()
+        self.assertEqual(self.jobs(self.rest).mapped("state"), ["started", "pending"])
+
+    def test_an_enqueued_job_is_enough(self):
+        self.wake()
+        self.jobs(self.rest).state = "enqueued"
+        self.wake()
+        self.assertEqual(len(self.jobs(self.rest)), 1)
+
+    def test_jobs_that_ended_do_not_hide_a_wake_up(self):
+        for state in ("done", "failed", "cancelled"):
+            self.wake()
+            self.jobs(self.rest)[-1].state = state
+        self.wake()
+        self.assertEqual(len(self.jobs(self.rest)), 4)
+
+    def test_a_job_that_resumes_later_does_not_hide_a_wake_up(self):
+        self.rest._enqueue("pull", delay=3600)
+        self.wake(kind="pull")
+        waiting, now = self.jobs(self.rest)
+        self.assertFalse(waiting.identity_key)
+        self.assert_seconds(waiting.eta, 3600)
+        self.assertFalse(now.eta)
+
+    def test_accounts_and_kinds_have_jobs_of_their_own(self):
+        self.wake()
+        self.wake(kind="pull")
+        self.wake(self.cartona)
+        self.assertEqual(
+            set((self.jobs(self.rest) | self.jobs(self.cartona)).mapped("identity_key")),
+            {
+                f"marketplace.import.{self.rest.id}",
+                f"marketplace.pull.{self.rest.id}",
+                f"marketplace.import.{self.cartona.id}",
+            },
+        )
+
+    def test_the_job_acts_as_the_accounts_user_in_its_company_with_nothing_in_its_context(self):
+        company = self.env["res.company"].create({"name": "Other"})
+        other = self.make_account("rest", code="rest_two", company_id=company.id)
+        self.env.cr.postcommit.clear()
+        self.wake(other.with_context(marketplace_account=self.rest.id, active_test=False))
+        job = self.jobs(other)
+        self.assertEqual((job.user_id, job.company_id), (other.user_id, company))
+        self.assertEqual((job.max_retries, job.args, job.kwargs), (0, [], {}))
+        env = Job.load(self.env, job.uuid).recordset.env
+        self.assertEqual(env.uid, other.user_id.id)
+        self.assertEqual(env.company, company)
+        self.assertFalse(env.su)
+        self.assertNotIn("marketplace_account", env.context)
+
+    def test_the_job_does_the_work(self):
+        with patch.object(MarketplaceConfig, "_wake", lambda *args: None):
+            self.receive(self.rest, self.neutral(), run=False)
+        self.wake()
+        Job.load(self.env, self.jobs(self.rest).uuid).perform()
+        self.env.invalidate_all()
+        self.assertEqual(self.events().state, "done")
+        self.assertEqual(self.order(self.rest, "N1").create_uid, self.rest.user_id)
+
+    def test_a_wake_up_that_cannot_be_stored_does_not_harm_the_change(self):
+        def _enqueue(account, kind, delay=None):
+            account.env.cr.execute(
+                "DO $$ BEGIN RAISE EXCEPTION 'told to' USING ERRCODE = '57P01'; END $$", log_exceptions=False
+            )
+
+        logger = "odoo.addons.cartona_integration.models.marketplace_traffic"
+        with patch.object(MarketplaceConfig, "_enqueue", _enqueue), self.assertLogs(logger, "WARNING"):
+            self.wake()
+
+
+class TestPull(TrafficCase):
+    """Reading the order list."""
+
+    def feed(self, *orders, next_page=None):
+        return ok({"orders": list(orders), "next_page": next_page})
+
+    def run_pull(self, *answers):
+        self.door.will("orders", *answers)
+        self.run_job(self.rest, "pull")
+
+    def test_all_pages_are_read(self):
+        self.run_pull(self.feed(self.neutral("A"), next_page=2), self.feed(self.neutral("B"), next_page=3), self.feed())
+        self.assertEqual(self.events().mapped("external_order_id"), ["A", "B"])
+        self.assertEqual([dict(asked.query)["page"] for asked in self.door.requests], ["1", "2", "3"])
+        self.assertIn((self.rest.id, "import"), self.wakeups)
+
+    def test_the_first_reading_asks_for_everything(self):
+        self.run_pull(self.feed())
+        self.assertNotIn("since", dict(self.door.requests[0].query))
+
+    def test_the_next_reading_begins_with_the_newest_stored_order_and_an_overlap(self):
+        self.run_pull(self.feed(self.neutral("A", "2026-11-12T10:00:00Z"), self.neutral("B", "2026-11-12T09:00:00Z")))
+        self.run_pull(self.feed())
+        self.assertEqual(dict(self.door.requests[1].query)["since"], "2026-11-12T09:55:00Z")
+
+    def test_the_place_never_moves_back_and_never_follows_our_clock(self):
+        self.run_pull(self.feed(self.neutral("A", "2026-11-12T10:00:00Z")))
+        self.run_pull(self.feed(self.neutral("B", "2026-11-10T10:00:00Z")))
+        self.run_pull(self.feed())
+        found = payload.timestamp(self.rest._state("pull").cursor)
+        self.assertEqual(found, datetime(2026, 11, 12, 10, tzinfo=timezone.utc))
+
+    def test_a_feed_without_modification_times_has_no_place(self):
+        self.pull(self.cartona, [self.cartona_order()])
+        self.assertFalse(self.cartona._state("pull").cursor)
+        self.pull(self.cartona, [])
+        self.assertEqual(self.door.asked("orders")[0].query, self.door.asked("orders")[1].query)
+
+    def test_a_broken_second_page_keeps_the_first(self):
+        self.run_pull(self.feed(self.neutral("A"), next_page=2), ok(status=500))
+        self.assertEqual(self.events().mapped("external_order_id"), ["A"])
+        self.assertIn((self.rest.id, "import"), self.wakeups)
+        self.assertFalse(self.rest.last_order_pull)
+        self.assertTrue(self.rest._state("pull")._is_paused())
+
+    def test_a_page_that_is_not_what_was_promised_is_no_answer(self):
+        for data in ({"orders": []}, {"next_page": None}, [], None, {"orders": {}, "next_page": None}):
+            self.pass_time(self.rest, "pull")
+            self.run_pull(ok(data))
+            self.assertTrue(self.rest._state("pull")._is_paused(), data)
+            self.assertFalse(self.rest.last_order_pull)
+
+    def test_a_good_run_is_noted_and_one_with_news_is_logged(self):
+        self.run_pull(self.feed(self.neutral("A"), self.neutral("B")))
+        self.run_pull(self.feed(self.neutral("A")))
+        self.assertTrue(self.rest.last_order_pull)
+        log = self.env["marketplace.sync.log"].search([("account_id", "=", self.rest.id)])
+        self.assertEqual((log.kind, log.level, log.received, log.new, log.known), ("pull", "info", 2, 2, 0))
+
+    def test_refused_credentials_pause_once_with_one_activity_over_many_runs(self):
+        for _number in range(5):
+            self.run_pull(ok(status=401))
+            self.env["marketplace.config"]._cron_pull()
+        self.assertEqual(len(self.door.requests), 1)
+        self.assertEqual(len(self.rest.activity_ids), 1)
+        self.assertEqual(self.rest.connection_status, "refused")
+        self.assertFalse(self.jobs(self.rest))
+        self.assertFalse(self.rest._state("pull").paused_until)
+
+    def test_messages_go_on_being_imported_while_the_credentials_are_refused(self):
+        self.run_pull(ok(status=403))
+        self.receive(self.rest, self.neutral())
+        self.assertEqual(self.events().state, "done")
+
+    def test_a_new_token_resumes_what_the_old_one_stopped(self):
+        self.run_pull(ok(status=401))
+        self.wakeups.clear()
+        self.rest.auth_token = "a-new-token"
+        self.assertIn((self.rest.id, "pull"), self.wakeups)
+        self.assertFalse(self.rest.activity_ids)
+        self.run_pull(self.feed(self.neutral()))
+        self.assertEqual(len(self.events()), 1)
+
+    def test_a_new_token_leaves_what_else_needs_a_person(self):
+        self.run_pull(ok(status=401))
+        self.rest._ask_for_help("Messages failed", "Order N1: KeyError")
+        self.rest.auth_token = "a-new-token"
+        self.assertEqual(self.rest.activity_ids.mapped("summary"), ["Messages failed"])
+
+    def test_the_marketplaces_own_pause_is_kept(self):
+        self.run_pull(Answer(429, None, {"Retry-After": "120"}))
+        self.assert_seconds(self.rest._state("pull").paused_until, 120)
+        job = self.jobs(self.rest, "pull")
+        self.assert_seconds(job.eta, 120)
+        self.assertFalse(job.identity_key)
+        self.run_pull(self.feed())
+        self.assertEqual(len(self.door.requests), 1)
+        self.pass_time(self.rest, "pull")
+        self.run_job(self.rest, "pull")
+        self.assertEqual(len(self.door.requests), 2)
+        self.assertFalse(self.rest._state("pull").pause_reason)
+
+    def test_pauses_grow_with_every_failure_up_to_an_hour_and_start_anew_after_a_success(self):
+        state = self.rest._state("pull")
+        with patch.object(marketplace_sync_state, "uniform", lambda *bounds: 1):
+            for seconds in (10, 20, 40, 80):
+                self.run_pull(ok(status=500))
+                self.assert_seconds(state.paused_until, seconds)
+                self.pass_time(self.rest, "pull")
+            state.failures = 50
+            self.run_pull(ok(status=503))
+            self.assert_seconds(state.paused_until, 3600)
+            self.pass_time(self.rest, "pull")
+            self.run_pull(self.feed())
+            self.run_pull(Unavailable("No answer (Timeout)"))
+            self.assert_seconds(state.paused_until, 10)
+
+    def test_an_outage_is_one_log_row_an_hour(self):
+        for _number in range(3):
+            self.run_pull(ok(status=500))
+            self.pass_time(self.rest, "pull")
+        log = self.env["marketplace.sync.log"].search([("account_id", "=", self.rest.id)])
+        self.assertEqual((log.kind, log.level, log.message), ("pull", "error", "HTTP 500"))
+
+    def test_a_refused_call_is_not_repeated_before_the_next_regular_run(self):
+        self.run_pull(ok({"error": "no such list"}, status=404))
+        self.assertFalse(self.jobs(self.rest))
+        self.assert_seconds(self.rest._state("pull").paused_until, self.rest.pull_interval * 60)
+        self.run_job(self.rest, "pull")
+        self.assertEqual(len(self.door.requests), 1)
+
+    def test_an_account_that_does_not_work_reads_nothing(self):
+        for action in ("action_pause", "action_reset_to_draft"):
+            getattr(self.rest, action)()
+            self.run_job(self.rest, "pull")
+        self.assertFalse(self.door.requests)
+
+    def test_only_lists_that_are_due_are_read(self):
+        self.run_pull(self.feed())
+        self.wakeups.clear()
+        self.env["marketplace.config"]._cron_pull()
+        self.assertNotIn((self.rest.id, "pull"), self.wakeups)
+        self.assertIn((self.cartona.id, "pull"), self.wakeups)
+        self.rest._state("pull").last_run -= timedelta(minutes=self.rest.pull_interval)
+        self.env.flush_all()
+        self.env.invalidate_all()
+        self.env["marketplace.config"]._cron_pull()
+        self.assertIn((self.rest.id, "pull"), self.wakeups)
+
+    def test_an_account_that_asked_not_to_be_read_is_not(self):
+        (self.rest | self.cartona).auto_pull_orders = False
+        self.wakeups.clear()
+        self.env["marketplace.config"]._cron_pull()
+        self.assertFalse(self.wakeups)
+
+
+class TestAcknowledge(TrafficCase):
+    """The marketplace hears of an order only what is true: that the state it shows is safely here."""
+
+    def setUp(self):
+        super().setUp()
+        self.door.will("acknowledge", ok([]))
+
+    def asked(self):
+        return [[row["hashed_id"] for row in request.body] for request in self.door.asked("acknowledge")]
+
+    def read(self, *orders):
+        """Let one pull read these orders, without importing them."""
+        self.door.will("orders", ok(list(orders)))
+        self.run_job(self.cartona, "pull")
+
+    def test_an_order_is_acknowledged_by_the_first_reading_after_its_import_and_not_before(self):
+        self.read(self.cartona_order())
+        self.read(self.cartona_order())
+        self.assertFalse(self.asked())
+        self.wakeups.clear()
+        self.run_job(self.cartona, "import")
+        self.assertIn((self.cartona.id, "pull"), self.wakeups)
+        self.assertFalse(self.events().acknowledged_at)
+        self.read(self.cartona_order())
+        self.assertEqual(self.asked(), [["K1"]])
+        self.assertTrue(self.events().acknowledged_at)
+
+    def test_what_the_feed_does_not_show_is_not_acknowledged(self):
+        self.pull(self.cartona, [self.cartona_order()])
+        self.read()
+        self.assertFalse(self.asked())
+
+    def test_an_order_on_hold_is_not_acknowledged(self):
+        orders = payload.loads(sample("cartona/order_unknown_product"))
+        self.pull(self.cartona, orders)
+        self.read(*orders)
+        self.assertEqual((self.events().state, self.asked()), ("hold", []))
+
+    def test_an_order_a_webhook_brought_is_acknowledged_when_the_feed_shows_it(self):
+        self.receive(self.cartona, payload.dumps(self.cartona_order()).encode())
+        self.assertIn((self.cartona.id, "pull"), self.wakeups)
+        self.read(self.cartona_order())
+        self.assertEqual(self.asked(), [["K1"]])
+
+    def test_a_state_of_the_order_that_is_not_here_yet_keeps_it_from_being_acknowledged(self):
+        self.pull(self.cartona, [self.cartona_order()])
+        self.read(self.cartona_order(status="approved"))
+        self.read(self.cartona_order(status="approved"))
+        self.assertFalse(self.asked())
+        self.run_job(self.cartona, "import")
+        self.read(self.cartona_order(status="approved"))
+        self.assertEqual(self.asked(), [["K1"]])
+        self.assertEqual([bool(event.acknowledged_at) for event in self.events()], [False, True])
+
+    def test_pages_are_read_to_the_end_before_anything_is_acknowledged(self):
+        with patch.object(Cartona, "page_size", 1):
+            self.pull(self.cartona, [self.cartona_order("K1")], [self.cartona_order("K2")], [])
+            del self.door.requests[:]
+            self.pull(self.cartona, [self.cartona_order("K1")], [self.cartona_order("K2")], [])
+        operations = [request.operation for request in self.door.requests]
+        self.assertEqual(operations, ["orders", "orders", "orders", "acknowledge"])
+
+    def test_a_reading_that_broke_off_acknowledges_nothing(self):
+        with patch.object(Cartona, "page_size", 1):
+            self.pull(self.cartona, [self.cartona_order()], [])
+            self.pull(self.cartona, [self.cartona_order()], ok(status=500))
+        self.assertFalse(self.asked())
+
+    def test_a_refused_acknowledgement_is_logged_and_made_again_by_the_next_reading(self):
+        orders = [self.cartona_order("K1"), self.cartona_order("K2")]
+        self.pull(self.cartona, orders)
+        self.door.will("acknowledge", ok([{"hashed_id": "K1", "error": "not now"}, {"hashed_id": "K2"}]))
+        self.read(*orders)
+        first, second = self.events()
+        self.assertFalse(first.acknowledged_at)
+        self.assertTrue(second.acknowledged_at)
+        log = self.env["marketplace.sync.log"].search([("level", "=", "error")])
+        self.assertEqual(len(log), 1)
+        self.assertIn("not now", log.message)
+        self.door.will("acknowledge", ok([]))
+        self.read(orders[0])
+        self.assertEqual(self.asked()[1:], [["K1"]])
+        self.assertTrue(first.acknowledged_at)
+
+    def test_an_ignored_order_leaves_the_feed_too(self):
+        orders = payload.loads(sample("cartona/order_unknown_product"))
+        self.pull(self.cartona, orders)
+        self.events().action_ignore()
+        self.read(*orders)
+        self.assertEqual(self.asked(), [["uN0kPr0d"]])
+
+    def test_nothing_is_acknowledged_in_shadow_and_everything_once_it_is_live(self):
+        self.cartona.state = "shadow"
+        self.pull(self.cartona, [self.cartona_order()])
+        self.read(self.cartona_order())
+        self.assertEqual((self.events().state, self.asked()), ("done", []))
+        self.cartona.action_activate()
+        self.assertIn((self.cartona.id, "pull"), self.wakeups)
+        self.read(self.cartona_order())
+        self.assertEqual(self.asked(), [["K1"]])
+
+    def test_many_are_acknowledged_in_calls_of_the_marketplaces_size(self):
+        orders = [self.cartona_order(f"K{number}") for number in range(3)]
+        self.pull(self.cartona, orders)
+        with patch.object(Cartona, "batch_size", 2):
+            self.read(*orders)
+        self.assertEqual(self.asked(), [["K0", "K1"], ["K2"]])
+
+    def test_an_outage_keeps_them_for_the_next_reading(self):
+        self.pull(self.cartona, [self.cartona_order()])
+        self.door.will("acknowledge", ok(status=502))
+        self.read(self.cartona_order())
+        self.assertFalse(self.events().acknowledged_at)
+        self.assertEqual(len(self.jobs(self.cartona, "pull")), 1)
+        self.door.will("acknowledge", ok([]))
+        self.pass_time(self.cartona, "pull")
+        self.read(self.cartona_order())
+        self.assertTrue(self.events().acknowledged_at)
+
+    def test_a_feed_that_is_not_drained_is_never_acknowledged(self):
+        for _number in range(2):
+            self.pull(self.rest, {"orders": [self.neutral()], "next_page": None})
+        self.assertFalse(self.asked())
+
+
+class TestSweep(TrafficCase):
+    """What a crash left behind."""
+
+    def sweep(self):
+        self.wakeups.clear()
+        self.env.flush_all()
+        self.env["marketplace.config"]._cron_sweep()
+        self.env.invalidate_all()
+
+    def test_waiting_messages_without_a_job_are_found(self):
+        self.receive(self.rest, self.neutral(), run=False)
+        self.sweep()
+        self.assertEqual(self.wakeups, [(self.rest.id, "import")])
+
+    def test_failed_messages_whose_time_has_come_are_found(self):
+        self.receive(self.rest, self.neutral(), run=False)
+        self.events().write({"state": "failed", "next_try": fields.Datetime.now() + timedelta(minutes=1)})
+        self.sweep()
+        self.assertFalse(self.wakeups)
+        self.events().next_try = fields.Datetime.now()
+        self.sweep()
+        self.assertEqual(self.wakeups, [(self.rest.id, "import")])
+
+    def test_messages_on_hold_whose_product_is_there_are_resumed(self):
+        self.receive(self.rest, self.neutral(key="NEW"))
+        self.make_product("NEW")
+        self.sweep()
+        self.assertEqual(self.events().state, "new")
+        self.assertIn((self.rest.id, "import"), self.wakeups)
+
+    def test_accounts_that_do_not_work_are_left_alone(self):
+        self.receive(self.rest, self.neutral(), run=False)
+        self.rest.action_pause()
+        self.sweep()
+        self.assertFalse(self.wakeups)
+
+    def stick(self, account, kind="import", **values):
+        """Leave a job nobody has run for minutes."""
+        account._enqueue(kind)
+        long_ago = fields.Datetime.now() - STUCK_AFTER - timedelta(seconds=5)
+        self.env.flush_all()
+        self.cr.execute("UPDATE queue_job SET date_created = %s, eta = NULL", [long_ago])
+        self.env.invalidate_all()
+        self.jobs(account).write(values)
+
+    def test_without_a_job_runner_the_sweep_does_the_work_and_says_so(self):
+        self.receive(self.rest, self.neutral(), run=False)
+        self.stick(self.rest)
+        self.assertTrue(self.rest.job_runner_missing)
+        self.sweep()
+        self.assertEqual(self.events().state, "done")
+        self.assertEqual(self.order(self.rest, "N1").create_uid, self.rest.user_id)
+
+    def test_a_job_that_is_running_or_young_is_trusted(self):
+        self.receive(self.rest, self.neutral(), run=False)
+        self.rest._enqueue("import")
+        self.assertFalse(self.rest.job_runner_missing)
+        self.stick(self.rest, state="started")
+        self.sweep()
+        self.assertEqual(self.events().state, "new")
+
+    def test_a_job_for_later_is_no_sign_of_a_missing_runner(self):
+        self.rest._enqueue("pull", delay=3600)
+        self.env.flush_all()
+        self.cr.execute("UPDATE queue_job SET date_created = date_created - interval '1 hour'")
+        self.assertFalse(self.rest._has_stuck_jobs())
+
+    def test_one_busy_account_does_not_stop_the_sweep_of_the_others(self):
+        for account in (self.rest, self.make_account("rest", code="rest_two")):
+            self.receive(account, self.neutral(), run=False)
+            self.stick(account)
+        with self.registry._db.cursor() as elsewhere:
+            elsewhere.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCKS["import"], self.rest.id])
+            self.sweep()
+        self.assertEqual(self.events().mapped("state"), ["new", "done"])
+
+    def test_holds_are_resumed_in_a_transaction_of_their_own(self):
+        """In the cron's own the rows would stay locked, and the work done here would wait for itself."""
+        seen = []
+        with patch.object(MarketplaceEvent, "_resume_holds", lambda events, account: seen.append(events.env.cr)):
+            self.sweep()
+        self.assertTrue(seen)
+        self.assertNotIn(self.env.cr, seen)
