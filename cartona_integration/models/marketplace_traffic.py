@@ -350,7 +350,8 @@ class MarketplaceConfig(models.Model):
         self._ask_for_help(_("The marketplace refuses the credentials"), str(error))
 
     def _resume_after_new_credentials(self):
-        self.sync_state_ids._resume()
+        # Superuser: managers have no write access to the state rows.
+        self.sudo().sync_state_ids._resume()
         self.connection_status = "unknown"
         self._find_help_wanted(_("The marketplace refuses the credentials")).unlink()
         self._wake_all()

@@ -3,6 +3,7 @@ from . import test_samples
 from . import test_processor
 from . import test_customer
 from . import test_product
+from . import test_access
 from . import test_hooks
 from . import test_inbox
 from . import test_traffic

@@ -17,7 +17,9 @@ class TestHooks(MarketplaceCase):
 
     def job(self, state):
         self.rest._enqueue("pull", delay=60)
-        job = self.env["queue.job"].search([("model_name", "=", "marketplace.config")], order="id desc", limit=1)
+        job = self.env["queue.job"].search(
+            [("model_name", "=", "marketplace.config")], order="id desc", limit=1
+        )
         job.state = state
         return job
 
@@ -59,11 +61,11 @@ class TestHooks(MarketplaceCase):
 
     def test_every_job_is_declared_with_its_channel(self):
         jobs = {name for name in vars(MarketplaceConfig) if name.startswith("_job_")}
-        declared = self.env["queue.job.function"].search([("model_id.model", "=", MarketplaceConfig._inherit)])
-        self.assertEqual(set(declared.mapped("method")), jobs)
-        self.assertEqual(
-            declared.channel_id, self.env.ref("cartona_integration.channel_marketplace")
+        declared = self.env["queue.job.function"].search(
+            [("model_id.model", "=", MarketplaceConfig._inherit)]
         )
+        self.assertEqual(set(declared.mapped("method")), jobs)
+        self.assertEqual(declared.channel_id, self.env.ref("cartona_integration.channel_marketplace"))
 
     def test_every_kind_of_work_has_its_job_and_each_account_its_row(self):
         model = self.env["marketplace.config"]

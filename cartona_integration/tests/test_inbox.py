@@ -365,8 +365,8 @@ class TestResuming(InboxCase):
         self.assertEqual(self.states(), ["done"])
 
     def test_when_its_currency_is_activated(self):
-        currency = self.env["res.currency"].with_context(active_test=False).search(
-            [("active", "=", False)], limit=1
+        currency = (
+            self.env["res.currency"].with_context(active_test=False).search([("active", "=", False)], limit=1)
         )
         self.receive(self.rest, {**self.neutral("N2"), "currency": currency.name})
         self.assertEqual(self.events(order_id="N2").hold_ids.kind, "currency")
@@ -384,7 +384,9 @@ class TestButtons(InboxCase):
         super().setUpClass()
         group = "cartona_integration.group_marketplace_user"
         cls.clerk = new_test_user(cls.env, "clerk", groups=group)
-        cls.stranger = new_test_user(cls.env, "stranger", groups="base.group_user,sales_team.group_sale_manager")
+        cls.stranger = new_test_user(
+            cls.env, "stranger", groups="base.group_user,sales_team.group_sale_manager"
+        )
 
     def setUp(self):
         super().setUp()
@@ -439,7 +441,9 @@ class TestFailures(InboxCase):
 
     def fail(self, account=None):
         """Try the failed message once more, as if its time had come."""
-        self.events(order_id="BAD").filtered("next_try").next_try = fields.Datetime.now() - timedelta(seconds=1)
+        self.events(order_id="BAD").filtered("next_try").next_try = fields.Datetime.now() - timedelta(
+            seconds=1
+        )
         with self.broken(), self.assertLogs(LOGGER, "ERROR") as caught:
             self.run_job(account or self.rest, "import")
         return caught

@@ -3,9 +3,10 @@ from datetime import datetime, timedelta, timezone
 from unittest.mock import patch
 
 from odoo import fields
+from odoo.sql_db import TestCursor
+
 from odoo.addons.queue_job.exception import RetryableJobError
 from odoo.addons.queue_job.job import Job
-from odoo.sql_db import TestCursor
 
 from ..dialects import payload
 from ..dialects.base import Answer
@@ -46,7 +47,9 @@ class TrafficCase(MarketplaceCase):
         domain = [("model_name", "=", "marketplace.config")]
         jobs = self.env["queue.job"].search(domain, order="id")
         return jobs.filtered(
-            lambda job: job.records == account and job.method_name in (f"_job_{kind}", kind or job.method_name)
+            lambda job: (
+                job.records == account and job.method_name in (f"_job_{kind}", kind or job.method_name)
+            )
         )
 
     def pass_time(self, account, kind):
@@ -103,7 +106,12 @@ class TestTransactions(TrafficCase):
         self.assertEqual(self.commit_raising("23505", 1, "marketplace_event_identity_uniq"), "result")
 
     def test_another_violation_is_an_error_at_once(self):
-        for code, constraint in (("23505", "res_users_login_key"), ("23502", ""), ("23503", "x"), ("57014", "")):
+        for code, constraint in (
+            ("23505", "res_users_login_key"),
+            ("23502", ""),
+            ("23503", "x"),
+            ("57014", ""),
+        ):
             with self.assertRaises(Exception) as caught:
                 self.commit_raising(code, 1, constraint)
             self.assertEqual((caught.exception.pgcode, self.attempts), (code, 1))
@@ -241,7 +249,9 @@ class TestPull(TrafficCase):
         self.run_job(self.rest, "pull")
 
     def test_all_pages_are_read(self):
-        self.run_pull(self.feed(self.neutral("A"), next_page=2), self.feed(self.neutral("B"), next_page=3), self.feed())
+        self.run_pull(
+            self.feed(self.neutral("A"), next_page=2), self.feed(self.neutral("B"), next_page=3), self.feed()
+        )
         self.assertEqual(self.events().mapped("external_order_id"), ["A", "B"])
         self.assertEqual([dict(asked.query)["page"] for asked in self.door.requests], ["1", "2", "3"])
         self.assertIn((self.rest.id, "import"), self.wakeups)
@@ -251,7 +261,9 @@ class TestPull(TrafficCase):
         self.assertNotIn("since", dict(self.door.requests[0].query))
 
     def test_the_next_reading_begins_with_the_newest_stored_order_and_an_overlap(self):
-        self.run_pull(self.feed(self.neutral("A", "2026-11-12T10:00:00Z"), self.neutral("B", "2026-11-12T09:00:00Z")))
+        self.run_pull(
+            self.feed(self.neutral("A", "2026-11-12T10:00:00Z"), self.neutral("B", "2026-11-12T09:00:00Z"))
+        )
         self.run_pull(self.feed())
         self.assertEqual(dict(self.door.requests[1].query)["since"], "2026-11-12T09:55:00Z")
 
@@ -590,7 +602,9 @@ class TestSweep(TrafficCase):
     def test_holds_are_resumed_in_a_transaction_of_their_own(self):
         """In the cron's own the rows would stay locked, and the work done here would wait for itself."""
         seen = []
-        with patch.object(MarketplaceEvent, "_resume_holds", lambda events, account: seen.append(events.env.cr)):
+        with patch.object(
+            MarketplaceEvent, "_resume_holds", lambda events, account: seen.append(events.env.cr)
+        ):
             self.sweep()
         self.assertTrue(seen)
         self.assertNotIn(self.env.cr, seen)

@@ -201,9 +201,7 @@ class TestWebhookCredentials(WebhookCase):
         for path in ("test", f"test/{self.cartona.webhook_key}/"):
             status, answer = self.call(path, None, "GET")
             self.assertEqual((status, json.loads(answer)), (200, {"status": "ok", "account": "كارتونة"}))
-        self.assertEqual(
-            self.call(f"test/{self.rest.webhook_key}", None, "GET"), (200, b'{"status": "ok"}')
-        )
+        self.assertEqual(self.call(f"test/{self.rest.webhook_key}", None, "GET"), (200, b'{"status": "ok"}'))
 
 
 class TestWebhookForm(WebhookCase):
