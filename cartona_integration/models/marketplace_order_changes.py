@@ -126,14 +126,10 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _differing(self, line, wanted):
         """Give the names of the figures that differ at the accuracy Odoo stores them with."""
-        precision = self.env["decimal.precision"].precision_get
-        digits = {
-            "product_uom_qty": precision("Product Unit of Measure"),
-            "price_unit": precision("Product Price"),
-            "discount": precision("Discount"),
-        }
         return [
-            name for name in digits if float_compare(line[name], wanted[name], precision_digits=digits[name])
+            name
+            for name in ("product_uom_qty", "price_unit", "discount")
+            if float_compare(line[name], wanted[name], precision_digits=self._decimals(name))
         ]
 
     def _describe_changes(self, line, changed):

@@ -14,6 +14,8 @@ QUIET = {"tracking_disable": True, "mail_create_nosubscribe": True, "mail_create
 GONE = (base.CANCELLED, base.RETURNED)
 UNDERWAY = (base.PARTIALLY_SHIPPED, base.SHIPPED, base.DELIVERED)
 ROUNDING = "rounding"
+# Decimals worth comparing where Odoo stores a figure as it comes.
+UNROUNDED = 8
 # Unit prices come as binary fractions (33.333333): their sum is the marketplace's total only to the cent.
 HALF_A_CENT = Decimal("0.005")
 
@@ -229,7 +231,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         it gives a total without it.
         """
         is_net = order.prices_include_tax is None and not account.prices_include_tax
-        digits = self.env["decimal.precision"].precision_get("Product Price")
+        digits = self._decimals("price_unit")
         lost = sum(
             abs(line.quantity)
             * abs(line.unit_price - Decimal(str(float_round(float(line.unit_price), digits))))
@@ -246,6 +248,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         if abs(difference) > allowed:
             self._hold_for_total(order, found)
         self._set_rounding(sale, difference)
+
+    def _decimals(self, name):
+        """Give the decimals a figure of an order line is stored with; 19 keeps prices as they come."""
+        digits = self.env["sale.order.line"]._fields[name].get_digits(self.env)
+        return digits[1] if digits else UNROUNDED
 
     def _set_rounding(self, sale, amount):
         """Add the line that makes up for cents, or revive the one a confirmed order kept at quantity 0."""
