@@ -24,8 +24,11 @@ GONE = {
         "product_uom", "read_group", "tax_id",
     },
 }  # fmt: skip
-# Wrong as a text only: a view's kind, a field that is read but no longer written.
-GONE_TEXT = {18: {"tree", "price_include"}}
+# Wrong as a text only: a view's kind, a field that is read but no longer written, the name of a precision.
+GONE_TEXT = {
+    18: {"tree", "price_include"},
+    19: {"Product Unit of Measure"},
+}
 GONE_SCRIPT = {
     18: [
         r"test:\s*true",

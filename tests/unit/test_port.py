@@ -134,6 +134,7 @@ def test_a_version_of_another_series_is_refused(trial):
         ("\nrecord.read_group([], [], [])", "code.py:2: read_group"),
         ("\naction = {'view_mode': 'tree,form'}", "code.py:2: tree"),
         ("\nvalues = {'price_include': True}", "code.py:2: price_include"),
+        ("\ndigits = get('Product Unit of Measure')", "code.py:2: Product Unit of Measure"),
     ],
 )
 def test_a_gone_name_in_python_is_told_with_its_line(trial, code, what):
