@@ -2,13 +2,16 @@ import hashlib
 import os
 from unittest.mock import patch
 
+from psycopg2 import IntegrityError
+
 from odoo import SUPERUSER_ID
-from odoo.addons.cartona_integration.exceptions import CredentialsRefused, Refused, Unavailable
-from odoo.addons.cartona_integration.models.marketplace_config import ALLOW_PRIVATE_TARGETS, MASK
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import Form, new_test_user
 from odoo.tools import mute_logger
-from psycopg2 import IntegrityError
+
+from odoo.addons.cartona_integration.dialects.base import ACCOUNT, PLATFORM, Customer
+from odoo.addons.cartona_integration.exceptions import CredentialsRefused, Refused, Unavailable
+from odoo.addons.cartona_integration.models.marketplace_config import ALLOW_PRIVATE_TARGETS, MASK
 
 from ..compat import USER_GROUPS
 from .common import MarketplaceCase, ok
@@ -359,8 +362,6 @@ class TestActivation(AccountCase):
         self.assertIn((self.rest.id, "pull"), self.wakeups)
 
     def test_customers_ids_carry_the_accounts_code_where_ids_are_its_own(self):
-        from odoo.addons.cartona_integration.dialects.base import ACCOUNT, PLATFORM, Customer
-
         self.assertEqual(self.rest._customer_key(Customer(id="7", space=ACCOUNT)), "retailer_rest_test_7")
         self.assertEqual(self.rest._customer_key(Customer(id="7", space=PLATFORM)), "retailer_7")
         self.assertIsNone(self.rest._customer_key(Customer(id=None)))

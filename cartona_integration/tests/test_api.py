@@ -10,11 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest.mock import patch
 
+from odoo.tests.common import _super_send
+
 from odoo.addons.cartona_integration.dialects import payload
 from odoo.addons.cartona_integration.dialects.base import ProductUpdate, Request
 from odoo.addons.cartona_integration.exceptions import CredentialsRefused, Refused, Unavailable
 from odoo.addons.cartona_integration.models import marketplace_api
-from odoo.tests.common import _super_send
 
 from .common import MarketplaceCase, ok, sample
 
@@ -237,7 +238,9 @@ class TestDoorAnswers(DoorCase):
     def test_a_chunked_answer_is_read_whole(self):
         def behave(handler):
             handler.say(
-                b'8\r\n{"a": 1,\r\n7\r\n"b": 2}\r\n0\r\n\r\n', Content_Length=None, Transfer_Encoding="chunked"
+                b'8\r\n{"a": 1,\r\n7\r\n"b": 2}\r\n0\r\n\r\n',
+                Content_Length=None,
+                Transfer_Encoding="chunked",
             )
 
         self.server.behave = behave

@@ -1,6 +1,7 @@
+from psycopg2 import IntegrityError
+
 from odoo.exceptions import ValidationError
 from odoo.tools import mute_logger
-from psycopg2 import IntegrityError
 
 from .test_processor import OrderCase
 
@@ -30,9 +31,7 @@ class TestCustomer(OrderCase):
     def test_an_id_of_an_account_is_a_contact_per_account(self):
         second = self.make_account("rest", code="second")
         partners = self.send().partner_id | self.send(account=second).partner_id
-        self.assertEqual(
-            partners.mapped("cartona_id"), ["retailer_rest_test_C1", "retailer_second_C1"]
-        )
+        self.assertEqual(partners.mapped("cartona_id"), ["retailer_rest_test_C1", "retailer_second_C1"])
 
     def test_a_second_order_finds_the_contact_again_under_another_name(self):
         first = self.send().partner_id
@@ -77,13 +76,21 @@ class TestCustomer(OrderCase):
         self.assertIn("R1", partner.name)
 
     def test_a_new_customer_carries_what_the_message_tells(self):
-        customer = {"id": "C1", "company": "Shop Ltd", "email": "a@example.com", "phone": "+20122", "vat": "T1"}
+        customer = {
+            "id": "C1",
+            "company": "Shop Ltd",
+            "email": "a@example.com",
+            "phone": "+20122",
+            "vat": "T1",
+        }
         partner = self.send(customer=customer, shipping=NILE).partner_id
         self.assertEqual(
             (partner.name, partner.is_company, partner.email, partner.phone, partner.vat),
             ("Shop Ltd", True, "a@example.com", "+20122", "T1"),
         )
-        self.assertEqual((partner.street, partner.city, partner.country_id.code), ("1 Nile Street", "Cairo", "EG"))
+        self.assertEqual(
+            (partner.street, partner.city, partner.country_id.code), ("1 Nile Street", "Cairo", "EG")
+        )
 
     def test_a_state_is_matched_by_its_name_and_else_kept_in_the_street(self):
         state = self.env["res.country.state"].search([("country_id.code", "=", "EG")], limit=1)
@@ -108,7 +115,9 @@ class TestCustomer(OrderCase):
         self.send(shipping=NILE)
         order = self.send(id="R2", shipping={**SEA, "name": "Branch"})
         address = order.partner_shipping_id
-        self.assertEqual((address.parent_id, address.type, address.name), (order.partner_id, "delivery", "Branch"))
+        self.assertEqual(
+            (address.parent_id, address.type, address.name), (order.partner_id, "delivery", "Branch")
+        )
         self.assertEqual((address.street, address.phone), ("2 Sea Street", "+20111"))
         self.assertFalse(address.cartona_id)
         self.assertEqual(order.partner_id.street, "1 Nile Street")
@@ -161,9 +170,7 @@ class TestCustomer(OrderCase):
         second = self.partner()
         self.env.flush_all()
         with self.assertRaises(IntegrityError), self.env.cr.savepoint():
-            self.env.cr.execute(
-                "UPDATE res_partner SET cartona_id = 'retailer_1' WHERE id = %s", [second.id]
-            )
+            self.env.cr.execute("UPDATE res_partner SET cartona_id = 'retailer_1' WHERE id = %s", [second.id])
 
     def test_a_copied_contact_is_not_the_marketplaces(self):
         self.assertFalse(self.partner(cartona_id="retailer_1").copy().cartona_id)

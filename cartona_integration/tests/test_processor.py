@@ -2,12 +2,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from unittest.mock import patch
 
+from psycopg2 import IntegrityError
+
 from odoo import Command
-from odoo.addons.cartona_integration.dialects import base
-from odoo.addons.cartona_integration.exceptions import Hold
 from odoo.exceptions import UserError
 from odoo.tools import mute_logger
-from psycopg2 import IntegrityError
+
+from odoo.addons.cartona_integration.dialects import base
+from odoo.addons.cartona_integration.exceptions import Hold
 
 from ..compat import SOL_TAXES, TAX_EXCLUDED, TAX_INCLUDED
 from .common import MarketplaceCase
@@ -262,9 +264,7 @@ class TestOrderTaxes(OrderCase):
         values = {"name": "Abroad", "auto_apply": True, "country_id": self.env.ref("base.fr").id}
         position = self.env["account.fiscal.position"].create(values)
         if "tax_ids" in position._fields and "tax_src_id" in position.tax_ids._fields:
-            position.tax_ids = [
-                Command.create({"tax_src_id": self.on_top.id, "tax_dest_id": free.id})
-            ]
+            position.tax_ids = [Command.create({"tax_src_id": self.on_top.id, "tax_dest_id": free.id})]
         else:
             free.write({"fiscal_position_ids": position.ids, "original_tax_ids": self.on_top.ids})
         return position, free

@@ -55,9 +55,7 @@ class CartonaSamples:
         order = self.order(self.cartona, "kT3vQx9a")
         before = order.message_ids
         self.arrive("order_edited_back_to_pending")
-        self.assertEqual(
-            self.figures(order), {"TEA-25": (1, 250), "SUGAR-1": (5, 90), "SALT-500": (15, 5)}
-        )
+        self.assertEqual(self.figures(order), {"TEA-25": (1, 250), "SUGAR-1": (5, 90), "SALT-500": (15, 5)})
         self.assertEqual((order.state, order.amount_total), ("sale", 775.0))
         messages = order.message_ids - before
         self.assertTrue(all(message.subtype_id.internal for message in messages))
@@ -164,7 +162,9 @@ class CartonaSamples:
         self.assertEqual(after, before)
         event = self.events(self.cartona, "uN0kPr0d")
         self.assertEqual(event.state, "hold")
-        self.assertEqual(event.hold_ids.mapped(lambda hold: (hold.kind, hold.key)), [("product", "NOT-IN-ODOO")])
+        self.assertEqual(
+            event.hold_ids.mapped(lambda hold: (hold.kind, hold.key)), [("product", "NOT-IN-ODOO")]
+        )
         self.assertIn("NOT-IN-ODOO", event.reason)
         self.assertTrue(event.remedy)
 
