@@ -78,8 +78,9 @@ class TestHooks(MarketplaceCase):
         for name in ("cron_pull", "cron_sweep"):
             cron = self.env.ref(f"cartona_integration.{name}")
             self.assertTrue(cron.active)
-            if "numbercall" in cron._fields:  # later series know no other crons
-                self.assertEqual(cron.numbercall, -1)
+            # Later series know no other crons.
+            if "numbercall" in cron._fields:  # port: same
+                self.assertEqual(cron.numbercall, -1)  # port: same
             cron.method_direct_trigger()
         self.assertIn((self.rest.id, "pull"), self.wakeups)
 
