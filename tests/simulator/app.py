@@ -45,7 +45,7 @@ def create_app():
     app = Flask("simulator")
     app.json.ensure_ascii = False
     app.json.sort_keys = False
-    # A fault closes connections by raising: it must get through to the server.
+    # A fault closes connections by raising: that is for the server to see, not for Flask to log.
     app.config["PROPAGATE_EXCEPTIONS"] = True
     app.extensions |= {"state": State(), "faults": Faults(), "webhooks": Webhooks()}
     for blueprint in (cartona.api.blueprint, rest.api.blueprint, control):

@@ -857,6 +857,12 @@ def test_answers_that_are_not_what_was_promised(cartona, rest):
     assert rest.get("orders").data == {"orders": "none"}
 
 
+def test_a_closed_connection_is_no_error_of_the_simulator(rest):
+    rest.fail("timeout_before", seconds=0)
+    with pytest.raises(ConnectionAbortedError):
+        rest.get("orders")
+
+
 @pytest.mark.parametrize("status", [301, 302, 307])
 def test_a_redirect_shows_in_the_journal_who_follows(rest, status):
     rest.fail("redirect", status=status)
@@ -1038,6 +1044,19 @@ def test_calls_at_the_same_time_change_an_order_once(shop):
     assert len(shop.calls(operation="status")) == 12
 
 
+def test_a_check_and_the_change_it_allows_are_one_step(rest, app, monkeypatch):
+    state = app.extensions["state"]
+    now = state.now
+    monkeypatch.setattr(state, "now", lambda: time.sleep(0.05) or now())
+    path = f"/rest/orders/{order_in(rest, 'pending')}/status"
+
+    def confirm():
+        return through_flask(app.test_client())("POST", path, {}, {"status": "confirmed"}, rest.headers)
+
+    assert {answer.status for answer in at_once(3, confirm)} == {200}
+    assert rest.control("orders")[0]["version"] == 2
+
+
 # --- webhooks -----------------------------------------------------------------------------------
 
 
@@ -1059,6 +1078,7 @@ class Receiver(BaseHTTPRequestHandler):
             server.busy -= 1
         self.send_response(server.say(json.loads(raw), attempt))
         self.send_header("Content-Length", "0")
+        self.send_header("Location", "/elsewhere")
         self.end_headers()
 
     def log_message(self, *_args):
