@@ -13,6 +13,7 @@
         "security/marketplace_rules.xml",
         "data/queue_job_data.xml",
         "data/cron_data.xml",
+        "data/mail_activity_data.xml",
         "data/product_data.xml",
         "views/marketplace_config_views.xml",
         "views/marketplace_event_views.xml",

@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import odoo19
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 CACHE = Path(
@@ -107,8 +109,6 @@ def choose_odoo():
         return Odoo("17.0", cached, "found in the cache folder")
     if wanted == "17.0":
         raise Missing(f"an Odoo 17.0 source in {cached}", "Put one there, or set ODOO_SOURCE to one.")
-    import odoo19
-
     source = odoo19.ensure(CACHE / "odoo-19.0")
     why = "asked for by SERIES" if wanted else "no Odoo 17.0 source here: set ODOO_SOURCE to test on 17.0"
     return Odoo("19.0", source, why)

@@ -67,8 +67,7 @@ def main():
     failed = []
     for name, command in checks("--fix" in sys.argv):
         say(name)
-        command = [str(part) for part in command]
-        if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        if subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode:
             failed.append(name)
     say(f"lint FAILED: {', '.join(failed)}" if failed else "lint OK")
     return 1 if failed else 0

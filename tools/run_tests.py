@@ -109,9 +109,8 @@ def main():
     good = all(result.is_good for result in results)
     summary = "\n".join(str(result) for result in results)
     total = sum(result.seconds for result in results)
-    print(
-        f"\nOdoo {odoo.series} ({odoo.why})\n{summary}\n  total    {total:.0f} s: {'OK' if good else 'FAILED'}"
-    )
+    verdict = "OK" if good else "FAILED"
+    print(f"\nOdoo {odoo.series} ({odoo.why})\n{summary}\n  total    {total:.0f} s: {verdict}")
     return 0 if good else 1
 
 

@@ -223,8 +223,7 @@ class Request:
     """One HTTP call a dialect wants made; the door knows how.
 
     ``operation`` names the kind of call (for logs, pacing and the simulator), ``path`` is relative
-    to the account's base address, ``body`` is sent as JSON unless it is None. ``host`` lets later
-    dialects name another origin (presigned uploads); the door refuses one they do not list.
+    to the account's base address, ``body`` is sent as JSON unless it is None.
     """
 
     operation: str
@@ -233,7 +232,6 @@ class Request:
     query: tuple[tuple[str, str], ...] = ()
     body: object = None
     headers: tuple[tuple[str, str], ...] = ()
-    host: str | None = None
 
 
 @dataclass(frozen=True)
@@ -507,16 +505,16 @@ def at_page(request, number):
     return replace(request, query=tuple(query.items()))
 
 
-def objects(data):
-    """Give the objects of a posted body: one alone, or a list of them.
+def rows(data):
+    """Give the elements of a posted body: one object alone, or a list.
+
+    A list's element that is no object is a row nobody can attribute; it must not stop the others.
 
     :raise PayloadError: it is neither
     """
-    found = data if isinstance(data, list) else [data]
-    for index, row in enumerate(found):
-        if not isinstance(row, dict):
-            raise reading.wrong(f"[{index}]" if found is data else "body", "an object", row)
-    return found
+    if not isinstance(data, (dict, list)):
+        raise reading.wrong("body", "an object or a list", data)
+    return data if isinstance(data, list) else [data]
 
 
 def word(words, status):

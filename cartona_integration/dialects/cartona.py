@@ -233,7 +233,7 @@ class Cartona(base.Dialect):
     def split(self, topic, data):
         if topic == base.ORDERS and isinstance(data, dict) and "orders" in data:
             data = data["orders"]
-        return tuple(self._message(topic, row) for row in base.objects(data))
+        return tuple(self._message(topic, row) for row in base.rows(data))
 
     def _message(self, topic, row):
         if not isinstance(row, dict):

@@ -227,7 +227,7 @@ def decimal(value, path):
     """
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = Decimal(value.strip())
-    elif isinstance(value, Decimal) and abs(value) < 10**MAX_INTEGER_DIGITS:
+    elif isinstance(value, Decimal) and value.is_finite() and value.adjusted() < MAX_INTEGER_DIGITS:
         value = round(value, MAX_DECIMALS)
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         raise wrong(path, "a number", value)

@@ -208,7 +208,8 @@ def _opened(topic, envelope):
     elif kind == "order.deleted":
         known = {"modified_at": envelope.get("timestamp"), "reason": "deleted"}
         gone = {"status": base.CANCELLED}
-        found = _messages(base.STATUS, [known | row | gone for row in base.objects(data)])
+        rows = (row for row in base.rows(data) if isinstance(row, dict))
+        found = _messages(base.STATUS, [known | row | gone for row in rows])
     else:
         found = (base.Message(topic, envelope),)
     return _delivered(reading.lenient(reading.identifier)(envelope.get("id")), found)
@@ -226,7 +227,7 @@ def _delivered(envelope_id, messages):
 
 
 def _messages(topic, data):
-    return tuple(_message(topic, row) for row in base.objects(data))
+    return tuple(_message(topic, row) for row in base.rows(data))
 
 
 def _message(topic, row):

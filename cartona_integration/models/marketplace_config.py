@@ -180,6 +180,8 @@ class MarketplaceConfig(models.Model):
             token = (account.auth_token or "").strip()
             if token.startswith(MASK):
                 continue
+            if not token and account.state in account.WORKING_STATES:
+                raise UserError(_("Pause or close the account before you take its token away."))
             if not token.isascii() or not token.isprintable():
                 raise ValidationError(_("The API token may hold printable ASCII characters only."))
             account.sudo().auth_secret = token or False

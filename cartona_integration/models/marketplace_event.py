@@ -362,7 +362,7 @@ class MarketplaceEvent(models.Model):
         """Leave the message to a person."""
         self._close("failed", reason)
         self.account_id._ask_for_help(
-            _("Messages failed"),
+            "messages",
             _("Order %(order)s: %(reason)s", order=self.external_order_id, reason=reason),
         )
 

@@ -298,11 +298,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             account.prices_include_tax if order.prices_include_tax is None else order.prices_include_tax
         )
         taxes = position.map_tax(product.taxes_id.filtered(lambda tax: tax.company_id == account.company_id))
-        return self.env["account.tax"].union(*(self._convention(account, tax, included) for tax in taxes))
+        single = taxes.filtered(lambda tax: not tax.children_tax_ids) | taxes.children_tax_ids
+        return self.env["account.tax"].union(*(self._convention(account, tax, included) for tax in single))
 
     def _convention(self, account, tax, included):
         """Give the tax of the same rate that is (not) included in the price, made when there is none."""
-        if tax.price_include == included:
+        if tax.price_include == included or not tax.amount:
             return tax
         twins = self.env["account.tax"].search(
             [
@@ -337,12 +338,16 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _resolve_products(self, account, rows):
         """Find the rows' products: links will come first here, then variants by the seller's key.
 
-        A line without a key is looked up by the platform's id. Never by name.
+        A line without a key is looked up by the platform's id or barcode. Never by name.
 
         :return: {line id: product}
         :raise Hold: one is unknown or ambiguous; the order is imported whole or not at all
         """
-        keys = {row.line.id: row.line.key or row.line.product_id or "?" for row in rows if row.line}
+        keys = {
+            row.line.id: row.line.key or row.line.product_id or row.line.barcode or "?"
+            for row in rows
+            if row.line
+        }
         found = self.env["product.product"]._find_by_marketplace_key(account, set(keys.values()))
         bad = [key for key in dict.fromkeys(keys.values()) if len(found[key]) != 1]
         if bad:

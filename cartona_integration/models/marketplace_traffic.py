@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 
+from markupsafe import escape
 from psycopg2 import IntegrityError, OperationalError
 
 from odoo import SUPERUSER_ID, _, api, fields, models
@@ -347,32 +348,30 @@ class MarketplaceConfig(models.Model):
         self.sync_state_ids.filtered(lambda state: state.kind != "import")._pause(str(error))
         # Superuser: the acting user may not change accounts.
         self.sudo().write({"connection_status": "refused", "connection_message": str(error)})
-        self._ask_for_help(_("The marketplace refuses the credentials"), str(error))
+        self._ask_for_help("credentials", str(error))
 
     def _resume_after_new_credentials(self):
         # Superuser: managers have no write access to the state rows.
         self.sudo().sync_state_ids._resume()
         self.connection_status = "unknown"
-        self._find_help_wanted(_("The marketplace refuses the credentials")).unlink()
+        self.activity_unlink(["cartona_integration.activity_credentials"])
         self._wake_all()
 
-    def _ask_for_help(self, summary, note):
+    def _ask_for_help(self, cause, note):
         """Leave one activity per cause with the account's responsible person.
 
         Superuser: the acting user may not write on accounts, and an activity needs that.
+
+        :param str cause: ``credentials`` or ``messages``
+        :param str note: what happened, possibly in a marketplace's words
         """
-        if not self._find_help_wanted(summary):
-            self.sudo().activity_schedule(
-                "mail.mail_activity_data_warning",
-                summary=summary,
-                note=payload.printable(note),
+        account, kind = self.sudo(), f"cartona_integration.activity_{cause}"
+        if not account.activity_search([kind]):
+            account.activity_schedule(
+                kind,
+                note=escape(payload.printable(note)),
                 user_id=(self.responsible_id or self.user_id).id,
             )
-
-    def _find_help_wanted(self, summary):
-        return self.sudo().activity_search(
-            ["mail.mail_activity_data_warning"], additional_domain=[("summary", "=", summary)]
-        )
 
     # -- crons --------------------------------------------------------------------------------
 

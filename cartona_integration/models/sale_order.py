@@ -38,7 +38,12 @@ class SaleOrder(models.Model):
         help="The last status the marketplace told us.",
     )
     marketplace_modified_at = fields.Datetime(readonly=True, copy=False)
-    marketplace_event_ids = fields.One2many("marketplace.event", "sale_order_id", readonly=True)
+    marketplace_event_ids = fields.One2many(
+        "marketplace.event",
+        "sale_order_id",
+        readonly=True,
+        groups="cartona_integration.group_marketplace_user",
+    )
     marketplace_sync_status = fields.Selection(
         [("pending", "Waiting"), ("synced", "In step"), ("error", "Needs attention")],
         compute="_compute_marketplace_sync_status",

@@ -1,12 +1,14 @@
-from . import test_order_import
-from . import test_samples
-from . import test_processor
-from . import test_customer
-from . import test_product
-from . import test_access
-from . import test_hooks
-from . import test_inbox
-from . import test_traffic
-from . import test_webhook
-from . import test_account
-from . import test_api
+from . import (
+    test_access,
+    test_account,
+    test_api,
+    test_customer,
+    test_hooks,
+    test_inbox,
+    test_order_import,
+    test_processor,
+    test_product,
+    test_samples,
+    test_traffic,
+    test_webhook,
+)

@@ -36,7 +36,7 @@ class Door:
         """Give the requests made for one operation."""
         return [request for request in self.requests if request.operation == operation]
 
-    def send(self, _account, request, _deadline):
+    def send(self, _account, request):
         """Take the place of ``MarketplaceApi._send``; fails loudly on a call nobody expected."""
         self.requests.append(request)
         script = self.answers.get(request.operation)

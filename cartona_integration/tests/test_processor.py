@@ -11,7 +11,7 @@ from odoo.tools import mute_logger
 from odoo.addons.cartona_integration.dialects import base
 from odoo.addons.cartona_integration.exceptions import Hold
 
-from ..compat import SOL_TAXES, TAX_EXCLUDED, TAX_INCLUDED
+from ..compat import SERIES, SOL_TAXES, TAX_EXCLUDED, TAX_INCLUDED
 from .common import MarketplaceCase
 
 
@@ -144,7 +144,8 @@ class TestOrderTotals(OrderCase):
         order = self.send(line(quantity="12", price="20.625"))
         rounding = order.order_line.filtered(lambda row: row.marketplace_line_id == "rounding")
         self.assertEqual(order.amount_total, 247.5)
-        self.assertAlmostEqual(rounding.price_subtotal, -0.06)
+        # Later series store the price as it comes.
+        self.assertAlmostEqual(rounding.price_subtotal, -0.06 if SERIES < 19 else 0)
 
     def test_a_rounding_line_disappears_from_the_total_when_prices_become_whole(self):
         order = self.send(line(quantity="12", price="20.625"))

@@ -1,7 +1,10 @@
 from odoo.addons.cartona_integration.dialects import payload
 
+from ..compat import SERIES
 from .common import SAMPLES, MarketplaceCase, sample
 
+# Later series store prices as they come: nothing is left to round.
+EXACT = SERIES >= 19
 KEYS = ("TEA-25", "SUGAR-1", "SALT-500", "COLA-330", "479", "904#2", "1679#2", "P-512")
 
 
@@ -216,7 +219,8 @@ class NeutralSamples:
         lines = {line.marketplace_line_id: line for line in order.order_line}
         self.assertEqual(
             {line_id: line.price_subtotal for line_id, line in lines.items()},
-            {"1": 1050.0, "2": 247.56, "2:discount": -10.0, "shipping:0": 30.0, "rounding": -0.06},
+            {"1": 1050.0, "2:discount": -10.0, "shipping:0": 30.0}
+            | ({"2": 247.5} if EXACT else {"2": 247.56, "rounding": -0.06}),
         )
         self.assertEqual(lines["shipping:0"].name, "توصيل")
         self.assertEqual(lines["2"].product_id.cartona_id, "P-512")
@@ -241,7 +245,7 @@ class NeutralSamples:
         self.assertEqual(order.amount_total, 1107.5)
         self.assertEqual(self.figures(order)["COLA-330"], (4, 210))
         rounding = order.order_line.filtered(lambda line: line.marketplace_line_id == "rounding")
-        self.assertEqual((len(rounding), rounding.price_subtotal), (1, -0.06))
+        self.assertEqual(rounding.mapped("price_subtotal"), [] if EXACT else [-0.06])
 
     def test_an_update_on_a_quotation_keeps_one_rounding_line(self):
         self.rest.order_policy = "draft"
@@ -249,7 +253,7 @@ class NeutralSamples:
         self.arrive("neutral_order_updated")
         order = self.order(self.rest, "N-88123")
         rounding = order.order_line.filtered(lambda line: line.marketplace_line_id == "rounding")
-        self.assertEqual((order.amount_total, len(rounding)), (1107.5, 1))
+        self.assertEqual((order.amount_total, len(rounding)), (1107.5, 0 if EXACT else 1))
 
     def test_a_cancellation_cancels(self):
         self.arrive("neutral_order_created")

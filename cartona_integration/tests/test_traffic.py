@@ -327,7 +327,7 @@ class TestPull(TrafficCase):
 
     def test_a_new_token_leaves_what_else_needs_a_person(self):
         self.run_pull(ok(status=401))
-        self.rest._ask_for_help("Messages failed", "Order N1: KeyError")
+        self.rest._ask_for_help("messages", "Order N1: KeyError")
         self.rest.auth_token = "a-new-token"
         self.assertEqual(self.rest.activity_ids.mapped("summary"), ["Messages failed"])
 

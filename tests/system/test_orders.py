@@ -134,7 +134,7 @@ def test_an_edited_order_follows_line_by_line(open_shop, products, way):
     for number, step in enumerate(("pending", "editing", "edited_back_to_pending"), start=1):
         bring(shop, way, sample(f"cartona/order_{step}"))
         if way == "pull":
-            # Cartona's acknowledgement names no state: a change that meets it on the way is acknowledged unseen.
+            # Cartona's acknowledgement names no state: what changes meanwhile is acknowledged unseen.
             wait_for(lambda number=number: len(acknowledged(shop)) == number, 15, "it is acknowledged")
     state, total, _customer, lines = figures(shop, "kT3vQx9a")
     assert (state, total) == ("sale", 775.0)
@@ -158,7 +158,7 @@ def test_an_unknown_product_holds_the_order_until_its_key_is_filled_in(open_shop
     assert not shop.orders() and not acknowledged(shop)
     product = server.rpc("product.product", "create", {"name": "New one", "taxes_id": [(5,)]})
     server.rpc("product.product", "write", [product], {"cartona_id": "NOT-IN-ODOO"})
-    wait_for(lambda: shop.orders(), 15, "the order is imported by itself")
+    wait_for(shop.orders, 15, "the order is imported by itself")
     assert figures(shop, "uN0kPr0d")[:2] == ("sale", 500.0)
     wait_for(lambda: acknowledged(shop), 15, "the order is acknowledged")
 

@@ -504,7 +504,12 @@ ONE = {"hashed_id": 17, "status": "approved"}
         (base.ORDERS, {"status": "pending"}, [None]),
         (base.ORDERS, {"hashed_id": [], "status": "pending"}, [None]),
         (base.ORDERS, {"hashed_id": "x" * 129}, [None]),
+        (base.ORDERS, [5], [None]),
+        (base.ORDERS, [ONE, "x"], ["17", None]),
+        (base.ORDERS, [[ONE]], [None]),
+        (base.ORDERS, {"orders": [5, ONE]}, [None, "17"]),
         (base.STATUS, ONE, ["17"]),
+        (base.STATUS, [ONE, None], ["17", None]),
         (base.STATUS, [ONE], ["17"]),
     ],
 )
@@ -515,13 +520,13 @@ def test_a_webhook_is_cut_into_messages(topic, data, ids):
 
 
 @pytest.mark.parametrize("topic", [base.ORDERS, base.STATUS])
-@pytest.mark.parametrize("data", [None, 5, "x", True, [5], [None], [ONE, "x"], [[ONE]]])
+@pytest.mark.parametrize("data", [None, 5, "x", True])
 def test_a_webhook_of_another_shape_is_refused(topic, data):
     with pytest.raises(PayloadError):
         CARTONA.split(topic, data)
 
 
-@pytest.mark.parametrize("data", [None, 5, "x", [5]])
+@pytest.mark.parametrize("data", [None, 5, "x"])
 def test_orders_of_another_shape_are_refused(data):
     with pytest.raises(PayloadError):
         CARTONA.split(base.ORDERS, {"orders": data})

@@ -245,11 +245,10 @@ def test_an_envelope_of_unknown_type_is_kept_for_a_person():
 @pytest.mark.parametrize(
     "data",
     [
-        None, 5, "x", [5], [ORDER, None], [[ORDER]],
+        None, 5, "x",
         envelope("order.created", None),
         envelope("order.created", []),
         envelope("order.created", {"orders": None}),
-        envelope("order.created", {"orders": ["x"]}),
         envelope("order.status", "x"),
         envelope("order.deleted", 5),
         envelope([], {}),
@@ -259,6 +258,19 @@ def test_an_envelope_of_unknown_type_is_kept_for_a_person():
 def test_another_shape_is_refused(topic, data):
     with pytest.raises(PayloadError):
         REST.split(topic, data)
+
+
+@pytest.mark.parametrize(
+    ("data", "ids"),
+    [
+        ([5], [None]),
+        ([ORDER, None], [ORDER["id"], None]),
+        ([[ORDER]], [None]),
+        (envelope("order.created", {"orders": ["x", ORDER]}), [None, ORDER["id"]]),
+    ],
+)
+def test_a_row_that_is_no_object_does_not_stop_the_others(data, ids):
+    assert [message.order_id for message in REST.split(base.ORDERS, data)] == ids
 
 
 def test_what_is_wrong_inside_waits_for_the_import():
