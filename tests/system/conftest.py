@@ -100,6 +100,17 @@ def open_shop(server, simulator):
     return open_one
 
 
+@pytest.fixture
+def show(capsys):
+    """Give a function that prints a figure where people see it, whatever pytest captures."""
+
+    def say(text):
+        with capsys.disabled():
+            print(f"\n  {text}")
+
+    return say
+
+
 @pytest.fixture(scope="session")
 def products(server):
     """Products with the keys the samples use."""

@@ -210,7 +210,7 @@ class Simulator:
 
     def __init__(self):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.simulator", "--port", "0"],
+            [sys.executable, "-m", "tests.simulator", "--port", "0", "--log-level", "WARNING"],
             cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         line = self.process.stdout.readline()

@@ -10,7 +10,8 @@ import requests
 from .conftest import sample
 from .harness import wait_for
 
-ORDERS = 60
+ORDERS = 100
+KILLS = ("worker", "runner", "server", "worker", "worker", "runner")
 SENDERS = 4
 SEED = 20261124
 # A job whose worker died is given to another one by queue_job after about a minute; our sweep is as quick.
@@ -44,7 +45,19 @@ class Sender(threading.Thread):
         return 200 <= status < 300
 
 
-def test_nothing_is_lost_or_doubled_when_workers_runner_and_server_are_killed(open_shop, products, server):
+def kill(server, kind):
+    """End a process of the server; a killed server is started again."""
+    if kind == "server":
+        server.kill()
+        server.start()
+    elif kind == "worker":
+        server.kill_worker()
+    else:
+        wait_for(server.runner_pid, 30, "a job runner is there")
+        server.kill_runner()
+
+
+def test_nothing_is_lost_or_doubled_when_processes_are_killed(open_shop, products, server, show):
     shop = open_shop("cartona", auto_pull_orders=False)
     rng = random.Random(SEED)
     base = sample("cartona/order_pending")[0]
@@ -62,20 +75,13 @@ def test_nothing_is_lost_or_doubled_when_workers_runner_and_server_are_killed(op
     ]
     for sender in senders:
         sender.start()
-    kills = Counter()
-    while any(sender.is_alive() for sender in senders):
-        time.sleep(rng.uniform(0.5, 1.5))
-        kind = "server" if kills.total() == 5 else rng.choice(["worker", "worker", "runner"])
-        if kind == "server":
-            server.kill()
-            server.start()
-        elif kind == "worker":
-            server.kill_worker()
-        elif server.runner_pid():
-            server.kill_runner()
-        kills[kind] += 1
-    print(f"\nseed {SEED}: kills {dict(kills)}, answers {dict(ledger)}")
-    assert kills["server"], "too few kills to mean anything"
+    for kind in KILLS:
+        time.sleep(rng.uniform(0.3, 0.9))
+        assert any(sender.is_alive() for sender in senders), "a kill after the last order means nothing"
+        kill(server, kind)
+    for sender in senders:
+        sender.join()
+    show(f"{ORDERS} orders, killed {', '.join(KILLS)} (seed {SEED}): answers {dict(ledger)}")
     assert set(ledger) <= {200, 503, "no answer"}
     wanted = {order["hashed_id"] for order in orders}
     wait_for(

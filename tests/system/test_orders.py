@@ -32,8 +32,8 @@ class Watch(threading.Thread):
                 self.seen.setdefault(order_id, time.monotonic())
 
 
-def measure(shop, place, label):
-    """Place ORDERS orders, one per second, and print how long each took to be a sale order.
+def measure(shop, place, label, show):
+    """Place ORDERS orders, one per second, and show how long each took to be a sale order.
 
     :param place: gives the order's id; the clock starts when it is called
     """
@@ -48,8 +48,8 @@ def measure(shop, place, label):
     watch.ended.set()
     watch.join()
     times = [watch.seen[order_id] - begun for order_id, begun in placed.items()]
-    print(
-        f"\n{label}: {ORDERS} orders, one per second, to the confirmed sale order: "
+    show(
+        f"{label}: {ORDERS} orders, one per second, to the confirmed sale order: "
         f"median {median(times):.2f} s, p95 {percentile(times, 0.95):.2f} s, max {max(times):.2f} s"
     )
     return percentile(times, 0.95)
@@ -64,13 +64,13 @@ def make_order(shop, push):
 
 
 @BOTH
-def test_pushed_orders_are_sale_orders_within_five_seconds(open_shop, products, dialect):
+def test_pushed_orders_are_sale_orders_within_five_seconds(open_shop, products, dialect, show):
     shop = open_shop(dialect)
-    assert measure(shop, lambda: make_order(shop, push=1), f"webhook, {dialect}") <= GOAL
+    assert measure(shop, lambda: make_order(shop, push=1), f"webhook, {dialect}", show) <= GOAL
 
 
 @BOTH
-def test_pulled_orders_are_sale_orders_within_five_seconds(open_shop, products, dialect):
+def test_pulled_orders_are_sale_orders_within_five_seconds(open_shop, products, dialect, show):
     shop = open_shop(dialect, auto_pull_orders=False)
 
     def place():
@@ -78,7 +78,7 @@ def test_pulled_orders_are_sale_orders_within_five_seconds(open_shop, products, 
         shop.pull()
         return order_id
 
-    assert measure(shop, place, f"pull, {dialect}") <= GOAL
+    assert measure(shop, place, f"pull, {dialect}", show) <= GOAL
 
 
 def figures(shop, order_id):
