@@ -3,7 +3,6 @@ from datetime import datetime, timedelta, timezone
 from unittest.mock import patch
 
 from odoo import fields
-from odoo.sql_db import TestCursor
 
 from odoo.addons.queue_job.exception import RetryableJobError
 from odoo.addons.queue_job.job import Job
@@ -117,14 +116,16 @@ class TestTransactions(TrafficCase):
             self.assertEqual((caught.exception.pgcode, self.attempts), (code, 1))
 
     def test_what_was_written_is_stored_even_when_its_environment_is_collected_first(self):
-        commit = TestCursor.commit
+        with self.env.registry.cursor() as cursor:  # a class of the tests, at another place in each series
+            cursor_class = type(cursor)
+        commit = cursor_class.commit
 
         def collecting(cursor):
             gc.collect()
             commit(cursor)
 
         self.receive(self.rest, self.neutral(), run=False)
-        with patch.object(TestCursor, "commit", collecting):
+        with patch.object(cursor_class, "commit", collecting):
             for tries in range(1, 4):
                 self.rest.with_user(self.rest.user_id)._committed("_claim_events")
                 self.cr.execute("SELECT tries FROM marketplace_event WHERE account_id = %s", [self.rest.id])
