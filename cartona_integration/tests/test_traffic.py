@@ -409,47 +409,47 @@ class TestAcknowledge(TrafficCase):
     def asked(self):
         return [[row["hashed_id"] for row in request.body] for request in self.door.asked("acknowledge")]
 
-    def read(self, *orders):
+    def show_feed(self, *orders):
         """Let one pull read these orders, without importing them."""
         self.door.will("orders", ok(list(orders)))
         self.run_job(self.cartona, "pull")
 
     def test_an_order_is_acknowledged_by_the_first_reading_after_its_import_and_not_before(self):
-        self.read(self.cartona_order())
-        self.read(self.cartona_order())
+        self.show_feed(self.cartona_order())
+        self.show_feed(self.cartona_order())
         self.assertFalse(self.asked())
         self.wakeups.clear()
         self.run_job(self.cartona, "import")
         self.assertIn((self.cartona.id, "pull"), self.wakeups)
         self.assertFalse(self.events().acknowledged_at)
-        self.read(self.cartona_order())
+        self.show_feed(self.cartona_order())
         self.assertEqual(self.asked(), [["K1"]])
         self.assertTrue(self.events().acknowledged_at)
 
     def test_what_the_feed_does_not_show_is_not_acknowledged(self):
         self.pull(self.cartona, [self.cartona_order()])
-        self.read()
+        self.show_feed()
         self.assertFalse(self.asked())
 
     def test_an_order_on_hold_is_not_acknowledged(self):
         orders = payload.loads(sample("cartona/order_unknown_product"))
         self.pull(self.cartona, orders)
-        self.read(*orders)
+        self.show_feed(*orders)
         self.assertEqual((self.events().state, self.asked()), ("hold", []))
 
     def test_an_order_a_webhook_brought_is_acknowledged_when_the_feed_shows_it(self):
         self.receive(self.cartona, payload.dumps(self.cartona_order()).encode())
         self.assertIn((self.cartona.id, "pull"), self.wakeups)
-        self.read(self.cartona_order())
+        self.show_feed(self.cartona_order())
         self.assertEqual(self.asked(), [["K1"]])
 
     def test_a_state_of_the_order_that_is_not_here_yet_keeps_it_from_being_acknowledged(self):
         self.pull(self.cartona, [self.cartona_order()])
-        self.read(self.cartona_order(status="approved"))
-        self.read(self.cartona_order(status="approved"))
+        self.show_feed(self.cartona_order(status="approved"))
+        self.show_feed(self.cartona_order(status="approved"))
         self.assertFalse(self.asked())
         self.run_job(self.cartona, "import")
-        self.read(self.cartona_order(status="approved"))
+        self.show_feed(self.cartona_order(status="approved"))
         self.assertEqual(self.asked(), [["K1"]])
         self.assertEqual([bool(event.acknowledged_at) for event in self.events()], [False, True])
 
@@ -471,7 +471,7 @@ class TestAcknowledge(TrafficCase):
         orders = [self.cartona_order("K1"), self.cartona_order("K2")]
         self.pull(self.cartona, orders)
         self.door.will("acknowledge", ok([{"hashed_id": "K1", "error": "not now"}, {"hashed_id": "K2"}]))
-        self.read(*orders)
+        self.show_feed(*orders)
         first, second = self.events()
         self.assertFalse(first.acknowledged_at)
         self.assertTrue(second.acknowledged_at)
@@ -479,7 +479,7 @@ class TestAcknowledge(TrafficCase):
         self.assertEqual(len(log), 1)
         self.assertIn("not now", log.message)
         self.door.will("acknowledge", ok([]))
-        self.read(orders[0])
+        self.show_feed(orders[0])
         self.assertEqual(self.asked()[1:], [["K1"]])
         self.assertTrue(first.acknowledged_at)
 
@@ -487,35 +487,35 @@ class TestAcknowledge(TrafficCase):
         orders = payload.loads(sample("cartona/order_unknown_product"))
         self.pull(self.cartona, orders)
         self.events().action_ignore()
-        self.read(*orders)
+        self.show_feed(*orders)
         self.assertEqual(self.asked(), [["uN0kPr0d"]])
 
     def test_nothing_is_acknowledged_in_shadow_and_everything_once_it_is_live(self):
         self.cartona.state = "shadow"
         self.pull(self.cartona, [self.cartona_order()])
-        self.read(self.cartona_order())
+        self.show_feed(self.cartona_order())
         self.assertEqual((self.events().state, self.asked()), ("done", []))
         self.cartona.action_activate()
         self.assertIn((self.cartona.id, "pull"), self.wakeups)
-        self.read(self.cartona_order())
+        self.show_feed(self.cartona_order())
         self.assertEqual(self.asked(), [["K1"]])
 
     def test_many_are_acknowledged_in_calls_of_the_marketplaces_size(self):
         orders = [self.cartona_order(f"K{number}") for number in range(3)]
         self.pull(self.cartona, orders)
         with patch.object(Cartona, "batch_size", 2):
-            self.read(*orders)
+            self.show_feed(*orders)
         self.assertEqual(self.asked(), [["K0", "K1"], ["K2"]])
 
     def test_an_outage_keeps_them_for_the_next_reading(self):
         self.pull(self.cartona, [self.cartona_order()])
         self.door.will("acknowledge", ok(status=502))
-        self.read(self.cartona_order())
+        self.show_feed(self.cartona_order())
         self.assertFalse(self.events().acknowledged_at)
         self.assertEqual(len(self.jobs(self.cartona, "pull")), 1)
         self.door.will("acknowledge", ok([]))
         self.pass_time(self.cartona, "pull")
-        self.read(self.cartona_order())
+        self.show_feed(self.cartona_order())
         self.assertTrue(self.events().acknowledged_at)
 
     def test_a_feed_that_is_not_drained_is_never_acknowledged(self):
