@@ -2,8 +2,11 @@ from . import (
     marketplace_api,
     marketplace_config,
     marketplace_event,
+    marketplace_mark,
     marketplace_order_changes,
     marketplace_order_processor,
+    marketplace_product_link,
+    marketplace_push,
     marketplace_sync_log,
     marketplace_sync_state,
     marketplace_traffic,
@@ -11,4 +14,5 @@ from . import (
     product_template,
     res_partner,
     sale_order,
+    stock_quant,
 )

@@ -1,5 +1,14 @@
 from odoo import api, fields, models
 
+from ..compat import STORABLE
+from .marketplace_mark import PRICE, STOCK
+
+# What a listing's figures follow from, beside stock itself.
+FIGURES = {
+    PRICE: {"list_price", "taxes_id", "uom_id"},
+    STOCK: {"active", "sale_ok", "uom_id", *STORABLE},
+}
+
 
 class ProductTemplate(models.Model):
     _inherit = "product.template"
@@ -30,6 +39,15 @@ class ProductTemplate(models.Model):
     def _check_cartona_id(self):
         """A key may stand in two companies: it meets its double when a product changes company."""
         self.with_context(active_test=False).product_variant_ids._check_cartona_id()
+
+    def write(self, vals):
+        res = super().write(vals)
+        # Superuser: whoever edits a product need not see marks.
+        marks = self.env["marketplace.mark"].sudo()
+        for kind, figures in FIGURES.items():
+            if figures & set(vals):
+                marks._note(kind, self)
+        return res
 
     def _get_related_fields_variant_template(self):
         return [*super()._get_related_fields_variant_template(), "cartona_id"]
