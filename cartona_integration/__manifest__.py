@@ -22,6 +22,8 @@
         "views/product_views.xml",
         "views/res_partner_views.xml",
         "views/sale_order_views.xml",
+        "views/stock_views.xml",
+        "views/sync_dashboard_views.xml",
         "views/marketplace_menu.xml",
     ],
     "uninstall_hook": "uninstall_hook",

@@ -1,7 +1,9 @@
 from . import (
     marketplace_api,
     marketplace_config,
+    marketplace_dashboard,
     marketplace_event,
+    marketplace_listed_mixin,
     marketplace_mark,
     marketplace_order_changes,
     marketplace_order_processor,
@@ -14,5 +16,6 @@ from . import (
     product_template,
     res_partner,
     sale_order,
+    stock_picking,
     stock_quant,
 )

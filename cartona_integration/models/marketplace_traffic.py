@@ -260,6 +260,7 @@ class MarketplaceConfig(models.Model):
     def _process_events(self, ids):
         for event in self.env["marketplace.event"].browse(ids):
             event._process()
+        self._state("import")._succeed()
 
     def _job_pull(self):
         """Read the marketplace's order list, keep what is new, acknowledge what is safely here."""

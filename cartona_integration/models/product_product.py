@@ -1,15 +1,22 @@
 from collections import defaultdict
 
 from odoo import _, api, fields, models
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
 
 from ..compat import SOL_UOM
 from .marketplace_mark import STOCK
 
 
 class ProductProduct(models.Model):
-    _inherit = "product.product"
+    _name = "product.product"
+    _inherit = ["product.product", "marketplace.listed.mixin"]
 
+    marketplace_link_ids = fields.One2many(
+        "marketplace.product.link",
+        "product_id",
+        string="Listings",
+        groups="cartona_integration.group_marketplace_user",
+    )
     cartona_id = fields.Char(
         string="Marketplace Key",
         copy=False,
@@ -89,6 +96,28 @@ class ProductProduct(models.Model):
         for product in self.search(domain):
             found[product.cartona_id] |= product
         return found
+
+    def _marketplace_variants(self):
+        return self
+
+    def _create_marketplace_listings(self):
+        nameless = self.filtered(lambda product: not product.cartona_id)
+        if nameless:
+            raise UserError(
+                _(
+                    "Enter a marketplace key first, the listing is called by it: %s",
+                    ", ".join(nameless[:5].mapped("display_name")),
+                )
+            )
+        self.env["marketplace.product.link"]._propose(self)
+        links = self.marketplace_link_ids.filtered(
+            lambda link: link.state != "linked" and link.account_id._dialect().can_create_products
+        )
+        if not links:
+            raise UserError(
+                _("No active account creates listings for these products: they are listed, or it cannot.")
+            )
+        return links.action_create_listing()
 
     # -- what is free to sell -----------------------------------------------------------------
 

@@ -11,7 +11,9 @@ FIGURES = {
 
 
 class ProductTemplate(models.Model):
-    _inherit = "product.template"
+    _name = "product.template"
+    _inherit = ["product.template", "marketplace.listed.mixin"]
+    _marketplace_links_path = "product_variant_ids.marketplace_link_ids"
 
     cartona_id = fields.Char(
         string="Marketplace Key",
@@ -20,6 +22,21 @@ class ProductTemplate(models.Model):
         search="_search_cartona_id",
         help="What the product is called on the marketplaces. With several variants each has its own.",
     )
+
+    marketplace_link_ids = fields.One2many(
+        "marketplace.product.link",
+        string="Listings",
+        compute="_compute_marketplace_link_ids",
+        groups="cartona_integration.group_marketplace_user",
+    )
+
+    @api.depends("product_variant_ids.marketplace_link_ids")
+    def _compute_marketplace_link_ids(self):
+        for template in self:
+            template.marketplace_link_ids = template.product_variant_ids.marketplace_link_ids
+
+    def _marketplace_variants(self):
+        return self.product_variant_ids
 
     @api.depends("product_variant_ids.cartona_id")
     def _compute_cartona_id(self):

@@ -1,4 +1,4 @@
-from odoo import api, models
+from odoo import api, fields, models
 
 from .marketplace_mark import STOCK
 
@@ -8,6 +8,10 @@ FIGURES = {"quantity", "reserved_quantity", "location_id", "product_id"}
 
 class StockQuant(models.Model):
     _inherit = "stock.quant"
+
+    marketplace_sync_status = fields.Selection(
+        related="product_id.marketplace_sync_status", string="Marketplace Sync"
+    )
 
     @api.model_create_multi
     def create(self, vals_list):
