@@ -27,7 +27,7 @@ CARTONA = {
     },
     "salt": {
         "supplier_product_id": "2", "internal_product_id": "SALT", "selling_price": "4.25",
-        "is_unlimited_stock": True,
+        "is_unlimited_stock": True, "available_stock_quantity": 7,
     },
     "sold out": {"supplier_product_id": "3", "selling_price": 1, "available_stock_quantity": 0},
     "unpublished": {"supplier_product_id": "4", "selling_price": 1, "is_published": False},
@@ -35,7 +35,7 @@ CARTONA = {
 }  # fmt: skip
 REST = {
     "tea": {"id": "1", "sku": "TEA", "name": "شاي", "price": "10.50", "stock": "5"},
-    "salt": {"id": "2", "sku": "SALT", "price": "4.25", "stock": "0", "stock_managed": False},
+    "salt": {"id": "2", "sku": "SALT", "price": "4.25", "stock": "7", "stock_managed": False},
     "sold out": {"id": "3", "sku": "S", "price": "1", "stock": "-2"},
     "unpublished": {"id": "4", "sku": "U", "price": "1", "stock": "9", "active": False},
     "unpriced": {"id": "5", "sku": "P", "stock": "3"},
@@ -299,6 +299,22 @@ def test_a_listing_without_a_figure_can_be_ordered_and_gets_none(shop):
     assert shop.listing("1")["data-stock"] == ""
 
 
+def test_what_cartona_says_is_out_of_stock_cannot_be_had_whatever_its_figure(client):
+    shop = Shop(client, "cartona")
+    shop.put(CARTONA["tea"] | {"in_stock": False})
+    assert (shop.listing("1")["data-stock"], shop.listing("1")["data-state"]) == ("5", "sold out")
+    assert shop.order(of_1="1").status_code == 409
+
+
+def test_the_newest_orders_come_first_and_the_oldest_are_left_out(shop):
+    for number in range(51):
+        shop.control("accounts/s/orders", {ORDER_ID[shop.dialect]: f"o{number}"})
+    assert [one["data-order"] for one in shop.all("data-order")] == [
+        f"o{number}" for number in range(50, 0, -1)
+    ]
+    assert "1 older ones are not shown" in shop.page()
+
+
 def test_an_order_through_the_control_api_takes_nothing(shop):
     shop.control("accounts/s/order_factory", {"count": 3, "products": [{"key": "TEA", "price": 10}]})
     assert shop.listing("1")["data-stock"] == "5"
@@ -356,6 +372,7 @@ def test_calling_off_gives_back_what_was_taken_once(shop):
     assert shop.listing("1")["data-state"] == "available"
     again = shop.change(order, "pending")
     assert (again.status_code, message(again)[0]) == (409, "refused")
+    assert shop.change(order, CALLED_OFF[shop.dialect]).status_code == 303
     assert shop.listing("1")["data-stock"] == "5"
     assert actions(shop) == []
     assert shop.feed()[-1]["status"] == CALLED_OFF[shop.dialect]
