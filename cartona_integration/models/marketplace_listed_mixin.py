@@ -67,9 +67,7 @@ class MarketplaceListedMixin(models.AbstractModel):
         links = self.marketplace_link_ids
         if not links:
             raise UserError(
-                _(
-                    "No listing of these products is known. Enter their marketplace key: listings with it are found."
-                )
+                _("No listing is known. Enter the products' marketplace key: listings with it are found.")
             )
         return links.action_sync()
 
