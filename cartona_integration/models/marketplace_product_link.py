@@ -286,14 +286,14 @@ class MarketplaceProductLink(models.Model):
         """Compute what listings of one account should show, and note what is about to be sent.
 
         :param dict kinds: {link id: kinds that were marked}
-        :return: {link id: ProductUpdate} of the figures the marketplace has not acknowledged
+        :return: {link: ProductUpdate} of the figures the marketplace has not acknowledged
         """
         due = {}
         for link, offer in self._offers({link: link._wanted_kinds(kinds[link.id]) for link in self}).items():
             link._note_computed(offer)
             unknown = link._unknown_of(offer)
             if unknown:
-                due[link.id] = unknown
+                due[link] = unknown
         return due
 
     def _wanted_kinds(self, marked):
