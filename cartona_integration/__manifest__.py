@@ -17,6 +17,7 @@
         "data/product_data.xml",
         "views/marketplace_config_views.xml",
         "views/marketplace_event_views.xml",
+        "views/marketplace_order_step_views.xml",
         "views/marketplace_sync_log_views.xml",
         "views/product_views.xml",
         "views/res_partner_views.xml",

@@ -7,7 +7,7 @@ from odoo import SUPERUSER_ID, _, api, fields, models
 from odoo.exceptions import AccessError, UserError, ValidationError
 
 from .. import compat, dialects
-from ..dialects.base import ACCOUNT, Credentials
+from ..dialects.base import ACCOUNT, STATUSES, Credentials
 from ..exceptions import Refused, Unavailable
 
 # Set to 1 to talk to plain-http and private addresses: simulators and tests, never production.
@@ -448,6 +448,13 @@ class MarketplaceConfig(models.Model):
         action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_event")
         return {**action, "domain": [("account_id", "in", self.ids)]}
 
+    def action_view_steps(self):
+        """Open the statuses the account sends."""
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "cartona_integration.action_marketplace_order_step"
+        )
+        return {**action, "domain": [("account_id", "in", self.ids)]}
+
     def action_view_orders(self):
         """Open the account's sale orders."""
         action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_order")
@@ -479,6 +486,21 @@ class MarketplaceConfig(models.Model):
         :rtype: odoo.addons.cartona_integration.dialects.base.Dialect
         """
         return dialects.get(self.dialect)
+
+    @api.model
+    def _ways_to_show(self, wanted):
+        """Give each way by which an order comes to show one of the wanted statuses; False is one of them.
+
+        :return: tuple of (dialect's code, status reported, status sent), empty texts for none
+        """
+        statuses = (False, *STATUSES)
+        return tuple(
+            (code, reported or "", sent or "")
+            for code, dialect in dialects.DIALECTS.items()
+            for reported in statuses
+            for sent in statuses
+            if dialect.shown(reported, sent) in wanted
+        )
 
     def _credentials(self):
         """Give what signs a request: the one accessor of the secret, for the network door only."""

@@ -15,7 +15,7 @@ class MarketplaceSyncLog(models.Model):
     account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade", readonly=True)
     company_id = fields.Many2one(related="account_id.company_id")
     kind = fields.Selection(
-        [("pull", "Orders read"), ("webhook", "Webhook")],
+        [("pull", "Orders read"), ("webhook", "Webhook"), ("steps", "Statuses sent")],
         required=True,
         readonly=True,
     )
