@@ -60,7 +60,7 @@ class TestHooks(MarketplaceCase):
         uninstall_hook(self.env)
 
     def test_every_job_is_declared_with_its_channel(self):
-        jobs = {name for name in dir(self.env["marketplace.config"]) if name.startswith("_job_")}
+        jobs = {name for name in vars(MarketplaceConfig) if name.startswith("_job_")}
         declared = self.env["queue.job.function"].search(
             [("model_id.model", "=", MarketplaceConfig._inherit)]
         )
@@ -72,6 +72,15 @@ class TestHooks(MarketplaceCase):
         for kind in self.env["marketplace.sync.state"].KINDS:
             self.assertTrue(callable(getattr(model, f"_job_{kind}")))
             self.assertEqual(len(self.rest._state(kind)), 1)
+
+    def test_an_account_older_than_a_kind_of_work_gets_its_row_by_the_upgrade(self):
+        self.rest._state("steps").unlink()
+        self.env.flush_all()
+        for _time in range(2):
+            self.env["marketplace.sync.state"].init()
+            self.env.invalidate_all()
+            self.assertEqual(len(self.rest._state("steps")), 1)
+            self.assertEqual(len(self.rest.sync_state_ids), len(self.env["marketplace.sync.state"].KINDS))
 
     def test_the_crons_run_for_ever_and_do_what_they_say(self):
         self.wakeups.clear()
