@@ -8,7 +8,7 @@ from odoo import SUPERUSER_ID, _, api, fields, models, tools
 from odoo.exceptions import AccessError, UserError, ValidationError
 
 from .. import compat, dialects
-from ..dialects.base import ACCOUNT, Credentials
+from ..dialects.base import ACCOUNT, STATUSES, Credentials
 from ..exceptions import Refused, Unavailable
 
 # Set to 1 to talk to plain-http and private addresses: simulators and tests, never production.
@@ -516,18 +516,19 @@ class MarketplaceConfig(models.Model):
 
     def action_view_events(self):
         """Open the account's inbox."""
-        action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_event")
-        return {**action, "domain": [("account_id", "in", self.ids)]}
+        return self._view_with("action_marketplace_event", "account_id")
 
     def action_view_links(self):
         """Open the account's listings."""
-        action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_link")
-        return {**action, "domain": [("account_id", "in", self.ids)]}
+        return self._view_with("action_marketplace_link", "account_id")
+
+    def action_view_steps(self):
+        """Open the statuses the account sends."""
+        return self._view_with("action_marketplace_order_step", "account_id")
 
     def action_view_orders(self):
         """Open the account's sale orders."""
-        action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_order")
-        return {**action, "domain": [("marketplace_config_id", "in", self.ids)]}
+        return self._view_with("action_marketplace_order", "marketplace_config_id")
 
     def _show_connection(self, status, message=False):
         """Keep the outcome of a connection test and tell it. Not an exception: that would roll it back."""
@@ -555,6 +556,21 @@ class MarketplaceConfig(models.Model):
         :rtype: odoo.addons.cartona_integration.dialects.base.Dialect
         """
         return dialects.get(self.dialect)
+
+    @api.model
+    def _ways_to_show(self, wanted):
+        """Give each way by which an order comes to show one of the wanted statuses; False is one of them.
+
+        :return: tuple of (dialect's code, status reported, status sent), empty texts for none
+        """
+        statuses = (False, *STATUSES)
+        return tuple(
+            (code, reported or "", sent or "")
+            for code, dialect in dialects.DIALECTS.items()
+            for reported in statuses
+            for sent in statuses
+            if dialect.shown(reported, sent) in wanted
+        )
 
     def _credentials(self):
         """Give what signs a request: the one accessor of the secret, for the network door only."""

@@ -12,7 +12,6 @@ from ..exceptions import Hold
 
 # Nobody is told and nothing is tracked while a machine writes the order; people see the marketplace's page.
 QUIET = {"tracking_disable": True, "mail_create_nosubscribe": True, "mail_create_nolog": True}
-GONE = (base.CANCELLED, base.RETURNED)
 UNDERWAY = (base.PARTIALLY_SHIPPED, base.SHIPPED, base.DELIVERED)
 ROUNDING = "rounding"
 # Decimals worth comparing where Odoo stores a figure as it comes.
@@ -81,8 +80,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 _("Nothing to do: the status is applied when the order arrives."),
                 [("order", change.id)],
             )
-        self._follow_status(sale, change.status)
         self._write_news(sale, self._prepare_status(change, change.reason))
+        self._follow_status(sale, change.status)
         return sale
 
     # -- a new order --------------------------------------------------------------------------
@@ -108,8 +107,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         return sale
 
     def _set_first_stage(self, account, sale, order):
-        """Bring a new order to the stage it already has over there. Nothing is sent back for it."""
-        if order.status in GONE:
+        """Bring a new order to the stage it already has over there, or to the account's policy's."""
+        if order.status in base.GONE:
             self._cancel(sale)
         elif order.status in UNDERWAY or account.order_policy == "confirm":
             self._confirm(sale)
@@ -147,7 +146,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _prepare_status(self, value, reason):
         return {
-            "marketplace_status": value.status,
+            "marketplace_reported_status": value.status,
             "marketplace_modified_at": self._naive(value.modified_at),
             "marketplace_cancel_reason": reason,
         }
@@ -386,7 +385,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
         An order that is here keeps its goods back itself; one that is over wants nothing.
         """
-        over = (*GONE, base.SHIPPED, base.DELIVERED)
+        over = (*base.GONE, base.SHIPPED, base.DELIVERED)
         if order.status in over or self.env["sale.order"]._find_marketplace_order(account, order.id):
             return {}
         wanted = defaultdict(float)

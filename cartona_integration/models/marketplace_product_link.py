@@ -199,6 +199,10 @@ class MarketplaceProductLink(models.Model):
         missing.account_id._wake("link")
         return True
 
+    @api.model
+    def _has_waiting(self, account):
+        return bool(account._lookups(1))
+
     # -- proposing ----------------------------------------------------------------------------
 
     @api.model

@@ -10,6 +10,7 @@ from . import (
     test_product,
     test_samples,
     test_screens,
+    test_steps,
     test_traffic,
     test_webhook,
 )

@@ -99,11 +99,11 @@ class OdooServer:
                 env=self.odoo.environment(**settings),
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
-        wait_for(self._answers, START_SECONDS, f"the server answers; see {self.log}")
+        wait_for(self.answers, START_SECONDS, f"the server answers; see {self.log}")
         ready = "queue job runner ready for db"
         wait_for(lambda: ready in self.log_text()[seen:], START_SECONDS, "the job runner is ready")
 
-    def _answers(self):
+    def answers(self):
         if self.process.poll() is not None:
             raise AssertionError(f"the server ended: {self.log_text()[-3000:]}")
         try:
@@ -131,11 +131,18 @@ class OdooServer:
 
         :return: its process id
         """
-        others = {self.runner_pid(), *self._named("cron"), *self._named("gevent")}
-        workers = [pid for pid in self.children() if pid not in others]
-        pid = random.choice(workers)
+        pid = random.choice(self._workers())
         self._kill(pid)
         return pid
+
+    def kill_workers(self):
+        """End all HTTP workers at once, so that whichever runs a job is among them."""
+        for pid in self._workers():
+            self._kill(pid)
+
+    def _workers(self):
+        others = {self.runner_pid(), *self._named("cron"), *self._named("gevent")}
+        return [pid for pid in self.children() if pid not in others]
 
     def kill_runner(self):
         """End the job runner's process; the server starts another."""
