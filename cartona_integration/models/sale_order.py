@@ -2,7 +2,7 @@ from odoo import _, api, fields, models
 
 from ..dialects import base
 from .marketplace_mark import STOCK
-from .marketplace_work_mixin import STOPPED
+from .marketplace_work_mixin import OPEN, STOPPED
 from .search import search_by
 
 STATUS_LABELS = [
@@ -175,17 +175,19 @@ class SaleOrder(models.Model):
             steps.filtered(lambda step: step.state == "new").account_id._wake("steps")
 
     def _is_worth_telling(self, status):
-        """Tell whether the marketplace takes the status from us and does not show it yet.
+        """Tell whether the marketplace takes the status from us and is not about to show it anyway.
 
         An echo ends here: what it told us is written before it moves the order.
         """
         account = self.marketplace_config_id
         if not self.cartona_id or not account.active or account.state == "draft":
             return False
-        dialect = account._dialect()
+        dialect, known = account._dialect(), self.marketplace_status
+        for step in self.marketplace_step_ids.filtered(lambda step: step.state in OPEN):
+            known = dialect.shown(known, step.status)
         return (
             dialect.sends(status, self.delivered_by or None)
-            and dialect.outlook(self.marketplace_status or None, status) != base.REACHED
+            and dialect.outlook(known or None, status) != base.REACHED
         )
 
     def _prepare_step(self, status):

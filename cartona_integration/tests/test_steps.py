@@ -347,6 +347,24 @@ class TestEchoes(StepsCase):
         self.assertIn("Cancelled", self.step(order).reason)
         self.assertTrue(self.step(order).remedy)
 
+    def test_reviving_an_order_whose_cancellation_is_on_its_way_is_left_to_a_person(self):
+        order = self.arrive(status="confirmed")
+        self.cancel(order)
+        order.action_draft()
+        order.action_confirm()
+        self.send()
+        self.assertEqual(self.steps(), [("cancelled", "done"), ("confirmed", "failed")])
+        self.assertEqual((self.told(), order.marketplace_sync_status), ([("N1", "cancelled")], "error"))
+
+    def test_confirming_again_what_was_refused_makes_no_second_step(self):
+        order = self.arrive()
+        order.action_confirm()
+        self.door.will("status", ok({"error": "no"}, 422))
+        self.send()
+        order.write({"state": "draft"})
+        order.action_confirm()
+        self.assertEqual(self.steps(), [("confirmed", "failed")])
+
     def test_cancelling_what_is_delivered_over_there_is_left_to_a_person(self):
         order = self.arrive(status="delivered")
         self.cancel(order)
