@@ -1,5 +1,6 @@
 from odoo import api, fields, models
 
+from ..compat import SOL_UOM
 from ..dialects import base
 from .marketplace_mark import STOCK
 
@@ -105,6 +106,11 @@ class SaleOrder(models.Model):
             self.order_line._note_marketplace_stock()
         return res
 
+    def unlink(self):
+        """Delete; the database deletes the lines, and nobody else is told of it."""
+        self.order_line._note_marketplace_stock()
+        return super().unlink()
+
     def action_view_marketplace_events(self):
         """Open the messages this order was made of."""
         action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_event")
@@ -138,8 +144,10 @@ class SaleOrderLine(models.Model):
         return lines
 
     def write(self, vals):
+        if "product_id" in vals:
+            self._note_marketplace_stock()
         res = super().write(vals)
-        if {"product_uom_qty", "product_id"} & set(vals):
+        if {"product_uom_qty", "product_id", SOL_UOM} & set(vals):
             self._note_marketplace_stock()
         return res
 
