@@ -84,7 +84,9 @@ class MarketplaceProductLink(models.Model):
     in_doubt = fields.Boolean(
         readonly=True, copy=False, help="Something was sent and no answer is known: it is sent again."
     )
-    tries = fields.Integer(readonly=True, copy=False, help="Sent in a row without a word about this listing.")
+    tries = fields.Integer(
+        default=0, readonly=True, copy=False, help="Sent in a row without a word about this listing."
+    )
     reason = fields.Char(readonly=True, copy=False, help="Why the marketplace does not show what it should.")
     sync_status = fields.Selection(
         [("pending", "Waiting"), ("synced", "In step"), ("error", "Needs attention")],
@@ -160,11 +162,16 @@ class MarketplaceProductLink(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
+        for vals in vals_list:
+            if vals.get("external_id"):
+                self._make_room([vals["account_id"]], vals.get("product_id"))
         links = super().create(vals_list)
         links._look_for()
         return links
 
     def write(self, vals):
+        if vals.get("product_id"):
+            self._make_room(self.account_id.ids, vals["product_id"])
         res = super().write(vals)
         # What comes from the marketplace says when it was asked.
         if IDENTITY & set(vals) and "looked_up_at" not in vals:
@@ -172,6 +179,19 @@ class MarketplaceProductLink(models.Model):
         if {"product_id", "pack_uom_id"} & set(vals):
             self._show_anew()
         return res
+
+    def _make_room(self, account_ids, product_id):
+        """Drop what only looks for a product that somebody gives a listing by hand."""
+        self.search(
+            [
+                ("account_id", "in", account_ids),
+                ("product_id", "=", product_id or 0),
+                ("pack_uom_id", "=", False),
+                ("external_id", "=", False),
+                ("state", "!=", "linked"),
+                ("id", "not in", self.ids),
+            ]
+        ).unlink()
 
     def _is_convertible(self, unit, other):
         """Tell whether Odoo can convert between two units; 19 knows no categories any more."""

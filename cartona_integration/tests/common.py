@@ -122,7 +122,7 @@ class MarketplaceCase(TransactionCase):
     def make_product(cls, key, **values):
         """Make a storable product with a marketplace key and no taxes."""
         return cls.env["product.product"].create(
-            {"name": key, "cartona_id": key, "taxes_id": False, **STORABLE, **values}
+            {"name": key or "Keyless", "cartona_id": key, "taxes_id": False, **STORABLE, **values}
         )
 
     def receive(self, account, message, topic="orders", run=True):
