@@ -566,9 +566,14 @@ def results(rows, asked, names, judge, silent):
     :param ItemResult silent: for an item no row speaks of
     :return: tuple of ItemResult, one per item
     """
+    sought = {known for ids in asked for known in enumerate(ids)}
     said = {}
     for row in rows:
+        # By its surest id only: several listings may have one key.
         for kind, fields in enumerate(names):
             ids = (reading.lenient(reading.identifier)(row.get(name)) for name in fields)
-            said.update({(kind, found): judge(row) for found in ids if found})
+            found = {(kind, known) for known in ids if known} & sought
+            said.update(dict.fromkeys(found, judge(row)))
+            if found:
+                break
     return tuple(next((said[known] for known in enumerate(ids) if known in said), silent) for ids in asked)

@@ -15,8 +15,8 @@ from ..exceptions import Refused, Unavailable
 ALLOW_PRIVATE_TARGETS = "MARKETPLACE_ALLOW_PRIVATE_TARGETS"
 # Fields of an account every figure it shows depends on.
 SHOWN_BY = {
-    "state", "pricelist_id", "currency_id", "prices_include_tax", "tax_policy",
-    "stock_warehouse_ids", "stock_buffer",
+    "active", "state", "pricelist_id", "currency_id", "prices_include_tax", "tax_policy", "company_id",
+    "warehouse_id", "stock_warehouse_ids", "stock_buffer", "auto_sync_prices", "auto_sync_stock",
 }  # fmt: skip
 MASK = "••••••••"
 # Shorter tokens show nothing of themselves.
@@ -365,7 +365,7 @@ class MarketplaceConfig(models.Model):
             self.env.registry.clear_cache()
         if vals.get("state") in self.WORKING_STATES:
             self._wake_all()
-        if SHOWN_BY & set(vals):
+        if SHOWN_BY & set(vals) and vals.get("state") != "paused":
             self.env["marketplace.mark"].sudo()._insert_both(self)
         return res
 
@@ -498,12 +498,12 @@ class MarketplaceConfig(models.Model):
         return self._notify(_("Reading orders"), _("New orders appear in a few seconds."), "info")
 
     def action_sync_products(self):
-        """Read all listings, link what can be linked, and send every price and stock figure anew."""
+        """Read all listings, link what can be linked, and send what they should show and do not."""
         active = self.filtered(lambda account: account.state in account.WORKING_STATES)
         if not active:
             raise UserError(_("Activate the account first."))
         # Superuser: marketplace users may ask for it without write access to listings.
-        self.env["marketplace.mark"].sudo()._insert_both(active)
+        self.env["marketplace.mark"].sudo()._insert_both(active, asked=True)
         active._wake("listings")
         return self._notify(_("Synchronising"), _("Prices and stock are sent within seconds."), "info")
 
@@ -585,7 +585,7 @@ class MarketplaceConfig(models.Model):
         if taxes and self.tax_policy == "product":
             total = "total_included" if self.prices_include_tax else "total_excluded"
             price = taxes.compute_all(price, currency=self.currency_id, product=product)[total]
-        return Decimal(f"{price:.{self.currency_id.decimal_places}f}")
+        return Decimal(f"{self.currency_id.round(price):.{self.currency_id.decimal_places}f}")
 
     def _customer_key(self, customer):
         """Give the ``cartona_id`` of a customer in its space, or None for one the marketplace gives no id.

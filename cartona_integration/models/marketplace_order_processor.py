@@ -31,11 +31,21 @@ class Row(NamedTuple):
 
 
 class Goods(NamedTuple):
-    """What a line is about: the products its ``key`` names (one, or a person decides), and the pack."""
+    """What a line is about: the products its ``key`` names, by listings or by themselves."""
 
     key: str
     products: models.Model
-    pack: models.Model | None
+    links: models.Model
+
+    @property
+    def pack(self):
+        """The unit the listings sell in; none: the product's own."""
+        return self.links.pack_uom_id
+
+    @property
+    def is_clear(self):
+        """One product in one unit; else a person decides."""
+        return len(self.products) == 1 and len({link.pack_uom_id for link in self.links}) <= 1
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):
@@ -354,7 +364,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         :raise Hold: one is unknown or ambiguous; the order is imported whole or not at all
         """
         goods = self._find_goods(account, [row.line for row in rows if row.line])
-        bad = {found.key: found.products for found in goods.values() if len(found.products) != 1}
+        bad = {found.key: found.products for found in goods.values() if not found.is_clear}
         if bad:
             self._hold_for_products(list(bad), [key for key, products in bad.items() if products])
         return goods
@@ -376,7 +386,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             key = keys[line.id]
             link = by_id[line.product_id] or by_key[key]
             products = link.product_id or found[key]
-            goods[line.id] = Goods(key, products, link.pack_uom_id if len(link) == 1 else None)
+            goods[line.id] = Goods(key, products, link)
         return goods
 
     @api.model
@@ -392,7 +402,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         goods = self._find_goods(account, order.lines)
         for line in order.lines:
             found = goods[line.id]
-            if len(found.products) == 1:
+            if found.is_clear:
                 unit = found.pack or found.products.uom_id
                 quantity = unit._compute_quantity(float(line.quantity), found.products.uom_id, round=False)
                 wanted[str(found.products.id)] += quantity
@@ -400,7 +410,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _hold_for_products(self, bad, ambiguous):
         if ambiguous:
-            reason = _("Several products have the key: %s", ", ".join(ambiguous))
+            reason = _("Several products or packs have the key: %s", ", ".join(ambiguous))
         else:
             reason = _("Unknown product: %s", ", ".join(bad))
         remedy = _("Give exactly one product this marketplace key; the order is then imported by itself.")

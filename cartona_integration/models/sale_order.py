@@ -1,5 +1,6 @@
 from odoo import _, api, fields, models
 
+from ..compat import SOL_UOM
 from ..dialects import base
 from .marketplace_mark import STOCK
 from .marketplace_work_mixin import OPEN, STOPPED
@@ -226,6 +227,11 @@ class SaleOrder(models.Model):
         accounts.filtered(lambda account: account.state in account.WORKING_STATES)._wake("pull")
         return accounts[:1]._notify(_("Synchronising"), _("Both sides agree in a few seconds."), "info")
 
+    def unlink(self):
+        """Delete; the database deletes the lines, and nobody else is told of it."""
+        self.order_line._note_marketplace_stock()
+        return super().unlink()
+
     def action_view_marketplace_events(self):
         """Open the messages this order was made of."""
         action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_event")
@@ -266,8 +272,10 @@ class SaleOrderLine(models.Model):
         return lines
 
     def write(self, vals):
+        if "product_id" in vals:
+            self._note_marketplace_stock()
         res = super().write(vals)
-        if {"product_uom_qty", "product_id"} & set(vals):
+        if {"product_uom_qty", "product_id", SOL_UOM} & set(vals):
             self._note_marketplace_stock()
         return res
 
