@@ -5,6 +5,9 @@ from odoo import SUPERUSER_ID, api, fields, models
 
 PRICE = "price"
 STOCK = "stock"
+# A marketplace counts its own orders down, and some cancelled ones up again: whatever it acknowledged last,
+# it shows another stock now, so ours is sent once more.
+RECOUNT = "recount"
 
 # What a change was noted for -> the condition that finds its links.
 REACH = {
@@ -16,7 +19,7 @@ REACH = {
     "marketplace.config": "link.account_id = ANY(%(ids)s)",
 }
 # Kind -> the account's switch that lets changes of it go out by themselves.
-SWITCHES = {PRICE: "auto_sync_prices", STOCK: "auto_sync_stock"}
+SWITCHES = {PRICE: "auto_sync_prices", STOCK: "auto_sync_stock", RECOUNT: "auto_sync_stock"}
 
 
 def kinds_of(offer):
@@ -39,7 +42,7 @@ class MarketplaceMark(models.Model):
 
     account_id = fields.Integer(required=True)
     link_id = fields.Integer(required=True)
-    kind = fields.Selection([(PRICE, "Price"), (STOCK, "Stock")], required=True)
+    kind = fields.Selection([(PRICE, "Price"), (STOCK, "Stock"), (RECOUNT, "Recount")], required=True)
 
     def init(self):
         super().init()
@@ -55,7 +58,7 @@ class MarketplaceMark(models.Model):
 
         Costs nothing where no account is active.
 
-        :param str kind: PRICE or STOCK
+        :param str kind: PRICE, STOCK or RECOUNT
         :param records: of one of the models of REACH
         """
         if not records or not self.env["marketplace.config"]._has_active_account():
@@ -115,7 +118,7 @@ class MarketplaceMark(models.Model):
         """Mark the records' listings for price and stock."""
         # The links' own rows are read by SQL.
         self.env.flush_all()
-        for kind in SWITCHES:
+        for kind in (PRICE, STOCK):
             self._insert(kind, records._name, records.ids, asked)
 
     # -- taking -------------------------------------------------------------------------------
@@ -149,7 +152,7 @@ class MarketplaceMark(models.Model):
 
         :param dict kinds: {link id: kinds}
         """
-        for kind in SWITCHES:
+        for kind in (PRICE, STOCK):
             links = [link_id for link_id, marked in kinds.items() if kind in marked]
             if links:
                 self.env.cr.execute(

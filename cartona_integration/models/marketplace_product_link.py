@@ -11,7 +11,7 @@ from odoo.tools import float_compare, float_round
 
 from .. import compat
 from ..dialects.base import ProductUpdate
-from .marketplace_mark import PRICE, STOCK, SWITCHES
+from .marketplace_mark import PRICE, RECOUNT, STOCK, SWITCHES
 from .search import search_by
 
 _logger = logging.getLogger(__name__)
@@ -329,6 +329,7 @@ class MarketplaceProductLink(models.Model):
         :param dict kinds: {link id: kinds that were marked}
         :return: {link: ProductUpdate} of the figures the marketplace has not acknowledged
         """
+        self.filtered(lambda link: RECOUNT in kinds[link.id]).quantity_acknowledged = False
         looked_at = {link: link._wanted_kinds(kinds[link.id]) for link in self}
         offers = self._offers_apart(looked_at)
         due = {}
@@ -339,9 +340,10 @@ class MarketplaceProductLink(models.Model):
 
     def _wanted_kinds(self, marked):
         """Give the kinds to look at: after trouble all of them, as one may have been lost or refused."""
+        wanted = {STOCK if kind == RECOUNT else kind for kind in marked}
         if not (self.in_doubt or self.reason):
-            return marked
-        return marked | {kind for kind, switch in SWITCHES.items() if self.account_id[switch]}
+            return wanted
+        return wanted | {kind for kind in (PRICE, STOCK) if self.account_id[SWITCHES[kind]]}
 
     def _offers_apart(self, kinds):
         """Compute figures; a listing whose figures cannot be told does not stop the others.

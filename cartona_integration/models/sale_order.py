@@ -2,7 +2,7 @@ from odoo import _, api, fields, models
 
 from ..compat import SOL_UOM
 from ..dialects import base
-from .marketplace_mark import STOCK
+from .marketplace_mark import RECOUNT
 from .marketplace_work_mixin import OPEN, STOPPED
 from .search import search_by
 
@@ -284,7 +284,10 @@ class SaleOrderLine(models.Model):
         return super().unlink()
 
     def _note_marketplace_stock(self):
-        """Note that a marketplace's quotation keeps back more or less. Superuser: sellers see no marks."""
+        """Note that a marketplace's order takes more or less, here and over there.
+
+        Superuser: sellers see no marks.
+        """
         if self.env["marketplace.config"]._has_active_account():
             lines = self.filtered("order_id.marketplace_config_id")
-            self.env["marketplace.mark"].sudo()._note(STOCK, lines.product_id)
+            self.env["marketplace.mark"].sudo()._note(RECOUNT, lines.product_id)

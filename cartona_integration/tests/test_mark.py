@@ -80,7 +80,7 @@ class TestTriggers(MarkCase):
     def test_a_quotation_of_a_marketplace_marks_as_long_as_it_lives(self):
         self.rest.order_policy = "draft"
         self.receive(self.rest, self.neutral())
-        self.assertMarked("stock")
+        self.assertMarked("recount")
         order = self.order(self.rest, "N1")
         for change in (
             lambda: order.order_line.write({"product_uom_qty": 4}),
@@ -91,7 +91,7 @@ class TestTriggers(MarkCase):
         ):
             self.drop_marks()
             change()
-            self.assertMarked("stock")
+            self.assertMarked("recount")
 
     def test_an_ordinary_quotation_keeps_nothing_back(self):
         order = self.env["sale.order"].create({"partner_id": self.env.user.partner_id.id})

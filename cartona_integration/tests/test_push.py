@@ -732,3 +732,22 @@ class TestSingleOperations(PushCase):
         self.door.will("update_products", lambda request: taken(request, refuse={"A"}))
         result = self.env["marketplace.api"]._update_product(self.rest, ProductUpdate(product_id="A"))
         self.assertEqual((result.ok, result.reason), (False, "Not this one"))
+
+
+class TestRecount(PushCase):
+    """A marketplace takes the goods of its own orders off its stock."""
+
+    def test_an_order_sends_the_stock_once_more_though_the_figure_is_the_acknowledged_one(self):
+        self.door.will("update_products", taken)
+        self.door.will("status", ok({}))
+        self.env["marketplace.mark"]._insert_both(self.on_rest)
+        self.run_job(self.rest, "push")
+        acknowledged = self.on_rest.acknowledged_quantity
+        self.door.requests.clear()
+        key = self.on_rest.product_id.cartona_id
+        self.receive(self.rest, self.neutral((key, 2)))
+        self.order(self.rest, "N1").with_context(disable_cancel_warning=True).action_cancel()
+        self.cr.flush()
+        self.run_job(self.rest, "push")
+        sent = [row["stock"] for request in self.door.asked("update_products") for row in rows_of(request)]
+        self.assertEqual([float(stock) for stock in sent], [acknowledged])
