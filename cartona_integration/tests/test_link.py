@@ -292,7 +292,7 @@ class TestReading(LinkCase):
         self.assertEqual(self.wakeups, [(self.rest.id, "listings")])
         self.run_job(self.rest, "listings")
         self.assertEqual(self.links.search([("external_id", "=", "3")]).product_id.cartona_id, "P3")
-        self.assertFalse(self.rest._committed("_waiting_kinds").count("link"))
+        self.assertFalse(self.rest._committed("_has_waiting", "link"))
 
     def test_a_marketplace_that_does_not_answer_is_asked_again_later(self):
         sugar = self.make_product("SUGAR-1")
@@ -414,10 +414,10 @@ class TestCreating(LinkCase):
         self.env.flush_all()
         self.rest.with_user(self.rest.user_id)._committed("_claim_lookup")  # and dies
         self.env.invalidate_all()
-        self.assertNotIn("link", self.rest._committed("_waiting_kinds"))
+        self.assertFalse(self.rest._committed("_has_waiting", "link"))
         self.wanted.looked_up_at = fields.Datetime.now() - 2 * DOUBT_AFTER
         self.env.flush_all()
-        self.assertIn("link", self.rest._committed("_waiting_kinds"))
+        self.assertTrue(self.rest._committed("_has_waiting", "link"))
         self.run_job(self.rest, "link")
         self.assertEqual((len(self.shop), self.wanted.state), (1, "linked"))
 
