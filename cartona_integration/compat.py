@@ -15,4 +15,4 @@ USER_GROUPS = "groups_id" if SERIES < 19 else "group_ids"
 
 def is_storable(product):
     """Tell whether a product's stock is counted."""
-    return product.type == "product" if SERIES < 18 else product.is_storable
+    return product.type == "product" if SERIES < 18 else product.type == "consu" and product.is_storable

@@ -18,6 +18,7 @@ from . import (
     product_template,
     res_partner,
     sale_order,
+    stock_move,
     stock_picking,
     stock_quant,
 )

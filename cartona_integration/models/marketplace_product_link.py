@@ -327,7 +327,7 @@ class MarketplaceProductLink(models.Model):
         """Compute what listings of one account should show, and note what is about to be sent.
 
         :param dict kinds: {link id: kinds that were marked}
-        :return: {link: ProductUpdate} of the figures the marketplace has not acknowledged
+        :return: {link id: ProductUpdate} of the figures the marketplace has not acknowledged
         """
         self.filtered(lambda link: RECOUNT in kinds[link.id]).quantity_acknowledged = False
         looked_at = {link: link._wanted_kinds(kinds[link.id]) for link in self}

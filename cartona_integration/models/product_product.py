@@ -129,13 +129,14 @@ class ProductProduct(models.Model):
     def _marketplace_free(self, account):
         """Give {product id: quantity free to sell} in each product's unit, over the account's warehouses.
 
-        On hand − reserved − what marketplace quotations and orders on hold want. The account's safety stock
-        is not taken off.
+        On hand − reserved − confirmed demand nothing is reserved for yet − what marketplace quotations and
+        orders on hold want. The account's safety stock is not taken off.
         """
         warehouses = account.stock_warehouse_ids
         free = dict.fromkeys(self.ids, 0.0)
         for figures, sign in (
             (self._marketplace_on_hand(warehouses), 1),
+            (self._marketplace_demanded(warehouses), -1),
             (self._marketplace_quoted(warehouses), -1),
             (self._marketplace_held(warehouses), -1),
         ):
@@ -153,6 +154,27 @@ class ProductProduct(models.Model):
         quants = self.env["stock.quant"].sudo()
         groups = quants._read_group(domain, ["product_id"], ["quantity:sum", "reserved_quantity:sum"])
         return {product.id: quantity - reserved for product, quantity, reserved in groups}
+
+    def _marketplace_demanded(self, warehouses):
+        """Give {product id: quantity} that goes out of the warehouses and is not reserved yet.
+
+        Of a route of several steps only the first: the others wait for it. Superuser: whose goods they are
+        does not matter.
+        """
+        domain = [
+            ("product_id", "in", self.ids),
+            ("state", "in", ("confirmed", "partially_available")),
+            ("location_id.warehouse_id", "in", warehouses.ids),
+            ("location_id.usage", "=", "internal"),
+        ]
+        moves = self.env["stock.move"].sudo()
+        groups = ["product_id", "product_uom"]  # port: same
+        demanded = defaultdict(float)
+        for product, unit, wanted, reserved in moves._read_group(
+            domain, groups, ["product_uom_qty:sum", "quantity:sum"]
+        ):
+            demanded[product.id] += unit._compute_quantity(wanted - reserved, product.uom_id, round=False)
+        return demanded
 
     def _marketplace_quoted(self, warehouses):
         """Give {product id: quantity} of marketplace orders that are not confirmed yet, of any account.

@@ -76,6 +76,33 @@ class TestStock(PushCase):
         order.action_confirm()
         self.assertEqual(self.quantity(), 6)
 
+    def test_what_is_confirmed_and_not_reserved_yet_is_not_free_either(self):
+        self.rest.warehouse_id.out_type_id.reservation_method = "manual"
+        order = self.env["sale.order"].create({"partner_id": self.env.user.partner_id.id})
+        order.order_line = [(0, 0, {"product_id": self.tea.id, "product_uom_qty": 4})]
+        self.drop_marks()
+        order.action_confirm()
+        self.assertIn((self.on_rest, "stock"), self.marks())
+        self.assertEqual(self.quantity(), 6)
+        order.picking_ids.action_assign()
+        self.assertEqual(self.quantity(), 6)
+        self.drop_marks()
+        order.order_line.product_uom_qty = 6
+        self.assertIn((self.on_rest, "stock"), self.marks())
+        self.assertEqual(self.quantity(), 4)
+        order.with_context(disable_cancel_warning=True).action_cancel()
+        self.assertEqual(self.quantity(), 10)
+
+    def test_a_delivery_in_two_steps_takes_its_goods_off_once(self):
+        warehouse = self.rest.warehouse_id
+        warehouse.delivery_steps = "pick_ship"
+        for kind in (warehouse.pick_type_id, warehouse.out_type_id):
+            kind.reservation_method = "manual"
+        order = self.env["sale.order"].create({"partner_id": self.env.user.partner_id.id})
+        order.order_line = [(0, 0, {"product_id": self.tea.id, "product_uom_qty": 4})]
+        order.action_confirm()
+        self.assertEqual(self.quantity(), 6)
+
     def test_only_the_accounts_warehouses_count(self):
         other = self.env["stock.warehouse"].create({"name": "Second", "code": "SEC"})
         self.move_in(self.tea, 5, other.lot_stock_id)

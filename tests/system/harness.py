@@ -93,9 +93,13 @@ class OdooServer:
             "ODOO_QUEUE_JOB_PORT": str(self.port),
             "MARKETPLACE_ALLOW_PRIVATE_TARGETS": "1",
         }
+        # A file of its own: the server starts its gevent process with its own first argument, and what
+        # -m runs cannot be started that way; it would be tried again for ever.
+        script = self.odoo.build / "server.py"
+        script.write_text("from odoo.cli import main\n\nmain()\n")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(self.odoo.python), "-m", "odoo", "-c", str(conf)],
+                [str(self.odoo.python), str(script), "-c", str(conf)],
                 env=self.odoo.environment(**settings),
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
