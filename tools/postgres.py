@@ -1,5 +1,9 @@
-"""A PostgreSQL cluster of the project's own, in the build folder. ``postgres.py start|stop``."""
+"""PostgreSQL: clusters of the project's own in the build folder, or one that is given.
 
+``postgres.py start|stop`` is about the tests' cluster.
+"""
+
+import getpass
 import os
 import shutil
 import signal
@@ -10,12 +14,10 @@ import time
 from pathlib import Path
 
 from environment import BUILD, ROOT, Missing, ensure_venv, run, say
+from processes import command_line
 
-FOLDER = BUILD / "postgres"
-DATA = FOLDER / "data"
-PORT_FILE = FOLDER / "port"
-LOG = FOLDER / "log"
 START_SECONDS = 60
+THROW_AWAY = ("-c", "fsync=off", "-c", "full_page_writes=off")
 
 
 def binaries():
@@ -46,89 +48,162 @@ def as_user(command):
     return [*namespace, *command]
 
 
-def port():
-    """Give the cluster's port, chosen once."""
-    if not PORT_FILE.exists():
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            PORT_FILE.write_text(str(probe.getsockname()[1]))
-    return int(PORT_FILE.read_text())
+class Given:
+    """A PostgreSQL somebody else runs, named by ``PGHOST`` and its companions."""
 
+    def environment(self):
+        """Environment with which PostgreSQL's clients find it."""
+        return {
+            "PGHOST": os.environ["PGHOST"],
+            "PGPORT": os.environ.get("PGPORT") or "5432",
+            "PGUSER": os.environ.get("PGUSER") or getpass.getuser(),
+            "PGPASSWORD": os.environ.get("PGPASSWORD", ""),
+        }
 
-def environment():
-    """Environment with which PostgreSQL's clients find the cluster."""
-    return {"PGHOST": "127.0.0.1", "PGPORT": str(port()), "PGUSER": "odoo", "PGPASSWORD": "odoo"}
+    def client(self, name, *arguments):
+        """Run one of PostgreSQL's client programs on it."""
+        env = {**os.environ, **self.environment()}
+        return run(binaries() / name, *arguments, env=env, capture_output=True, text=True).stdout
 
+    def is_running(self):
+        """Tell whether it answers."""
+        env = self.environment()
+        ready = [binaries() / "pg_isready", "-q", "-h", env["PGHOST"], "-p", env["PGPORT"]]
+        return subprocess.run(ready, check=False).returncode == 0
 
-def client(name, *arguments):
-    """Run one of PostgreSQL's client programs on the cluster."""
-    env = {**os.environ, **environment()}
-    return run(binaries() / name, *arguments, env=env, capture_output=True, text=True).stdout
+    def start(self):
+        """Make sure of it; it is not ours to start.
 
-
-def is_running():
-    """Tell whether the cluster answers."""
-    if not PORT_FILE.exists():
+        :return: False
+        :raise Missing: it does not answer, or not to this user
+        """
+        env = self.environment()
+        place = f"{env['PGHOST']}:{env['PGPORT']}"
+        if env["PGUSER"] == "postgres":
+            raise Missing(
+                "a PostgreSQL user for Odoo, which refuses postgres",
+                "Run: createuser -d odoo, and set PGUSER.",
+            )
+        if not self.is_running():
+            raise Missing(f"PostgreSQL at {place} does not answer", "Start it, or unset PGHOST.")
+        try:
+            self.client("psql", "-w", "-d", "postgres", "-Atc", "SELECT 1")
+        except subprocess.CalledProcessError as error:
+            reason = error.stderr.strip().splitlines()[-1]
+            raise Missing(
+                f"a way into PostgreSQL at {place} ({reason})", "Set PGUSER and PGPASSWORD."
+            ) from None
         return False
-    ready = [binaries() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port())]
-    return subprocess.run(ready, check=False).returncode == 0
+
+    def stop(self):
+        """Leave it alone."""
 
 
-def start(durable=False):
-    """Start the cluster, made when there is none.
+class Cluster(Given):
+    """A PostgreSQL of the project's own.
 
+    :param Path folder: where it lies
     :param bool durable: False for throw-away data: commits do not wait for the disk
-    :return: True when this call started it
     """
-    if is_running():
-        return False
-    make()
-    options = ["-D", str(DATA), "-p", str(port()), "-k", "", "-c", "listen_addresses=127.0.0.1"]
-    if not durable:
-        options += ["-c", "fsync=off", "-c", "full_page_writes=off"]
-    with LOG.open("ab") as log:
-        server = subprocess.Popen(
-            as_user([str(binaries() / "postgres"), *options]),
-            stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-    deadline = time.monotonic() + START_SECONDS
-    while not is_running():
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise SystemExit(f"PostgreSQL did not start: see {LOG}")
-        time.sleep(0.1)
-    return True
+
+    def __init__(self, folder, durable):
+        self.folder, self.durable = folder, durable
+        self.data, self.log, self.port_file = folder / "data", folder / "log", folder / "port"
+
+    def environment(self):
+        return {"PGHOST": "127.0.0.1", "PGPORT": str(self.port()), "PGUSER": "odoo", "PGPASSWORD": "odoo"}
+
+    def port(self):
+        """Give the cluster's port, chosen once."""
+        if not self.port_file.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port_file.write_text(str(probe.getsockname()[1]))
+        return int(self.port_file.read_text())
+
+    def is_running(self):
+        """Tell whether this cluster answers; another server on its port is not it."""
+        return bool(self.postmaster()) and super().is_running()
+
+    def start(self):
+        """Start the cluster, made when there is none.
+
+        :return: True when this call started it
+        """
+        if self.is_running():
+            return False
+        self.make()
+        self.clear_traces()
+        options = ["-D", str(self.data), "-p", str(self.port()), "-k", "", "-c", "listen_addresses=127.0.0.1"]
+        options += [] if self.durable else THROW_AWAY
+        with self.log.open("ab") as log:
+            server = subprocess.Popen(
+                as_user([str(binaries() / "postgres"), *options]),
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + START_SECONDS
+        while not self.is_running():
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"PostgreSQL did not start: see {self.log}")
+            time.sleep(0.1)
+        return True
+
+    def make(self):
+        """Make an empty cluster. Trust is safe: it listens on this machine's loopback only."""
+        if (self.data / "PG_VERSION").exists():
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        say("making a PostgreSQL cluster")
+        shutil.rmtree(self.data, ignore_errors=True)
+        command = ["-D", str(self.data), "-U", "odoo", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
+        run(*as_user([str(binaries() / "initdb"), *command]), stdout=subprocess.DEVNULL)
+
+    def clear_traces(self):
+        """Take away what would stop a start after a crash: the mark of a process that is another one now,
+        and a port that somebody else has taken meanwhile.
+
+        A mark of a process that is gone is left: PostgreSQL then looks for remains of its own.
+        """
+        marked = self.marked()
+        if marked and command_line(marked) and not self.postmaster():
+            self.pid_file.unlink()
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", self.port())) == 0:
+                self.port_file.unlink()
+
+    def stop(self):
+        """Stop the cluster this project started, and wait for its end."""
+        pid = self.postmaster()
+        if not pid:
+            return
+        os.kill(pid, signal.SIGINT)
+        deadline = time.monotonic() + START_SECONDS
+        while self.postmaster() and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    @property
+    def pid_file(self):
+        return self.data / "postmaster.pid"
+
+    def marked(self):
+        """Give the process id in PostgreSQL's own file.
+
+        The file holds the id inside the namespace, which is the same one: only users are mapped.
+        """
+        try:
+            return int(self.pid_file.read_text().split()[0])
+        except (FileNotFoundError, ValueError, IndexError):
+            return None
+
+    def postmaster(self):
+        """Give the server's process id; None when the process with that id is not this cluster's server."""
+        pid = self.marked()
+        return pid if pid and str(self.data) in command_line(pid) else None
 
 
-def make():
-    """Make an empty cluster. Trust is safe: it listens on this machine's loopback only."""
-    if (DATA / "PG_VERSION").exists():
-        return
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    say("making a PostgreSQL cluster")
-    shutil.rmtree(DATA, ignore_errors=True)
-    command = ["-D", str(DATA), "-U", "odoo", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
-    run(*as_user([str(binaries() / "initdb"), *command]), stdout=subprocess.DEVNULL)
-
-
-def stop():
-    """Stop the cluster this project started, and wait for its end."""
-    pid_file = DATA / "postmaster.pid"
-    if not is_running() or not pid_file.exists():
-        return
-    pid = postmaster()
-    os.kill(pid, signal.SIGINT)
-    deadline = time.monotonic() + START_SECONDS
-    while is_running() and time.monotonic() < deadline:
-        time.sleep(0.1)
-
-
-def postmaster():
-    """Give the server's process id as this process sees it.
-
-    The pid file holds the id inside the namespace, which is the same one: only users are mapped.
-    """
-    return int((DATA / "postmaster.pid").read_text().split()[0])
+TESTS = Cluster(BUILD / "postgres", durable=False)
 
 
 if __name__ == "__main__":
-    {"start": start, "stop": stop}[sys.argv[1]]()
+    {"start": TESTS.start, "stop": TESTS.stop}[sys.argv[1]]()

@@ -1,0 +1,238 @@
+"""Fill the demo: a shop in Odoo, its accounts and listings at the simulated marketplaces, and orders.
+
+Everything is looked for before it is made: a second run adds nothing.
+"""
+
+import json
+import urllib.error
+import urllib.request
+
+# (key, name, price, on hand); the last has no key in Odoo: its orders wait until somebody fills it in.
+PRODUCTS = (
+    ("TEA-25", "شاي أسود ٢٥ فتلة", 250.0, 140),
+    ("SUGAR-1", "سكر أبيض ١ كجم", 33.5, 600),
+    ("RICE-5", "أرز مصري ٥ كجم", 165.0, 220),
+    ("OIL-1", "زيت عباد الشمس ١ لتر", 78.0, 300),
+    ("PASTA-400", "مكرونة ٤٠٠ جم", 14.5, 900),
+    ("SALT-500", "ملح طعام ٥٠٠ جم", 6.0, 400),
+    ("COLA-330", "كولا ٣٣٠ مل", 12.0, 720),
+    ("WATER-600", "مياه معدنية ٦٠٠ مل", 5.5, 1200),
+    ("TUNA-170", "تونة قطع ١٧٠ جم", 62.0, 180),
+    ("BEANS-400", "فول مدمس ٤٠٠ جم", 18.0, 360),
+    ("SOAP-4", "صابون ٤ قطع", 41.0, 150),
+    ("DATES-1", "تمر سيوي ١ كجم", 95.0, 80),
+)
+WITHOUT_KEY = "DATES-1"
+ACCOUNTS = {
+    "cartona": {"name": "كارتونة القاهرة", "dialect": "cartona", "path": "cartona/api/v1", "orders": 8},
+    "rest": {"name": "متجر الجملة (REST)", "dialect": "rest", "path": "rest", "orders": 4},
+}
+PLATFORM_IDS = 90_001
+SEED = 17
+# What becomes of the first orders after they came in: (account, number of the order, change, made by).
+CHANGES = (
+    ("cartona", 1, {"status": "cancelled_by_retailer"}, "retailer"),
+    ("cartona", 2, {"status": "editing"}, "retailer"),
+    ("rest", 0, {"status": "cancelled"}, "retailer"),
+)
+
+
+class Failed(Exception):
+    """The other side refused; its words are the message."""
+
+
+def post(url, body, method="POST"):
+    """Send JSON and give the JSON that comes back.
+
+    :raise Failed: it answers with a refusal
+    """
+    request = urllib.request.Request(  # noqa: S310
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+            return json.loads(answer.read() or "null")
+    except urllib.error.HTTPError as error:
+        raise Failed(f"{url}: {error.code} {error.read()[:500].decode(errors='replace')}") from error
+
+
+class Odoo:
+    """A user's calls to a running Odoo."""
+
+    def __init__(self, url, database, login="admin", password="admin"):
+        self.url, self.database, self.password = url, database, password
+        self.uid = self._call("common", "login", database, login, password)
+        if not self.uid:
+            raise Failed(f"{login} cannot log in: the password was changed")
+
+    def __call__(self, model, method, *args, **kwargs):
+        return self._call(
+            "object", "execute_kw", self.database, self.uid, self.password, model, method, args, kwargs
+        )
+
+    def _call(self, service, method, *args):
+        params = {"service": service, "method": method, "args": args}
+        answer = post(f"{self.url}/jsonrpc", {"jsonrpc": "2.0", "method": "call", "params": params})
+        if "error" in answer:
+            raise Failed(answer["error"]["data"]["message"])
+        return answer.get("result")
+
+    def find(self, model, *domain):
+        """Give the id of one record, archived or not, or None."""
+        found = self(model, "search", list(domain), limit=1, context={"active_test": False})
+        return found[0] if found else None
+
+
+def prepare_company(odoo):
+    """Let the shop be an Egyptian one that can make invoices."""
+    [company] = odoo("res.company", "search_read", [], ["name", "chart_template"], limit=1)
+    if company["chart_template"]:
+        return
+    pound = odoo.find("res.currency", ("name", "=", "EGP"))
+    egypt = odoo.find("res.country", ("code", "=", "EG"))
+    odoo("res.currency", "write", [pound], {"active": True})
+    values = {"name": "شركة النيل للتوزيع", "country_id": egypt, "currency_id": pound}
+    odoo("res.company", "write", [company["id"]], values)
+    odoo("account.chart.template", "try_loading", "generic_coa", company["id"], install_demo=False)
+    odoo("res.company", "write", [company["id"]], {"currency_id": pound})
+
+
+def prepare_products(odoo, series):
+    """Have the products, with stock."""
+    storable = {"detailed_type": "product"} if series < "18" else {"type": "consu", "is_storable": True}
+    [warehouse] = odoo("stock.warehouse", "search_read", [], ["lot_stock_id"], limit=1)
+    for key, name, price, stock in PRODUCTS:
+        if odoo.find("product.product", ("default_code", "=", key)):
+            continue
+        values = {"name": name, "default_code": key, "list_price": price, "taxes_id": [(5,)], **storable}
+        if key != WITHOUT_KEY:
+            values["cartona_id"] = key
+        product = odoo("product.product", "create", values)
+        count = {
+            "product_id": product,
+            "location_id": warehouse["lot_stock_id"][0],
+            "inventory_quantity": stock,
+        }
+        quant = odoo("stock.quant", "create", count, context={"inventory_mode": True})
+        odoo("stock.quant", "action_apply_inventory", [quant])
+
+
+def prepare_account(odoo, code, simulator, secrets):
+    """Have an account in Odoo, bound to the simulator's address of today.
+
+    :return: its id
+    """
+    plan = ACCOUNTS[code]
+    address = f"{simulator}/{plan['path']}"
+    account = odoo.find("marketplace.config", ("code", "=", code))
+    if not account:
+        values = {
+            "name": plan["name"],
+            "code": code,
+            "dialect": plan["dialect"],
+            "api_base_url": address,
+            "auth_token": secrets["api"],
+            "webhook_token": secrets["webhook"],
+        }
+        account = odoo("marketplace.config", "create", values)
+        odoo("marketplace.config", "action_activate", [account])
+    [known] = odoo("marketplace.config", "read", [account], ["api_base_url"])
+    if known["api_base_url"] != address:
+        odoo("marketplace.config", "write", [account], {"api_base_url": address})
+    return account
+
+
+def prepare_marketplace(odoo, account, code, simulator, secrets):
+    """Have the account and its listings at the simulated marketplace."""
+    [known] = odoo("marketplace.config", "read", [account], ["webhook_key"])
+    webhook = {"base_url": odoo.url, "key": known["webhook_key"], "token": secrets["webhook"]}
+    control = f"{simulator}/_control/accounts"
+    body = {"code": code, "dialect": ACCOUNTS[code]["dialect"], "token": secrets["api"], "webhook": webhook}
+    post(control, body)
+    if not post(f"{control}/{code}/listings", None, "GET"):
+        make = {"cartona": cartona_listing, "rest": rest_listing}[code]
+        post(f"{control}/{code}/listings", [make(number, *row) for number, row in enumerate(PRODUCTS)])
+
+
+def cartona_listing(number, key, name, price, stock):
+    return {
+        "supplier_product_id": str(PLATFORM_IDS + number),
+        "internal_product_id": key,
+        "base_product_id": str(650 + number),
+        "base_product_name": name,
+        "supplier_product_name": name,
+        "unit": "piece",
+        "unit_count": 1,
+        "selling_price": price,
+        "available_stock_quantity": stock,
+        "in_stock": True,
+        "is_published": True,
+    }
+
+
+def rest_listing(number, key, name, price, stock):
+    return {
+        "id": f"P-{number + 1}",
+        "sku": key,
+        "name": name,
+        "price": f"{price:.2f}",
+        "currency": "EGP",
+        "stock": str(stock),
+        "stock_managed": True,
+        "active": True,
+    }
+
+
+def place_orders(simulator, code):
+    """Let the marketplace's customers order, the last of them something Odoo does not know.
+
+    :return: the orders' ids; none where there were orders already
+    """
+    orders = f"{simulator}/_control/accounts/{code}"
+    if post(f"{orders}/orders", None, "GET"):
+        return []
+    sold = [product(number, row) for number, row in enumerate(PRODUCTS)]
+    known = {"count": ACCOUNTS[code]["orders"], "products": sold[:-1], "seed": SEED}
+    placed = post(f"{orders}/order_factory?push=1", known)
+    if code == "cartona":
+        placed += post(f"{orders}/order_factory?push=1", {"products": sold[-1:], "seed": SEED})
+    return [order.get("hashed_id") or order["id"] for order in placed]
+
+
+def product(number, row):
+    key, name, price, _stock = row
+    return {"key": key, "name": name, "price": price, "id": str(PLATFORM_IDS + number)}
+
+
+def change_orders(simulator, placed):
+    """Let some customers change their minds after their orders came in."""
+    for code, number, change, by in CHANGES:
+        if placed[code]:
+            order = placed[code][number]
+            post(f"{simulator}/_control/accounts/{code}/orders/{order}?by={by}&push=1", change)
+
+
+def count(odoo, state):
+    """Count the messages in a state."""
+    return odoo("marketplace.event", "search_count", [("state", "=", state)])
+
+
+def fill(url, database, series, simulator, secrets, wait):
+    """Make what is missing.
+
+    :param dict secrets: per account its ``api`` and ``webhook`` token
+    :param wait: waits until a condition is true
+    """
+    odoo = Odoo(url, database)
+    prepare_company(odoo)
+    prepare_products(odoo, series)
+    accounts = {code: prepare_account(odoo, code, simulator, secrets[code]) for code in ACCOUNTS}
+    for code, account in accounts.items():
+        prepare_marketplace(odoo, account, code, simulator, secrets[code])
+    placed = {code: place_orders(simulator, code) for code in ACCOUNTS}
+    if not any(placed.values()):
+        return
+    wanted = sum(map(len, placed.values()))
+    wait(lambda: odoo("marketplace.event", "search_count", []) >= wanted, 60, "the orders arrive")
+    wait(lambda: not count(odoo, "new"), 120, "the orders are imported")
+    change_orders(simulator, placed)
