@@ -1,4 +1,4 @@
-"""The marketplace as a Flask application, and the API that controls it.
+"""The marketplace as a Flask application, and the API that controls it; ``shop.py`` has its pages for people.
 
 Everything below ``/_control`` speaks JSON; nothing guards it, so it belongs on a loopback address.
 
@@ -21,20 +21,20 @@ An order may carry ``retailer_otp``: it is kept and never shown to the supplier.
 
 import logging
 
-from flask import Blueprint, Flask, current_app, jsonify, request
+from flask import Blueprint, Flask, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from . import cartona, rest
 from .factory import Factory
 from .faults import Faults
-from .marketplace import MARKETPLACE, RETAILER, find_order
+from .marketplace import MARKETPLACE, RETAILER
+from .parts import DIALECTS, account_of, dialect_of, part, push_orders
+from .shop import shop
 from .state import Account, Refusal, State
 from .webhooks import RETRY, Webhooks
 
 _logger = logging.getLogger(__name__)
 
-DIALECTS = {"cartona": cartona.CARTONA, "rest": rest.REST}
-TOPICS = ("orders", "status")
 MAX_WAIT = 600  # seconds a push may be waited for
 
 control = Blueprint("control", __name__, url_prefix="/_control")
@@ -48,7 +48,7 @@ def create_app():
     # A fault closes connections by raising: that is for the server to see, not for Flask to log.
     app.config["PROPAGATE_EXCEPTIONS"] = True
     app.extensions |= {"state": State(), "faults": Faults(), "webhooks": Webhooks()}
-    for blueprint in (cartona.api.blueprint, rest.api.blueprint, control):
+    for blueprint in (cartona.api.blueprint, rest.api.blueprint, control, shop):
         app.register_blueprint(blueprint)
     app.register_error_handler(Refusal, _refused)
     app.register_error_handler(HTTPException, _http_error)
@@ -61,10 +61,6 @@ def _refused(refusal):
 
 def _http_error(error):
     return jsonify(error=error.description), error.code
-
-
-def _part(name):
-    return current_app.extensions[name]
 
 
 def _body(kind=dict):
@@ -94,13 +90,6 @@ def _only(body, known):
     return body
 
 
-def _account(code):
-    account = _part("state").accounts.get(code)
-    if account is None:
-        raise Refusal(404, "unknown_account", f"no account {code}")
-    return account
-
-
 def _is_set(name):
     return request.args.get(name, "") not in ("", "0", "false")
 
@@ -111,8 +100,8 @@ def _is_set(name):
 @control.get("/accounts")
 def list_accounts():
     """List the accounts without their secrets."""
-    with _part("state").lock:
-        return jsonify([account.describe() for account in _part("state").accounts.values()])
+    with part("state").lock:
+        return jsonify([account.describe() for account in part("state").accounts.values()])
 
 
 @control.post("/accounts")
@@ -123,7 +112,7 @@ def put_account():
         raise Refusal(400, "invalid", f"code, token and dialect ({', '.join(DIALECTS)}) are needed")
     options = _options(DIALECTS[body["dialect"]], body.get("options") or {})
     webhook = _webhook(body.get("webhook"))
-    state = _part("state")
+    state = part("state")
     with state.lock:
         others = state.accounts_with(body["dialect"], body["token"])
         if body["dialect"] == "rest" and any(other.code != body["code"] for other in others):
@@ -160,8 +149,8 @@ def _webhook(given):
 def reset():
     """Forget everything: accounts, calls, faults, pushes."""
     for name in ("faults", "webhooks", "state"):
-        part = _part(name)
-        (part.clear if name == "faults" else part.reset)()
+        forgetful = part(name)
+        (forgetful.clear if name == "faults" else forgetful.reset)()
     return jsonify({})
 
 
@@ -171,17 +160,17 @@ def reset():
 @control.get("/accounts/<code>/listings")
 def list_listings(code):
     """List an account's listings as they are kept."""
-    with _part("state").lock:
-        return jsonify(list(_account(code).listings.values()))
+    with part("state").lock:
+        return jsonify(list(account_of(code).listings.values()))
 
 
 @control.post("/accounts/<code>/listings")
 def put_listings(code):
     """Create or replace listings."""
-    state = _part("state")
+    state = part("state")
     with state.lock:
-        account = _account(code)
-        dialect = DIALECTS[account.dialect]
+        account = account_of(code)
+        dialect = dialect_of(account)
         return jsonify([dialect.put_listing(state, account, dict(row)) for row in _rows()])
 
 
@@ -191,8 +180,8 @@ def put_listings(code):
 @control.get("/accounts/<code>/orders")
 def list_orders(code):
     """List an account's orders with their history."""
-    with _part("state").lock:
-        return jsonify([order.describe() for order in _account(code).orders.values()])
+    with part("state").lock:
+        return jsonify([order.describe() for order in account_of(code).orders.values()])
 
 
 @control.post("/accounts/<code>/orders")
@@ -212,17 +201,17 @@ def make_orders(code):
         raise Refusal(400, "products", "products are needed: [{key, price}]")
 
     def payloads(account):
-        factory = Factory(_part("state"), account, **wanted)
+        factory = Factory(part("state"), account, **wanted)
         return [factory.make() | values for _ in range(count)]
 
     return _put_orders(code, payloads)
 
 
 def _put_orders(code, payloads):
-    state = _part("state")
+    state = part("state")
     with state.lock:
-        account = _account(code)
-        dialect = DIALECTS[account.dialect]
+        account = account_of(code)
+        dialect = dialect_of(account)
         orders = [dialect.put_order(state, account, payload) for payload in payloads(account)]
         return _answer_orders(account, orders)
 
@@ -230,12 +219,8 @@ def _put_orders(code, payloads):
 def _answer_orders(account, orders):
     rows = [order.payload for order in orders]
     if _is_set("push"):
-        _push(account, [_order_id(account, row) for row in rows])
+        push_orders(account, [str(row[dialect_of(account).order_id]) for row in rows])
     return jsonify(rows)
-
-
-def _order_id(account, payload):
-    return str(payload[DIALECTS[account.dialect].order_id])
 
 
 @control.post("/accounts/<code>/orders/<path:order_id>")
@@ -244,12 +229,12 @@ def change_order(code, order_id):
     by = request.args.get("by", RETAILER)
     if by not in (RETAILER, MARKETPLACE):
         raise Refusal(400, "by", f"by: {RETAILER} or {MARKETPLACE}")
-    state = _part("state")
+    state = part("state")
     with state.lock:
-        account = _account(code)
-        order = DIALECTS[account.dialect].change_order(state, account, order_id, _body(), by)
+        account = account_of(code)
+        order = dialect_of(account).change_order(state, account, order_id, _body(), by)
         if _is_set("push"):
-            _push(account, [order_id])
+            push_orders(account, [order_id])
         return jsonify(order.describe())
 
 
@@ -262,45 +247,19 @@ def push(code):
     known = ("concurrency", "rate", "duplicates", "reorder", "seed", *RETRY)
     body = _only(_body(), ("orders", "topic", "envelope", "wait", *known))
     how = {name: body[name] for name in known if name in body}
-    with _part("state").lock:
-        account = _account(code)
+    with part("state").lock:
+        account = account_of(code)
         wanted = body.get("orders", list(account.orders))
-        started = _push(account, wanted, body.get("topic", "orders"), body.get("envelope"), **how)
+        started = push_orders(account, wanted, body.get("topic", "orders"), body.get("envelope"), **how)
     finished = started.done.wait(min(float(body.get("wait", 0)), MAX_WAIT))
     return jsonify(push=started.id, deliveries=started.deliveries, finished=finished)
-
-
-def _push(account, wanted, topic="orders", envelope=None, **how):
-    """Push orders named by id or given whole.
-
-    :param bool envelope: the neutral one around each; None: as the account's webhook says
-    """
-    if account.webhook is None:
-        raise Refusal(409, "webhook", f"account {account.code} has no webhook")
-    if topic not in TOPICS:
-        raise Refusal(400, "topic", f"topic: {' or '.join(TOPICS)}")
-    wrapped = account.webhook.get("envelope", False) if envelope is None else envelope
-    messages = [_message(account, row, topic, wrapped) for row in wanted]
-    return _part("webhooks").push(account, topic, messages, **how)
-
-
-def _message(account, row, topic, wrapped):
-    """Give (order id, body) of one order or status to push; what is no id is pushed as it is."""
-    dialect = DIALECTS[account.dialect]
-    if not isinstance(row, str):
-        return (row.get(dialect.order_id) if isinstance(row, dict) else None), row
-    order = find_order([account], row)
-    body = order.payload if topic == "orders" else dialect.status_message(order.payload)
-    if wrapped:
-        body = dialect.envelope(body, topic, _part("state").number(), is_new=order.version == 1)
-    return row, body
 
 
 @control.get("/webhooks")
 def list_webhooks():
     """Show the ledger: attempts, acknowledged, given_up, and how many wait."""
     since = request.args.get("since_id", 0, type=int)
-    return jsonify(_part("webhooks").ledger(request.args.get("account"), since))
+    return jsonify(part("webhooks").ledger(request.args.get("account"), since))
 
 
 # --- faults and calls ---------------------------------------------------------------------------
@@ -309,7 +268,7 @@ def list_webhooks():
 @control.get("/faults")
 def list_faults():
     """List the faults that still wait to strike."""
-    return jsonify(_part("faults").waiting())
+    return jsonify(part("faults").waiting())
 
 
 @control.post("/faults")
@@ -318,7 +277,7 @@ def add_fault():
     body = dict(_only(_body(), ("account", "operation", "kind", "times", "params")))
     kind = str(body.pop("kind", ""))
     try:
-        return jsonify(_part("faults").add(kind, **body).describe())
+        return jsonify(part("faults").add(kind, **body).describe())
     except ValueError as error:
         raise Refusal(400, "kind", str(error)) from error
 
@@ -326,7 +285,7 @@ def add_fault():
 @control.delete("/faults")
 def remove_faults():
     """Remove all faults; calls that hang go on."""
-    _part("faults").clear()
+    part("faults").clear()
     return jsonify({})
 
 
@@ -335,4 +294,4 @@ def list_calls():
     """List the calls that were made, oldest first."""
     wanted = {name: request.args[name] for name in ("account", "operation") if name in request.args}
     since = request.args.get("since_id", 0, type=int)
-    return jsonify(_part("state").find_calls(**wanted, since_id=since))
+    return jsonify(part("state").find_calls(**wanted, since_id=since))

@@ -75,6 +75,26 @@ class Cartona(Marketplace):
     }
     supplier_edits = (PENDING, APPROVED, SHIPPED)
     retailer_edits = (PENDING, EDITING)
+    retailer_words = {EDITING: "Edit", PENDING: "Finish editing", BY_RETAILER: "Cancel"}
+    called_off = (BY_RETAILER,)
+
+    listing_fields = {
+        "key": ("internal_product_id",),
+        "name": ("supplier_product_name", "suppler_prodcut_name", "base_product_name"),
+        "price": ("selling_price",),
+        "stock": ("available_stock_quantity",),
+        "base_product_id": ("base_product_id",),
+        "unit": ("unit",),
+        "unit_count": ("unit_count",),
+    }
+    order_fields = {
+        "number": ("receipt_id", "hashed_id"),
+        "customer": ("retailer.retailer_name",),
+        "phone": ("retailer.retailer_number",),
+        "total": ("total_price",),
+        "lines": ("order_details",),
+    }
+    line_fields = {"name": ("product_name", "internal_product_id"), "amount": ("amount",)}
 
     def token_of(self, call):
         """A plain Authorization header is refused even beside the right one."""
@@ -98,6 +118,18 @@ class Cartona(Marketplace):
         found = next((listing[name] for name in LISTING_IDS if listing.get(name) is not None), None)
         normal = {name: value for name, value in listing.items() if name not in LISTING_IDS}
         return ({} if found is None else {self.listing_id: str(found)}) | normal
+
+    def is_unlimited(self, listing):
+        return listing.get("is_unlimited_stock") is True
+
+    def is_published(self, listing):
+        return listing.get("is_published") is not False
+
+    def is_marked_out(self, listing):
+        return listing.get("in_stock") is False
+
+    def stock_values(self, quantity):
+        return {"available_stock_quantity": int(quantity), "in_stock": quantity > 0}
 
     def shown_listing(self, listing, options):
         """Spell a listing the way the account's options want it."""
@@ -325,13 +357,17 @@ def find_listing(accounts, row):
 
     :raise Refusal: none, or several
     """
-    code = row.get("supplier_code")
-    selected = [account for account in accounts if code is None or str(code) == account.supplier_code]
-    found = [listing for account in selected for listing in _addressed(account, row)]
+    found = [listing for account in _selected(accounts, row) for listing in _addressed(account, row)]
     if len(found) != 1:
         problem = "unknown product" if not found else "several products match"
         raise Refusal(422, "unknown_product", problem)
     return found[0]
+
+
+def _selected(accounts, row):
+    """Give the accounts a row is for: those its ``supplier_code`` names, without one all of the token."""
+    code = row.get("supplier_code")
+    return [account for account in accounts if code is None or str(code) == account.supplier_code]
 
 
 def _addressed(account, row):
@@ -459,7 +495,7 @@ def _prepare_base_stock(context, row):
     known, quantity = str(row.get("base_product_id")), row.get("available_stock_quantity")
     listings = [
         listing
-        for account in context.accounts
+        for account in _selected(context.accounts, row)
         for listing in account.listings.values()
         if str(listing.get("base_product_id")) == known
     ]

@@ -22,34 +22,47 @@ MAX_LINES = 4
 MAX_AMOUNT = 12
 
 
+def retailer(number):
+    """Give a made-up retailer: a number's is the same every time, as one who comes back is.
+
+    :param int number: from 1
+    """
+    own = random.Random(number)
+    return {
+        "number": number,
+        "name": own.choice(SHOPS) if number > len(SHOPS) else SHOPS[number - 1],
+        "phone": f"+2010{number:08d}",
+        "street": f"{own.randint(1, 90)} {own.choice(STREETS)}",
+        "city": own.choice(CITIES),
+        "landmark": own.choice(LANDMARKS),
+    }
+
+
 class Factory:
     """Makes orders of a few retailers who come back.
 
     :param products: list of {key, price, name?}
     :param int retailers: how many different ones
     :param float offers: share of lines, 0 to 1, that an offer splits into two of the same product
-    :param seed: anything; the same one gives the same shops and baskets, ids differ all the same
+    :param seed: anything; the same one gives the same baskets, ids differ all the same
     """
 
-    def __init__(self, state, account, products, retailers=8, offers=0, seed=None):
+    def __init__(self, state, account, products=(), retailers=8, offers=0, seed=None):
         self._state, self._account, self._products = state, account, products
         self._offers = offers
         self._random = random.Random(seed)
-        self._retailers = [self._retailer(number) for number in range(1, retailers + 1)]
+        self._retailers = [retailer(number) for number in range(1, retailers + 1)]
 
-    def make(self):
-        """Make one order in the account's dialect."""
-        return MAKERS[self._account.dialect](self)
+    def make(self, basket=None, buyer=None):
+        """Make one order in the account's dialect.
 
-    def _retailer(self, number):
-        return {
-            "number": number,
-            "name": self._pick(SHOPS) if number > len(SHOPS) else SHOPS[number - 1],
-            "phone": f"+2010{number:08d}",
-            "street": f"{self._random.randint(1, 90)} {self._pick(STREETS)}",
-            "city": self._pick(CITIES),
-            "landmark": self._pick(LANDMARKS),
-        }
+        :param basket: list of (product, amount, price of one unit); None: a plausible one
+        :param buyer: what :func:`retailer` gives; None: any
+        """
+        return MAKERS[self._account.dialect](self, basket or self._basket(), buyer or self._buyer())
+
+    def _buyer(self):
+        return self._pick(self._retailers)
 
     def _pick(self, values):
         return self._random.choice(values)
@@ -70,8 +83,7 @@ class Factory:
         letters = "".join(self._random.choices(string.ascii_letters + string.digits, k=4))
         return f"{letters}{self._state.number()}"
 
-    def cartona(self):
-        basket, retailer = self._basket(), self._pick(self._retailers)
+    def cartona(self, basket, buyer):
         moment = self._state.now()
         total = sum((price * amount for _product, amount, price in basket), Decimal(0))
         return {
@@ -97,12 +109,12 @@ class Factory:
             "note_message": self._pick(NOTES),
             "total_price": float(total),
             "retailer": {
-                "retailer_name": retailer["name"],
-                "retailer_code": f"A{10_000 + retailer['number']}",
-                "retailer_number": retailer["phone"],
+                "retailer_name": buyer["name"],
+                "retailer_code": f"A{10_000 + buyer['number']}",
+                "retailer_number": buyer["phone"],
                 "retailer_number2": None,
-                "retailer_address": f"{retailer['street']}، {retailer['city']}",
-                "address_notes": retailer["landmark"],
+                "retailer_address": f"{buyer['street']}، {buyer['city']}",
+                "address_notes": buyer["landmark"],
             },
             "order_details": [self._cartona_line(*line) for line in basket],
         }
@@ -123,30 +135,29 @@ class Factory:
             "comment": None,
         }
 
-    def rest(self):
-        basket, retailer = self._basket(), self._pick(self._retailers)
+    def rest(self, basket, buyer):
         number, moment = str(self._state.number()), self._state.now()
         total = sum((price * amount for _product, amount, price in basket), Decimal(0))
-        contact = {"name": retailer["name"], "phone": retailer["phone"]}
+        contact = {"name": buyer["name"], "phone": buyer["phone"]}
         return {
             "id": f"N-{self._id()}",
             "number": number,
             "status": "pending",
             "placed_at": stamp(moment),
             "modified_at": stamp(moment),
-            "currency": "EGP",
+            "currency": basket[0][0].get("currency", "EGP"),
             "prices_include_tax": True,
             "total": format(total, ".2f"),
             "delivered_by": "seller",
             "delivery_date": _day(moment),
             "note": self._pick(NOTES),
-            "customer": {"id": f"C-{retailer['number']}", **contact, "language": "ar"},
+            "customer": {"id": f"C-{buyer['number']}", **contact, "language": "ar"},
             "shipping": {
                 **contact,
-                "street": retailer["street"],
-                "city": retailer["city"],
+                "street": buyer["street"],
+                "city": buyer["city"],
                 "country": "EG",
-                "note": retailer["landmark"] or None,
+                "note": buyer["landmark"] or None,
             },
             "lines": [self._rest_line(index, *line) for index, line in enumerate(basket, 1)],
             "charges": [],

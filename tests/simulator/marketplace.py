@@ -7,6 +7,8 @@ from decimal import Decimal, InvalidOperation
 from flask import Blueprint, current_app, jsonify, request
 
 from . import faults
+from .factory import Factory, retailer
+from .offers import CURRENCY, Offer, look
 from .state import DEFAULT_OTP, Order, Refusal, stamp
 
 RETAILER, SUPPLIER, MARKETPLACE = "retailer", "supplier", "marketplace"
@@ -67,25 +69,37 @@ class Context:
         :param all_or_none: one bad row raises its Refusal and nothing is applied
         :return: list of :class:`Outcome`, what a partial fault leaves of it
         """
+        named = [
+            (row, {name: str(row[name]) for name in names if row.get(name) is not None}) for row in rows
+        ]
         if all_or_none:
-            for row in rows:
-                prepare(row)
+            self._check_all(named, prepare)
         outcomes = []
-        for row in rows:
-            ids = {name: str(row[name]) for name in names if row.get(name) is not None}
+        for row, ids in named:
             outcome = self._try(row, ids, prepare)
             if not self.partial.omitted.intersection(ids.values()) and outcome:
                 outcomes.append(outcome)
         extra = [Outcome({names[0]: name}, None) for name in self.partial.extra]
         return self.partial.order(outcomes) + extra
 
+    def _check_all(self, named, prepare):
+        """Refuse the whole call for its first bad row; the refusal does not say which that is."""
+        try:
+            for row, ids in named:
+                self._prepare(row, ids, prepare)
+        except Refusal as refusal:
+            raise Refusal(422, refusal.code, refusal.message) from None
+
+    def _prepare(self, row, ids, prepare):
+        if self.partial.refused.intersection(ids.values()):
+            raise Refusal(422, "simulated", "Refused by the simulator")
+        return prepare(row)
+
     def _try(self, row, ids, prepare):
         if self.partial.skipped.intersection(ids.values()):
             return None
         try:
-            if self.partial.refused.intersection(ids.values()):
-                raise Refusal(422, "simulated", "Refused by the simulator")
-            prepare(row)()
+            self._prepare(row, ids, prepare)()
         except Refusal as refusal:
             return Outcome(ids, refusal)
         return Outcome(ids, None)
@@ -108,6 +122,15 @@ class Marketplace:
     may = {}
     #: statuses in which the retailer may change the content
     retailer_edits = ()
+    #: status -> what the button says by which the retailer sets it
+    retailer_words = {}
+    #: statuses by which a retailer calls his order off
+    called_off = ()
+    #: where people find what they look for, see :func:`offers.look`; a listing's are also what the
+    #: factory makes lines of
+    listing_fields = {}
+    order_fields = {}
+    line_fields = {}
 
     def token_of(self, call):
         """Give the token a request carries, None for a request that carries it the wrong way."""
@@ -132,6 +155,25 @@ class Marketplace:
     def normal_listing(self, listing):
         """Give a posted listing in the one spelling it is kept in; without an id where it has none."""
         return listing
+
+    def is_unlimited(self, listing):
+        """Tell whether any amount of a listing can be had."""
+        raise NotImplementedError
+
+    def is_published(self, listing):
+        """Tell whether retailers see a listing."""
+        raise NotImplementedError
+
+    def is_marked_out(self, listing):
+        """Tell whether a listing counts as sold out whatever its figure says."""
+        return False
+
+    def stock_values(self, quantity):
+        """Give the values of a listing that say this much is left.
+
+        :param Decimal quantity: not below zero
+        """
+        raise NotImplementedError
 
     # -- content ---------------------------------------------------------------------------------
 
@@ -172,6 +214,8 @@ class Marketplace:
         moment = state.now()
         self._write(order, self._merged(order.payload, changes, moment), moment, by)
         order.acknowledged = False
+        if order.payload.get("status") in self.called_off:
+            self._give_back(account, order)
         return order
 
     def _check_change(self, order, changes, by):
@@ -197,6 +241,87 @@ class Marketplace:
             entry = {"at": stamp(moment), "status": payload.get("status"), "by": by}
             order.history.append(entry)
         order.payload, order.changed_at, order.version = payload, moment, order.version + 1
+
+    # -- shop ------------------------------------------------------------------------------------
+
+    def offer(self, listing):
+        """Show a listing to people."""
+        seen = look(listing, self.listing_fields)
+        product = {name: value for name, value in seen.items() if value is not None}
+        return Offer(
+            listing[self.listing_id],
+            product | {"id": listing[self.listing_id], "key": seen["key"]},
+            name=str(seen["name"] or seen["key"] or listing[self.listing_id]),
+            price=amount_or_none(seen["price"]),
+            stock=amount_or_none(seen["stock"]),
+            unlimited=self.is_unlimited(listing),
+            published=self.is_published(listing),
+            marked_out=self.is_marked_out(listing),
+        )
+
+    def show_order(self, order):
+        """Show an order to people: its number, customer, phone, total, status, lines, and what the
+        retailer may do."""
+        seen = look(order.payload, self.order_fields)
+        lines = seen["lines"] if isinstance(seen["lines"], list) else []
+        status = order.payload.get("status")
+        return seen | {
+            "id": str(order.payload[self.order_id]),
+            "status": status,
+            "total": amount_or_none(seen["total"]),
+            "currency": seen.get("currency") or CURRENCY,
+            "lines": [look(line, self.line_fields) for line in lines],
+            "history": list(order.history),
+            "actions": self.retailer_actions(status),
+        }
+
+    def retailer_actions(self, status):
+        """Give (status, what the button says) of what the retailer may do with an order."""
+        allowed = self.may[RETAILER].get(status, ())
+        return [(wanted, word) for wanted, word in self.retailer_words.items() if wanted in allowed]
+
+    def place_order(self, state, account, buyer, amounts):
+        """Order as a person does in the shop: it takes from the stock at once, all of it or nothing.
+
+        :param int buyer: number of the made-up retailer
+        :param amounts: listing's id -> whole number
+        :raise Refusal: something of it cannot be had
+        """
+        if not amounts:
+            raise Refusal(422, "empty", "Nothing is ordered: enter a quantity")
+        offers = {known: self.offer(find_listing(account, known)) for known in amounts}
+        for known, offer in offers.items():
+            offer.check(amounts[known])
+        if len({offer.currency for offer in offers.values()}) > 1:
+            raise Refusal(409, "currency", "One order cannot have several currencies")
+        basket = [(offer.product, amounts[known], offer.price) for known, offer in offers.items()]
+        payload = Factory(state, account).make(basket, retailer(buyer))
+        order = self.put_order(state, account, payload)
+        for known, amount in amounts.items():
+            self._take(account, order, known, amount)
+        return order
+
+    def _take(self, account, order, listing_id, amount):
+        """Take what is ordered off the stock, as real marketplaces do before the seller says anything."""
+        listing = account.listings[listing_id]
+        offer = self.offer(listing)
+        if offer.stock is None or offer.unlimited:
+            return
+        taken = min(Decimal(amount), offer.stock)
+        order.taken[listing_id] = int(taken)
+        listing.update(self.stock_values(offer.stock - taken))
+
+    def _give_back(self, account, order):
+        """Give back what a called off order took; an order the shop did not place took nothing.
+
+        Only the retailer's word does this: where the seller cancels, his own figure says what is left.
+        """
+        for listing_id, amount in order.taken.items():
+            listing = account.listings[listing_id]
+            stock = self.offer(listing).stock
+            if stock is not None:
+                listing.update(self.stock_values(max(stock + amount, Decimal(0))))
+        order.taken = {}
 
     # -- webhook ---------------------------------------------------------------------------------
 
@@ -285,6 +410,24 @@ def find_order(accounts, order_id):
     if order is None:
         raise Refusal(404, "unknown_order", f"unknown order {order_id}")
     return order
+
+
+def find_listing(account, listing_id):
+    """Find a listing by its id.
+
+    :raise Refusal: there is none
+    """
+    if listing_id not in account.listings:
+        raise Refusal(404, "unknown_listing", f"unknown listing {listing_id}")
+    return account.listings[listing_id]
+
+
+def amount_or_none(value):
+    """Read an amount that people are shown; what is none was posted by a test and is shown as missing."""
+    try:
+        return None if value is None else decimal(value)
+    except Refusal:
+        return None
 
 
 def decimal(value):

@@ -30,6 +30,8 @@ class Rest(Marketplace):
     options = {
         # a status the order already has
         "repeat_status": ("ok", "refuse"),
+        # one bad item of a bulk update fails itself or the whole batch
+        "bad_row": ("row", "batch"),
         "negative_stock": ("accept", "refuse"),
     }
 
@@ -48,6 +50,25 @@ class Rest(Marketplace):
         },
     }
     retailer_edits = (PENDING, HELD)
+    retailer_words = {HELD: "Hold", PENDING: "Release", CANCELLED: "Cancel"}
+    called_off = (CANCELLED,)
+
+    listing_fields = {
+        "key": ("sku",),
+        "name": ("name",),
+        "price": ("price",),
+        "stock": ("stock",),
+        "currency": ("currency",),
+    }
+    order_fields = {
+        "number": ("number", "id"),
+        "customer": ("customer.name",),
+        "phone": ("customer.phone",),
+        "total": ("total",),
+        "currency": ("currency",),
+        "lines": ("lines",),
+    }
+    line_fields = {"name": ("name", "sku"), "amount": ("quantity",)}
 
     def token_of(self, call):
         scheme, _space, token = call.headers.get("Authorization", "").partition(" ")
@@ -65,6 +86,15 @@ class Rest(Marketplace):
         total = sum(map(_amount, payload.get("lines") or []), Decimal(0))
         total += sum((decimal(charge.get("amount")) for charge in payload.get("charges") or []), Decimal(0))
         return {"total": format(total, ".2f")}
+
+    def is_unlimited(self, listing):
+        return listing.get("stock_managed") is False
+
+    def is_published(self, listing):
+        return listing.get("active") is not False
+
+    def stock_values(self, quantity):
+        return {"stock": format(quantity, "f")}
 
     def put_order(self, state, account, payload, **by):
         """Create or replace an order; one that says nothing of its time gets one."""
@@ -201,9 +231,10 @@ def create_product(context):
 
 @api.route("POST", "/products/bulk", operation="update_products")
 def update_products(context):
-    """Update products; a bad item fails alone."""
+    """Update products; a bad item fails alone or the whole batch, as the account's options say."""
     items = context.rows(context.body.get("items") if isinstance(context.body, dict) else None)
-    outcomes = context.each(items, ("id", "sku"), partial(_prepare_update, context))
+    whole = context.options["bad_row"] == "batch"
+    outcomes = context.each(items, ("id", "sku"), partial(_prepare_update, context), all_or_none=whole)
     return {"results": [_result(outcome) for outcome in outcomes]}
 
 

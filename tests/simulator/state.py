@@ -1,9 +1,8 @@
 """What the marketplace knows: accounts with their listings and orders, and every call made to it.
 
-Everything is in memory. Whoever reads or changes it holds ``State.lock``.
+Everything is in memory; ``keeping.py`` can keep it in a file. Whoever reads or changes it holds ``State.lock``.
 """
 
-import itertools
 import threading
 from collections import deque
 from dataclasses import asdict, dataclass, field
@@ -11,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 MAX_CALLS = 100_000  # kept in the journal; the oldest go first
 DEFAULT_OTP = "123456"
+ACCOUNT_SETTINGS = ("code", "dialect", "token", "supplier_code", "options", "webhook")
 SECRET_HEADERS = frozenset({"authorization", "authorizationtoken", "cookie", "proxy-authorization"})
 
 
@@ -34,6 +34,7 @@ class Order:
     acknowledged: bool = False
     version: int = 0  # counts every change, also of a status
     history: list = field(default_factory=list)  # of {at, status, by}
+    taken: dict = field(default_factory=dict)  # listing's id -> what the shop took off its stock for it
 
     def describe(self):
         return {
@@ -43,7 +44,18 @@ class Order:
             "changed_at": stamp(self.changed_at),
             "retailer_otp": self.otp,
             "history": self.history,
+            "taken": self.taken,
         }
+
+    @classmethod
+    def restore(cls, kept):
+        """Make the order that was described."""
+        return cls(
+            kept["order"],
+            parse_moment(kept["changed_at"]),
+            kept["retailer_otp"],
+            **{name: kept[name] for name in ("acknowledged", "version", "history", "taken")},
+        )
 
 
 @dataclass
@@ -88,6 +100,26 @@ class Account:
             "orders": len(self.orders),
         }
 
+    def dump(self):
+        """Give everything as JSON can hold it, secrets too."""
+        return {name: getattr(self, name) for name in ACCOUNT_SETTINGS} | {
+            "listings": [[known, self.keys[known], listing] for known, listing in self.listings.items()],
+            "orders": [[known, order.describe()] for known, order in self.orders.items()],
+            "answers": self.answers,
+        }
+
+    @classmethod
+    def restore(cls, kept):
+        """Make the account that was dumped."""
+        account = cls(**{name: kept[name] for name in ACCOUNT_SETTINGS})
+        for listing in kept["listings"]:
+            account.keep_listing(*listing)
+        account.orders = {known: Order.restore(order) for known, order in kept["orders"]}
+        account.answers = {
+            key: (tuple(asked), tuple(answer)) for key, (asked, answer) in kept["answers"].items()
+        }
+        return account
+
 
 @dataclass
 class Call:
@@ -114,7 +146,7 @@ class State:
 
     def __init__(self):
         self.lock = threading.RLock()
-        self._numbers = itertools.count(1)
+        self._last_number = 0
         self._last_moment = datetime.now(timezone.utc)
         self.reset()
 
@@ -126,7 +158,22 @@ class State:
 
     def number(self):
         """Give the next number; none comes twice in the life of the process."""
-        return next(self._numbers)
+        with self.lock:
+            self._last_number += 1
+            return self._last_number
+
+    def dump(self):
+        """Give all but the journal as JSON can hold it, secrets too."""
+        with self.lock:
+            accounts = [account.dump() for account in self.accounts.values()]
+            return {"number": self._last_number, "now": stamp(self._last_moment), "accounts": accounts}
+
+    def restore(self, kept):
+        """Become what was dumped; numbers and times go on growing from there."""
+        with self.lock:
+            self.accounts = {account["code"]: Account.restore(account) for account in kept["accounts"]}
+            self._last_number = max(self._last_number, kept["number"])
+            self._last_moment = max(self._last_moment, parse_moment(kept["now"]))
 
     def now(self):
         """Give the time, aware UTC; strictly growing, so that two changes never look simultaneous."""
