@@ -65,7 +65,7 @@ def run_odoo(odoo, conf, database, *what):
 
     :param what: ``-i`` or ``-u`` and the modules
     """
-    command = [odoo.python, "-m", "odoo", "-c", conf, "-d", database, *what]
+    command = [*odoo.command, "-c", conf, "-d", database, *what]
     log = odoo.build / f"install-{database}.log"
     with log.open("wb") as file:
         process = subprocess.Popen(

@@ -21,7 +21,7 @@ import setup
 from environment import ADDON, BUILD, CACHE, ROOT, say
 from postgres import TESTS, Cluster, Given
 from processes import Service
-from server import OdooService, SimulatorService, free_port, wait_for
+from server import FrontService, OdooService, SimulatorService, free_port, wait_for
 
 FOLDER = BUILD / "demo"
 ODOO_PORT = 8069
@@ -44,6 +44,7 @@ class Demo:
         self.folder = FOLDER / odoo.series
         self.database = f"cartona_demo_{odoo.series.replace('.', '_')}"
         self.server = OdooService(odoo, self.database, cluster, self.folder)
+        self.front = FrontService(odoo.python, self.folder)
         self.simulator = SimulatorService(odoo.python, self.folder)
         self.memory = self.folder / "memory.json"
 
@@ -75,14 +76,18 @@ class Demo:
         kept["simulator"] = free_port(kept["simulator"])
         kept["odoo"] = free_port(kept["odoo"])
         self.keep(kept)
-        say("starting the simulated marketplaces")
+        say("starting Odoo with its job runner, and the simulated marketplaces")
+        http_port, socket_port = free_port(), free_port()
+        self.server.start(http_port, socket_port)
         self.simulator.start(kept["simulator"], "--state", self.folder / "simulator.json")
-        say("starting Odoo with its job runner")
-        self.server.start(kept["odoo"])
+        self.front.start(kept["odoo"], http_port, socket_port)
+        for service in (self.simulator, self.front, self.server):
+            service.wait_until_it_answers()
         say("looking after the shop's data")
         demo_data.fill(
             self.url(kept), self.database, self.odoo.series, self.simulator.url, kept["tokens"], wait_for
         )
+        self.server.wait_for_runner()
         return kept
 
     def url(self, kept):
@@ -122,7 +127,7 @@ class Demo:
         :raise Ended: something does not
         """
         while True:
-            for service in (self.server, self.simulator):
+            for service in (self.front, self.server, self.simulator):
                 if not service.pid():
                     raise Ended(f"{service.name} has ended by itself: see {service.log}")
             if not self.cluster.is_running():
@@ -211,7 +216,7 @@ def start():
 def services():
     """Find every server a demo of this folder may have left."""
     folders = sorted(path for path in FOLDER.glob("*.*") if path.is_dir())
-    return [Service(name, folder) for folder in folders for name in ("odoo", "simulator")]
+    return [Service(name, folder) for folder in folders for name in ("front", "odoo", "simulator")]
 
 
 def end_services():

@@ -75,6 +75,11 @@ class Odoo:
         own = (self.source / "odoo" / "addons", self.source / "addons")
         return ",".join(str(path) for path in (*own, self.addons) if path.exists())
 
+    @property
+    def command(self):
+        """The beginning of a command that runs Odoo."""
+        return [self.python, ROOT / "tools" / "run_odoo.py"]
+
     def environment(self, **more):
         """Environment of every process that runs this Odoo."""
         return {

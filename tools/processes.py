@@ -40,28 +40,32 @@ class Service:
 
     def __init__(self, name, folder):
         self.name, self.file, self.log = name, folder / f"{name}.pid", folder / f"{name}.log"
+        self.process, self._begin = None, 0
 
     def start(self, command, **options):
         """Start it in a session of its own: Ctrl-C in the terminal is not for it."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
+        self._begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
-            process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [str(part) for part in command],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, **options,
             )  # fmt: skip
-        self.remember(process.pid)
-        return process
+        self.remember(self.process.pid)
 
-    def log_text(self, begin=0):
-        """Give what it wrote, from a place on."""
-        if not self.log.exists():
-            return ""
+    def log_text(self):
+        """Give what it has written since its start."""
         with self.log.open("rb") as file:
-            file.seek(begin)
+            file.seek(self._begin)
             return file.read().decode(errors="replace")
 
-    def log_size(self):
-        return self.log.stat().st_size if self.log.exists() else 0
+    def check_alive(self):
+        """Make sure of what this object has started.
+
+        :raise AssertionError: it has ended; shows its last words
+        """
+        if self.process.poll() is not None:
+            raise AssertionError(f"{self.name} has ended; {self.log} says:\n{self.log_text()[-3000:]}")
 
     def remember(self, pid):
         self.file.write_text(json.dumps({"pid": pid, "identity": identity(pid)}))

@@ -53,10 +53,10 @@ class OdooService(Service):
         super().__init__(name, folder)
         self.odoo, self.database, self.cluster, self.folder = odoo, database, cluster, folder
 
-    def start(self, port, **options):
-        """Start it and wait until it answers and its job runner is ready.
+    def start(self, port, socket_port=None, **options):
+        """Start it.
 
-        :raise AssertionError: it ended, or is not ready in time
+        :param int socket_port: where it answers web sockets; any free one when not given
         """
         conf = databases.config(
             self.odoo, self.cluster, self.folder,
@@ -67,7 +67,7 @@ class OdooService(Service):
             limit_time_cpu=120,
             http_interface="127.0.0.1",
             http_port=port,
-            gevent_port=free_port(),
+            gevent_port=socket_port or free_port(),
             server_wide_modules="base,web,queue_job,cartona_integration",
             **options,
         )  # fmt: skip
@@ -77,20 +77,21 @@ class OdooService(Service):
             "ODOO_QUEUE_JOB_PORT": str(port),
             "MARKETPLACE_ALLOW_PRIVATE_TARGETS": "1",
         }
-        begin = self.log_size()
-        command = [self.odoo.python, "-m", "odoo", "-c", conf]
-        process = super().start(command, env=self.odoo.environment(**settings))
-        url = f"http://127.0.0.1:{port}{HEALTH}"
-        wait_for(lambda: self._answers(process, url), START_SECONDS, f"the server answers; see {self.log}")
-        ready = "queue job runner ready for db"
-        wait_for(lambda: ready in self.log_text(begin), START_SECONDS, "the job runner is ready")
-        return process
+        self.health = f"http://127.0.0.1:{port}{HEALTH}"
+        super().start([*self.odoo.command, "-c", conf], env=self.odoo.environment(**settings))
 
-    def _answers(self, process, url):
-        if process.poll() is not None:
-            raise AssertionError(f"the server ended; {self.log} ends with:\n{self.log_text()[-3000:]}")
+    def wait_until_it_answers(self):
+        wait_for(self._answers, START_SECONDS, f"the server answers; see {self.log}")
+
+    def wait_for_runner(self):
+        """Wait until the job runner is ready, some seconds after the server."""
+        ready = "queue job runner ready for db"
+        wait_for(lambda: ready in self.log_text(), START_SECONDS, "the job runner is ready")
+
+    def _answers(self):
+        self.check_alive()
         try:
-            with urllib.request.urlopen(url, timeout=30) as answer:
+            with urllib.request.urlopen(self.health, timeout=30) as answer:
                 return answer.status == 200
         except OSError:
             return False
@@ -104,26 +105,35 @@ class SimulatorService(Service):
         self.python, self.url = python, None
 
     def start(self, port=0, *options):
-        """Start it and wait until it says its address."""
-        begin = self.log_size()
-        command = [
-            self.python,
-            "-u",
-            "-m",
-            "tests.simulator",
-            "--port",
-            port,
-            "--log-level",
-            "WARNING",
-            *options,
-        ]
-        process = super().start(command, cwd=ROOT)
-        wait_for(lambda: self._says_address(process, begin), 30, f"the simulator answers; see {self.log}")
-        return process
+        """Start it; a port of 0 is any free one."""
+        command = [self.python, "-u", "-m", "tests.simulator", "--port", port, "--log-level", "WARNING"]
+        super().start([*command, *options], cwd=ROOT)
 
-    def _says_address(self, process, begin):
-        if process.poll() is not None:
-            raise AssertionError(f"the simulator ended:\n{self.log_text(begin)}")
-        found = re.search(r"^LISTENING (\S+)$", self.log_text(begin), re.M)
-        self.url = found and found[1]
-        return self.url
+    def wait_until_it_answers(self):
+        """Wait until it says its address, and keep that."""
+        self.url = wait_for(self._address, START_SECONDS, f"the simulator answers; see {self.log}")
+
+    def _address(self):
+        self.check_alive()
+        found = re.search(r"^LISTENING (\S+)$", self.log_text(), re.M)
+        return found and found[1]
+
+
+class FrontService(Service):
+    """The one address for Odoo's two ports."""
+
+    def __init__(self, python, folder, name="front"):
+        super().__init__(name, folder)
+        self.python = python
+
+    def start(self, port, http_port, socket_port):
+        self.port = port
+        super().start([self.python, ROOT / "tools" / "front.py", port, http_port, socket_port])
+
+    def wait_until_it_answers(self):
+        wait_for(self._listens, START_SECONDS, f"the front listens; see {self.log}")
+
+    def _listens(self):
+        self.check_alive()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0

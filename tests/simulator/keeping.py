@@ -48,7 +48,9 @@ class Keeper:
                 raise ValueError("written by another version")
             self._state.restore(kept["state"])
         except (ValueError, KeyError, TypeError) as error:
-            raise Unreadable(f"{self._path} holds no marketplace ({error}): remove it to start anew") from error
+            raise Unreadable(
+                f"{self._path} holds no marketplace ({error}): remove it to start anew"
+            ) from error
         return True
 
     def save(self):

@@ -69,9 +69,7 @@ class Context:
         :param all_or_none: one bad row raises its Refusal and nothing is applied
         :return: list of :class:`Outcome`, what a partial fault leaves of it
         """
-        named = [
-            (row, {name: str(row[name]) for name in names if row.get(name) is not None}) for row in rows
-        ]
+        named = [(row, {name: str(row[name]) for name in names if row.get(name) is not None}) for row in rows]
         if all_or_none:
             self._check_all(named, prepare)
         outcomes = []

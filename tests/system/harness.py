@@ -51,7 +51,10 @@ class OdooServer:
 
     def start(self):
         """Start the server and wait until it answers and its job runner is ready."""
-        self.process = self.service.start(self.port, data_dir=self.odoo.build / "data")
+        self.service.start(self.port, data_dir=self.odoo.build / "data")
+        self.process = self.service.process
+        self.service.wait_until_it_answers()
+        self.service.wait_for_runner()
 
     def stop(self):
         """Stop the server as an administrator would; its whole process group ends."""
@@ -152,8 +155,9 @@ class Simulator:
 
     def __init__(self):
         self.service = SimulatorService(sys.executable, BUILD / "system")
-        self.process = self.service.start()
-        self.url = self.service.url
+        self.service.start()
+        self.service.wait_until_it_answers()
+        self.process, self.url = self.service.process, self.service.url
         self._session = requests.Session()
 
     def control(self, method, path, json=None, **query):
