@@ -26,18 +26,22 @@ async def copy(reader, writer):
 def relay(http_port, socket_port):
     """Give the function that serves one connection."""
 
+    running = set()  # the loop itself keeps no hold on them
+
     async def serve(reader, writer):
-        ends = [writer]
-        with contextlib.suppress(OSError, TimeoutError, asyncio.TimeoutError, ValueError):
+        running.add(asyncio.current_task())
+        try:
             first = await asyncio.wait_for(reader.readline(), WAIT_SECONDS)
-            if first:
-                port = socket_port if first.startswith(SOCKETS) else http_port
-                inner_reader, inner = await asyncio.open_connection(HOST, port)
-                ends.append(inner)
-                inner.write(first)
-                await asyncio.gather(copy(reader, inner), copy(inner_reader, writer))
-        for end in ends:
-            end.close()
+            port = socket_port if first.startswith(SOCKETS) else http_port
+            inner_reader, inner = await asyncio.open_connection(HOST, port)
+            inner.write(first)
+            await asyncio.gather(copy(reader, inner), copy(inner_reader, writer))
+            inner.close()
+        except (OSError, ValueError, asyncio.TimeoutError):
+            return  # the browser is gone, or Odoo is: closing tells the one that is left
+        finally:
+            writer.close()
+            running.discard(asyncio.current_task())
 
     return serve
 

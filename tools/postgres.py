@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from environment import BUILD, ROOT, Missing, ensure_venv, run, say
-from processes import command_line
+from processes import command_line, working_in
 
 START_SECONDS = 60
 THROW_AWAY = ("-c", "fsync=off", "-c", "full_page_writes=off")
@@ -68,8 +68,8 @@ class Given:
     def is_running(self):
         """Tell whether it answers."""
         env = self.environment()
-        ready = [binaries() / "pg_isready", "-q", "-h", env["PGHOST"], "-p", env["PGPORT"]]
-        return subprocess.run(ready, check=False).returncode == 0
+        ready = [binaries() / "pg_isready", "-q", "-d", "postgres"]
+        return subprocess.run(ready, env={**os.environ, **env}, check=False).returncode == 0
 
     def start(self):
         """Make sure of it; it is not ours to start.
@@ -160,17 +160,29 @@ class Cluster(Given):
         run(*as_user([str(binaries() / "initdb"), *command]), stdout=subprocess.DEVNULL)
 
     def clear_traces(self):
-        """Take away what would stop a start after a crash: the mark of a process that is another one now,
-        and a port that somebody else has taken meanwhile.
+        """Take away what would stop a start after a crash.
 
-        A mark of a process that is gone is left: PostgreSQL then looks for remains of its own.
+        That is the mark of a process that ended and whose parent does not notice, or that is another one now;
+        and a port that somebody else has taken meanwhile. PostgreSQL itself deals with any other mark.
         """
         marked = self.marked()
-        if marked and command_line(marked) and not self.postmaster():
+        if marked and Path(f"/proc/{marked}").exists() and not self.postmaster():
+            self.wait_for_remains()
             self.pid_file.unlink()
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", self.port())) == 0:
                 self.port_file.unlink()
+
+    def wait_for_remains(self):
+        """Wait for the end of sessions that outlive their server; a new one beside them would destroy data.
+
+        :raise SystemExit: they do not end
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while left := working_in(self.data):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"Processes of an ended PostgreSQL still work in {self.data}: {left}")
+            time.sleep(0.1)
 
     def stop(self):
         """Stop the cluster this project started, and wait for its end."""

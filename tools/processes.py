@@ -32,6 +32,18 @@ def command_line(pid):
         return ""
 
 
+def working_in(folder):
+    """List the processes whose working directory is this one, as far as this user may know."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if place.readlink() == folder:
+                found.append(int(place.parent.name))
+        except OSError:
+            continue
+    return found
+
+
 class Service:
     """A process with a file that says which one it is.
 
