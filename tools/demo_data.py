@@ -1,11 +1,18 @@
 """Fill the demo: a shop in Odoo, its accounts and listings at the simulated marketplaces, and orders.
 
-Everything is looked for before it is made: a second run adds nothing.
+Everything is looked for before it is made: a second run adds nothing. By hand, for servers that run already:
+``demo_data.py ODOO DATABASE SERIES SIMULATOR TOKENS PUBLIC``, the addresses as seen from each other, the file
+that keeps the tokens, and Odoo's address as people's browsers see it.
 """
 
 import json
+import secrets
+import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
+
+from server import wait_for
 
 # (key, name, price, on hand); the last has no key in Odoo: its orders wait until somebody fills it in.
 PRODUCTS = (
@@ -94,10 +101,10 @@ def prepare_company(odoo):
     odoo("res.company", "write", [company], values)
 
 
-def prepare_address(odoo):
-    """Let links and webhook addresses name the place where Odoo is today."""
-    if odoo("ir.config_parameter", "get_param", "web.base.url") != odoo.url:
-        odoo("ir.config_parameter", "set_param", "web.base.url", odoo.url)
+def prepare_address(odoo, public):
+    """Let links and webhook addresses name the place where people find Odoo today."""
+    if odoo("ir.config_parameter", "get_param", "web.base.url") != public:
+        odoo("ir.config_parameter", "set_param", "web.base.url", public)
 
 
 def prepare_products(odoo, series):
@@ -120,7 +127,7 @@ def prepare_products(odoo, series):
         odoo("stock.quant", "action_apply_inventory", [quant])
 
 
-def prepare_account(odoo, code, simulator, secrets):
+def prepare_account(odoo, code, simulator, tokens):
     """Have an account in Odoo, bound to the simulator's address of today.
 
     :return: its id
@@ -134,8 +141,8 @@ def prepare_account(odoo, code, simulator, secrets):
             "code": code,
             "dialect": code,
             "api_base_url": address,
-            "auth_token": secrets["api"],
-            "webhook_token": secrets["webhook"],
+            "auth_token": tokens["api"],
+            "webhook_token": tokens["webhook"],
         }
         account = odoo("marketplace.config", "create", values)
         odoo("marketplace.config", "action_activate", [account])
@@ -145,12 +152,12 @@ def prepare_account(odoo, code, simulator, secrets):
     return account
 
 
-def prepare_marketplace(odoo, account, code, simulator, secrets):
+def prepare_marketplace(odoo, account, code, simulator, tokens):
     """Have the account and its listings at the simulated marketplace."""
     [known] = odoo("marketplace.config", "read", [account], ["webhook_key"])
-    webhook = {"base_url": odoo.url, "key": known["webhook_key"], "token": secrets["webhook"]}
+    webhook = {"base_url": odoo.url, "key": known["webhook_key"], "token": tokens["webhook"]}
     control = f"{simulator}/_control/accounts"
-    body = {"code": code, "dialect": code, "token": secrets["api"], "webhook": webhook}
+    body = {"code": code, "dialect": code, "token": tokens["api"], "webhook": webhook}
     post(control, body)
     if not post(f"{control}/{code}/listings", None, "GET"):
         make = {"cartona": cartona_listing, "rest": rest_listing}[code]
@@ -220,23 +227,43 @@ def count(odoo, state):
     return odoo("marketplace.event", "search_count", [("state", "=", state)])
 
 
-def fill(url, database, series, simulator, secrets, wait):
+def make_tokens():
+    """Make the secrets of this installation: per account one of the API and one of the webhook."""
+    return {code: {kind: secrets.token_urlsafe(24) for kind in ("api", "webhook")} for code in ACCOUNTS}
+
+
+def fill(url, database, series, simulator, tokens, public=None):
     """Make what is missing.
 
-    :param dict secrets: per account its ``api`` and ``webhook`` token
-    :param wait: waits until a condition is true
+    :param dict tokens: as made by ``make_tokens``
+    :param public: Odoo's address for people, where it is not the same
+    :raise Failed: Odoo or the simulator refuses
     """
     odoo = Odoo(url, database)
-    prepare_address(odoo)
+    prepare_address(odoo, public or url)
     prepare_company(odoo)
     prepare_products(odoo, series)
-    accounts = {code: prepare_account(odoo, code, simulator, secrets[code]) for code in ACCOUNTS}
+    accounts = {code: prepare_account(odoo, code, simulator, tokens[code]) for code in ACCOUNTS}
     for code, account in accounts.items():
-        prepare_marketplace(odoo, account, code, simulator, secrets[code])
+        prepare_marketplace(odoo, account, code, simulator, tokens[code])
     placed = {code: place_orders(simulator, code) for code in ACCOUNTS}
     if not any(placed.values()):
         return
     wanted = sum(map(len, placed.values()))
-    wait(lambda: odoo("marketplace.event", "search_count", []) >= wanted, 60, "the orders arrive")
-    wait(lambda: not count(odoo, "new"), 120, "the orders are imported")
+    wait_for(lambda: odoo("marketplace.event", "search_count", []) >= wanted, 60, "the orders arrive")
+    wait_for(lambda: not count(odoo, "new"), 120, "the orders are imported")
     change_orders(simulator, placed)
+
+
+def main(url, database, series, simulator, file, public):
+    path = Path(file)
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(make_tokens()))
+    fill(url, database, series, simulator, json.loads(path.read_text()), public)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 7:
+        raise SystemExit(__doc__)
+    main(*sys.argv[1:])

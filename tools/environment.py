@@ -108,8 +108,8 @@ def series_of(source):
 def choose_odoo():
     """Choose the Odoo to run.
 
-    ``ODOO_SOURCE`` wins, then a 17.0 tree in the cache folder, then its makers' archive, then Debian's Odoo 19
-    with the addon ported. ``SERIES`` asks for one of the two.
+    ``ODOO_SOURCE`` wins, then a 17.0 tree in the cache folder, then its makers' archive, then Debian's
+    Odoo 19 with the addon ported. ``SERIES`` asks for one of the two.
     """
     wanted = os.environ.get("SERIES", "")
     if wanted not in ("", "17.0", "19.0"):

@@ -1,7 +1,7 @@
 """One address for Odoo's two: what a reverse proxy does in production, on this machine's loopback.
 
-Prefork Odoo answers web sockets on a port of its own. A browser opens a connection for each socket, so the first
-line of a connection decides where all of it goes. ``front.py PORT HTTP_PORT SOCKET_PORT``
+Prefork Odoo answers web sockets on a port of its own. A browser opens a connection for each socket, so the
+first line of a connection decides where all of it goes. ``front.py PORT HTTP_PORT SOCKET_PORT``
 """
 
 import asyncio

@@ -68,7 +68,10 @@ def download(url, path):
     except urllib.error.HTTPError as error:
         raise Unreachable(f"it answers {error.code}") from error
     except OSError as error:
-        raise Unreachable(str(getattr(error, "reason", error)) or type(error).__name__) from error
+        reason = getattr(error, "reason", error)
+        raise Unreachable(
+            getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        ) from error
 
 
 def copy(answer, file):

@@ -86,10 +86,10 @@ class Service:
         """Give the id of the process this file is about; None when it has ended, whoever has the id now."""
         try:
             kept = json.loads(self.file.read_text())
-            alive = identity(int(kept["pid"]))
+            pid, meant = int(kept["pid"]), kept["identity"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        return kept["pid"] if alive and alive == kept["identity"] else None
+        return pid if meant and meant == identity(pid) else None
 
     def stop(self, number=signal.SIGTERM, seconds=20):
         """End it, gently first, with all that belongs to its session.

@@ -1,4 +1,4 @@
-"""Odoo's command line. Prefork Odoo starts its socket server as ``<this file> gevent``, which ``-m odoo`` is not."""
+"""Odoo's command line. Prefork Odoo starts its socket server as "<this file> gevent": -m odoo is no file."""
 
 import os
 

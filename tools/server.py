@@ -1,4 +1,4 @@
-"""Start Odoo and the marketplace simulator the way production runs: prefork workers, the job runner beside them."""
+"""Start Odoo and the simulator the way production runs: prefork workers, the job runner beside them."""
 
 import re
 import socket
