@@ -11,3 +11,8 @@ SERVICE = {"detailed_type": "service"} if SERIES < 18 else {"type": "service"}
 TAX_INCLUDED = {"price_include": True} if SERIES < 18 else {"price_include_override": "tax_included"}
 TAX_EXCLUDED = {"price_include": False} if SERIES < 18 else {"price_include_override": "tax_excluded"}
 USER_GROUPS = "groups_id" if SERIES < 19 else "group_ids"
+
+
+def is_storable(product):
+    """Tell whether a product's stock is counted."""
+    return product.type == "product" if SERIES < 18 else product.is_storable

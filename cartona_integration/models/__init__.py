@@ -1,9 +1,14 @@
 from . import (
     marketplace_api,
     marketplace_config,
+    marketplace_dashboard,
     marketplace_event,
+    marketplace_listed_mixin,
+    marketplace_mark,
     marketplace_order_changes,
     marketplace_order_processor,
+    marketplace_product_link,
+    marketplace_push,
     marketplace_sync_log,
     marketplace_sync_state,
     marketplace_traffic,
@@ -11,4 +16,6 @@ from . import (
     product_template,
     res_partner,
     sale_order,
+    stock_picking,
+    stock_quant,
 )

@@ -2,8 +2,9 @@ import hashlib
 import os
 import re
 import secrets
+from decimal import Decimal
 
-from odoo import SUPERUSER_ID, _, api, fields, models
+from odoo import SUPERUSER_ID, _, api, fields, models, tools
 from odoo.exceptions import AccessError, UserError, ValidationError
 
 from .. import compat, dialects
@@ -12,6 +13,11 @@ from ..exceptions import Refused, Unavailable
 
 # Set to 1 to talk to plain-http and private addresses: simulators and tests, never production.
 ALLOW_PRIVATE_TARGETS = "MARKETPLACE_ALLOW_PRIVATE_TARGETS"
+# Fields of an account every figure it shows depends on.
+SHOWN_BY = {
+    "state", "pricelist_id", "currency_id", "prices_include_tax", "tax_policy",
+    "stock_warehouse_ids", "stock_buffer",
+}  # fmt: skip
 MASK = "••••••••"
 # Shorter tokens show nothing of themselves.
 MIN_LENGTH_TO_HINT = 20
@@ -132,6 +138,32 @@ class MarketplaceConfig(models.Model):
         precompute=True,
         help="Currency of orders whose message names none.",
     )
+    stock_warehouse_ids = fields.Many2many(
+        "stock.warehouse",
+        string="Sells From",
+        compute="_compute_stock_warehouse_ids",
+        store=True,
+        readonly=False,
+        precompute=True,
+        check_company=True,
+        help="What is free in these warehouses is offered on the marketplace.",
+    )
+    stock_buffer = fields.Float(
+        string="Safety Stock",
+        help="So many units of each product are kept back: a customer may buy before the marketplace hears "
+        "of the last sale.",
+    )
+    auto_sync_prices = fields.Boolean(
+        string="Send Prices", default=True, help="Send a price within seconds when it changes in Odoo."
+    )
+    auto_sync_stock = fields.Boolean(
+        string="Send Stock", default=True, help="Send the free quantity within seconds when it changes."
+    )
+    link_by_key = fields.Boolean(
+        string="Link by Key",
+        default=True,
+        help="Link a product with the listing that has its marketplace key, without asking.",
+    )
     prices_include_tax = fields.Boolean(
         default=True,
         help="Whether the marketplace's prices contain the sales tax, when the message is silent.",
@@ -157,6 +189,7 @@ class MarketplaceConfig(models.Model):
     sync_state_ids = fields.One2many("marketplace.sync.state", "account_id", readonly=True)
     waiting_event_count = fields.Integer(compute="_compute_event_counts")
     problem_event_count = fields.Integer(compute="_compute_event_counts")
+    link_ids = fields.One2many("marketplace.product.link", "account_id", readonly=True)
     job_runner_missing = fields.Boolean(compute="_compute_job_runner_missing")
 
     def init(self):
@@ -211,6 +244,15 @@ class MarketplaceConfig(models.Model):
                 account.warehouse_id = self.env["stock.warehouse"].search(
                     [("company_id", "=", account.company_id.id)], limit=1
                 )
+
+    @api.depends("warehouse_id")
+    def _compute_stock_warehouse_ids(self):
+        for account in self:
+            foreign = account.stock_warehouse_ids.filtered(
+                lambda warehouse, company=account.company_id: warehouse.company_id != company
+            )
+            if foreign or not account.stock_warehouse_ids:
+                account.stock_warehouse_ids = account.warehouse_id
 
     @api.depends("company_id", "pricelist_id", "dialect")
     def _compute_currency_id(self):
@@ -289,6 +331,14 @@ class MarketplaceConfig(models.Model):
                     _("Timeout takes 1 to 60 seconds; attempts and pull interval at least 1.")
                 )
 
+    @api.constrains("stock_warehouse_ids", "stock_buffer")
+    def _check_stock(self):
+        for account in self:
+            if not account.stock_warehouse_ids:
+                raise ValidationError(_("Choose at least one warehouse the account sells from."))
+            if account.stock_buffer < 0:
+                raise ValidationError(_("The safety stock cannot be negative."))
+
     @api.onchange("dialect")
     def _onchange_dialect(self):
         if self.dialect and not self.api_base_url:
@@ -304,14 +354,19 @@ class MarketplaceConfig(models.Model):
             account._choose_pricelist()
             if not account.user_id:
                 account.user_id = account._create_integration_user()
+        self.env.registry.clear_cache()
         return accounts
 
     def write(self, vals):
         if "code" in vals:
             self._refuse_double_code(vals["code"])
         res = super().write(vals)
-        if vals.get("state") in ("shadow", "live"):
+        if {"state", "active"} & set(vals):
+            self.env.registry.clear_cache()
+        if vals.get("state") in self.WORKING_STATES:
             self._wake_all()
+        if SHOWN_BY & set(vals):
+            self.env["marketplace.mark"].sudo()._insert_both(self)
         return res
 
     @api.ondelete(at_uninstall=False)
@@ -327,6 +382,12 @@ class MarketplaceConfig(models.Model):
         accounts = self.sudo().with_context(active_test=False)
         if code and accounts.search_count([("code", "=", code), ("id", "not in", self.ids)], limit=1):
             raise ValidationError(_("Another account already has the code %s.", code))
+
+    @api.model
+    @tools.ormcache()
+    def _has_active_account(self):
+        """Tell whether any account of any company may want to hear of changes. Superuser: of any."""
+        return bool(self.sudo().search_count([("state", "!=", "draft")], limit=1))
 
     def _create_sync_states(self):
         """Make the account's state rows: they are never made on the way, so never twice."""
@@ -436,6 +497,16 @@ class MarketplaceConfig(models.Model):
         active._wake("pull")
         return self._notify(_("Reading orders"), _("New orders appear in a few seconds."), "info")
 
+    def action_sync_products(self):
+        """Read all listings, link what can be linked, and send every price and stock figure anew."""
+        active = self.filtered(lambda account: account.state in account.WORKING_STATES)
+        if not active:
+            raise UserError(_("Activate the account first."))
+        # Superuser: marketplace users may ask for it without write access to listings.
+        self.env["marketplace.mark"].sudo()._insert_both(active)
+        active._wake("listings")
+        return self._notify(_("Synchronising"), _("Prices and stock are sent within seconds."), "info")
+
     def action_generate_webhook_token(self):
         """Make a new webhook token, show it once and keep only its digest."""
         self.ensure_one()
@@ -446,6 +517,11 @@ class MarketplaceConfig(models.Model):
     def action_view_events(self):
         """Open the account's inbox."""
         action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_event")
+        return {**action, "domain": [("account_id", "in", self.ids)]}
+
+    def action_view_links(self):
+        """Open the account's listings."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_link")
         return {**action, "domain": [("account_id", "in", self.ids)]}
 
     def action_view_orders(self):
@@ -483,6 +559,17 @@ class MarketplaceConfig(models.Model):
     def _credentials(self):
         """Give what signs a request: the one accessor of the secret, for the network door only."""
         return Credentials(token=self.sudo().auth_secret or "", supplier_code=self.supplier_code or None)
+
+    def _listed_price(self, product, price):
+        """Give a sales price in the account's tax convention, rounded in its currency.
+
+        :return: Decimal
+        """
+        taxes = product.taxes_id.filtered(lambda tax: tax.company_id == self.company_id)
+        if taxes and self.tax_policy == "product":
+            total = "total_included" if self.prices_include_tax else "total_excluded"
+            price = taxes.compute_all(price, currency=self.currency_id, product=product)[total]
+        return Decimal(f"{price:.{self.currency_id.decimal_places}f}")
 
     def _customer_key(self, customer):
         """Give the ``cartona_id`` of a customer in its space, or None for one the marketplace gives no id.

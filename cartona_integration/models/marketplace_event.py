@@ -11,6 +11,7 @@ from odoo.exceptions import UserError
 from ..dialects import payload
 from ..dialects.base import ORDERS, STATUS, STATUSES
 from ..exceptions import Hold, PayloadError
+from .marketplace_mark import STOCK
 from .marketplace_traffic import is_conflict
 
 _logger = logging.getLogger(__name__)
@@ -58,6 +59,10 @@ class MarketplaceEvent(models.Model):
     reason = fields.Char(readonly=True)
     remedy = fields.Char(readonly=True)
     hold_ids = fields.One2many("marketplace.event.hold", "event_id", readonly=True)
+    held_quantities = fields.Json(
+        readonly=True,
+        help="{product id: quantity} an order on hold wants of products we know: not for sale meanwhile.",
+    )
     sale_order_id = fields.Many2one("sale.order", ondelete="set null", readonly=True, index="btree_not_null")
     acknowledged_at = fields.Datetime(readonly=True)
 
@@ -68,6 +73,8 @@ class MarketplaceEvent(models.Model):
             " ON marketplace_event (account_id, topic, delivery_id)",
             "CREATE INDEX IF NOT EXISTS marketplace_event_order"
             " ON marketplace_event (external_order_id, account_id)",
+            "CREATE INDEX IF NOT EXISTS marketplace_event_held"
+            " ON marketplace_event (account_id) WHERE held_quantities IS NOT NULL",
             "CREATE INDEX IF NOT EXISTS marketplace_event_open"
             " ON marketplace_event (account_id, state, id) WHERE state IN ('new', 'hold', 'failed')",
         ):
@@ -323,6 +330,7 @@ class MarketplaceEvent(models.Model):
 
     def _close(self, state, reason, **values):
         self.hold_ids.unlink()
+        self._keep_back({})
         self.write({"state": state, "reason": reason, "remedy": False, "next_try": False, **values})
 
     def _hold(self, hold):
@@ -333,6 +341,24 @@ class MarketplaceEvent(models.Model):
             [{"event_id": self.id, "kind": kind, "key": key} for kind, key in hold.keys]
         )
         self._replace_older()
+        if self.topic == ORDERS:
+            self._keep_back(self._wanted_quantities())
+
+    def _wanted_quantities(self):
+        """Give {product id: quantity} the order wants of products we know, as far as it can be read."""
+        try:
+            order = self.account_id._dialect().parse_order(payload.loads(self.payload.encode()))
+        except PayloadError:
+            return {}
+        return self.env["marketplace.order.processor"]._wanted_quantities(self.account_id, order)
+
+    def _keep_back(self, quantities):
+        """Take what an order on hold wants off what is offered, or give it free again."""
+        before = self.held_quantities or {}
+        if quantities != before:
+            products = self.env["product.product"].browse({int(key) for key in (*before, *quantities)})
+            self.held_quantities = quantities or False
+            self.env["marketplace.mark"].sudo()._note(STOCK, products)
 
     def _payload_hold(self, error):
         reason = _(
@@ -388,11 +414,20 @@ class MarketplaceEvent(models.Model):
         """Let messages go on whose missing products or currencies are there now."""
         holds = self.env["marketplace.event.hold"]
         if keys := holds._open_keys(account, "product"):
-            found = self.env["product.product"]._find_by_marketplace_key(account, keys)
-            holds._resume(account, "product", [key for key, product in found.items() if len(product) == 1])
+            holds._resume(account, "product", self._known_keys(account, keys))
         if codes := holds._open_keys(account, "currency"):
             active = self.env["res.currency"].search([("name", "in", codes)])
             holds._resume(account, "currency", active.mapped("name"))
+
+    def _known_keys(self, account, keys):
+        """Give the keys, or listing ids, that name one product now."""
+        links = self.env["marketplace.product.link"]
+        sources = (
+            self.env["product.product"]._find_by_marketplace_key(account, keys),
+            links._find_linked(account, "key", keys),
+            links._find_linked(account, "external_id", keys),
+        )
+        return [key for key in keys if any(len(source[key]) == 1 for source in sources)]
 
 
 class MarketplaceEventHold(models.Model):

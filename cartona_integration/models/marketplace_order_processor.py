@@ -1,3 +1,4 @@
+from collections import defaultdict
 from datetime import timezone
 from decimal import Decimal
 from typing import NamedTuple
@@ -5,7 +6,7 @@ from typing import NamedTuple
 from odoo import _, api, fields, models
 from odoo.tools import float_round
 
-from ..compat import SOL_TAXES, TAX_EXCLUDED, TAX_INCLUDED
+from ..compat import SOL_TAXES, SOL_UOM, TAX_EXCLUDED, TAX_INCLUDED
 from ..dialects import base
 from ..exceptions import Hold
 
@@ -28,6 +29,14 @@ class Row(NamedTuple):
     price: Decimal
     line: base.OrderLine | None = None
     name: str | None = None
+
+
+class Goods(NamedTuple):
+    """What a line is about: the products its ``key`` names (one, or a person decides), and the pack."""
+
+    key: str
+    products: models.Model
+    pack: models.Model | None
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):
@@ -171,7 +180,9 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             {
                 **self._prepare_row(row, products),
                 SOL_TAXES: [
-                    fields.Command.set(self._taxes(account, order, position, products[row.line.id]).ids)
+                    fields.Command.set(
+                        self._taxes(account, order, position, products[row.line.id].products).ids
+                    )
                 ]
                 if row.line
                 else [fields.Command.clear()],
@@ -188,9 +199,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         }
         if row.name:
             return {**values, "product_id": self._charge_product().id, "name": row.name}
+        goods = products[row.line.id]
         return {
             **values,
-            "product_id": products[row.line.id].id,
+            "product_id": goods.products.id,
+            **({SOL_UOM: goods.pack.id} if goods.pack else {}),
             "marketplace_unit": row.line.unit,
             "marketplace_unit_count": float(row.line.unit_count or 0),
         }
@@ -336,23 +349,55 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     # -- products and customers ---------------------------------------------------------------
 
     def _resolve_products(self, account, rows):
-        """Find the rows' products: links will come first here, then variants by the seller's key.
+        """Find the rows' products.
 
-        A line without a key is looked up by the platform's id or barcode. Never by name.
-
-        :return: {line id: product}
+        :return: {line id: :class:`Goods`}
         :raise Hold: one is unknown or ambiguous; the order is imported whole or not at all
         """
-        keys = {
-            row.line.id: row.line.key or row.line.product_id or row.line.barcode or "?"
-            for row in rows
-            if row.line
-        }
-        found = self.env["product.product"]._find_by_marketplace_key(account, set(keys.values()))
-        bad = [key for key in dict.fromkeys(keys.values()) if len(found[key]) != 1]
+        goods = self._find_goods(account, [row.line for row in rows if row.line])
+        bad = {found.key: found.products for found in goods.values() if len(found.products) != 1}
         if bad:
-            self._hold_for_products(bad, [key for key in bad if found[key]])
-        return {line_id: found[key] for line_id, key in keys.items()}
+            self._hold_for_products(list(bad), [key for key, products in bad.items() if products])
+        return goods
+
+    def _find_goods(self, account, lines):
+        """Find what lines are about: by the listing's id, then its key, then the product's. Never by name.
+
+        A line without a key is looked up by its barcode.
+
+        :return: {line id: :class:`Goods`}
+        """
+        keys = {line.id: line.key or line.product_id or line.barcode or "?" for line in lines}
+        links = self.env["marketplace.product.link"]
+        by_id = links._find_linked(account, "external_id", {line.product_id for line in lines})
+        by_key = links._find_linked(account, "key", set(keys.values()))
+        found = self.env["product.product"]._find_by_marketplace_key(account, set(keys.values()))
+        goods = {}
+        for line in lines:
+            key = keys[line.id]
+            link = by_id[line.product_id] or by_key[key]
+            products = link.product_id or found[key]
+            goods[line.id] = Goods(key, products, link.pack_uom_id if len(link) == 1 else None)
+        return goods
+
+    @api.model
+    def _wanted_quantities(self, account, order):
+        """Give {product id as text: quantity in its unit} of an order that is not here, for what is known.
+
+        An order that is here keeps its goods back itself; one that is over wants nothing.
+        """
+        over = (*GONE, base.SHIPPED, base.DELIVERED)
+        if order.status in over or self.env["sale.order"]._find_marketplace_order(account, order.id):
+            return {}
+        wanted = defaultdict(float)
+        goods = self._find_goods(account, order.lines)
+        for line in order.lines:
+            found = goods[line.id]
+            if len(found.products) == 1:
+                unit = found.pack or found.products.uom_id
+                quantity = unit._compute_quantity(float(line.quantity), found.products.uom_id, round=False)
+                wanted[str(found.products.id)] += quantity
+        return dict(wanted)
 
     def _hold_for_products(self, bad, ambiguous):
         if ambiguous:

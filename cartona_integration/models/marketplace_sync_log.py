@@ -15,7 +15,13 @@ class MarketplaceSyncLog(models.Model):
     account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade", readonly=True)
     company_id = fields.Many2one(related="account_id.company_id")
     kind = fields.Selection(
-        [("pull", "Orders read"), ("webhook", "Webhook")],
+        [
+            ("pull", "Orders read"),
+            ("webhook", "Webhook"),
+            ("push", "Prices and stock sent"),
+            ("link", "Listings looked for"),
+            ("listings", "Listings read"),
+        ],
         required=True,
         readonly=True,
     )

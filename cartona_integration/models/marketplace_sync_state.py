@@ -19,6 +19,9 @@ class MarketplaceSyncState(models.Model):
     KINDS = {
         "import": "Import of orders",
         "pull": "Reading of the order list",
+        "push": "Sending of prices and stock",
+        "link": "Search for listings",
+        "listings": "Reading of all listings",
     }
 
     account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade", index=True)

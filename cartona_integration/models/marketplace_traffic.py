@@ -19,7 +19,13 @@ from ..exceptions import CredentialsRefused, MarketplaceError, PayloadError, Ref
 _logger = logging.getLogger(__name__)
 
 # Advisory locks: (our number, account id).
-LOCKS = {"import": 1_731_001, "pull": 1_731_002}
+LOCKS = {
+    "import": 1_731_001,
+    "pull": 1_731_002,
+    "push": 1_731_003,
+    "link": 1_731_004,
+    "listings": 1_731_005,
+}
 CONFLICT_TRIES = 6
 # A job hands over to a fresh one well before any sensible limit_time_real.
 JOB_SECONDS = 40
@@ -31,6 +37,9 @@ IDENTITY_INDEXES = {
     "sale_order_marketplace_identity_uniq",
     "res_partner_cartona_id_uniq",
     "marketplace_event_identity_uniq",
+    "marketplace_product_link_external_uniq",
+    "marketplace_product_link_product_uniq",
+    "marketplace_product_link_key_uniq",
 }
 
 
@@ -139,7 +148,7 @@ class MarketplaceConfig(models.Model):
         self.ensure_one()
         identity = None if delay else f"marketplace.{kind}.{self.id}"
         eta = delay and timedelta(seconds=delay)
-        if identity and self._has_job(identity):
+        if identity and self._is_cared_for(kind, identity):
             return
         actor = self.with_user(self.user_id).with_company(self.company_id)
         job = actor.with_delay(
@@ -147,10 +156,18 @@ class MarketplaceConfig(models.Model):
         )
         getattr(job, f"_job_{kind}")()
 
-    def _has_job(self, identity):
+    def _is_cared_for(self, kind, identity):
+        """Tell whether a job waits that will see all there is, or the work pauses and is resumed later."""
         self.env.cr.execute(
-            "SELECT 1 FROM queue_job WHERE identity_key = %s AND state IN ('pending', 'enqueued') LIMIT 1",
-            [identity],
+            """
+            SELECT 1 FROM queue_job WHERE identity_key = %s AND state IN ('pending', 'enqueued')
+             UNION ALL
+            SELECT 1 FROM marketplace_sync_state
+             WHERE account_id = %s AND kind = %s AND pause_reason IS NOT NULL
+               AND (paused_until IS NULL OR paused_until > now() AT TIME ZONE 'UTC')
+             LIMIT 1
+            """,
+            [identity, self.id, kind],
         )
         return bool(self.env.cr.rowcount)
 
@@ -177,11 +194,15 @@ class MarketplaceConfig(models.Model):
 
         :raise RetryableJobError: another job holds it
         """
-        self.ensure_one()
-        self.env.cr.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCKS[kind], self.id])
-        if not self.env.cr.fetchone()[0]:
+        if not self._try_lock(kind):
             raise RetryableJobError("Another job is at it", seconds=1, ignore_retry=True)
         yield
+
+    def _try_lock(self, kind):
+        """Take the account's lock of this kind for the current transaction, unless another one has it."""
+        self.ensure_one()
+        self.env.cr.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCKS[kind], self.id])
+        return self.env.cr.fetchone()[0]
 
     def _committed(self, method, *args):
         """Run one of the account's methods in a short transaction of its own and commit it.
@@ -239,6 +260,7 @@ class MarketplaceConfig(models.Model):
     def _process_events(self, ids):
         for event in self.env["marketplace.event"].browse(ids):
             event._process()
+        self._state("import")._succeed()
 
     def _job_pull(self):
         """Read the marketplace's order list, keep what is new, acknowledge what is safely here."""
@@ -392,12 +414,19 @@ class MarketplaceConfig(models.Model):
             # Not in the cron's own transaction: its locks on the resumed rows would last, and the work
             # done here, in transactions of its own, would wait for them for ever.
             account._committed("_resume_holds")
+            account._committed("_remark_doubtful")
             stuck = account._has_stuck_jobs()
-            if account._committed("_has_waiting"):
-                account._work_here("import") if stuck else account._wake("import")
+            for kind in account._committed("_waiting_kinds"):
+                account._work_here(kind) if stuck else account._wake(kind)
 
-    def _has_waiting(self):
-        return self.env["marketplace.event"]._has_waiting(self)
+    def _waiting_kinds(self):
+        """Give the kinds of work that wait for a job."""
+        waiting = {
+            "import": self.env["marketplace.event"]._has_waiting(self),
+            "push": self.env["marketplace.mark"]._has_waiting(self),
+            "link": bool(self._lookups(1)),
+        }
+        return [kind for kind, waits in waiting.items() if waits]
 
     def _work_here(self, kind):
         """Do a job's work in the cron, because nobody runs jobs."""

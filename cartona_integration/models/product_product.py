@@ -1,12 +1,22 @@
 from collections import defaultdict
 
 from odoo import _, api, fields, models
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
+
+from ..compat import SOL_UOM
+from .marketplace_mark import STOCK
 
 
 class ProductProduct(models.Model):
-    _inherit = "product.product"
+    _name = "product.product"
+    _inherit = ["product.product", "marketplace.listed.mixin"]
 
+    marketplace_link_ids = fields.One2many(
+        "marketplace.product.link",
+        "product_id",
+        string="Listings",
+        groups="cartona_integration.group_marketplace_user",
+    )
     cartona_id = fields.Char(
         string="Marketplace Key",
         copy=False,
@@ -49,10 +59,20 @@ class ProductProduct(models.Model):
     def write(self, vals):
         res = super().write(vals)
         self._note_marketplace_keys([vals])
+        if "active" in vals:
+            self.env["marketplace.mark"].sudo()._note(STOCK, self)
         return res
 
+    def unlink(self):
+        """Delete; their listings stay and are withdrawn. Superuser: whoever deletes need not see them."""
+        links = self.env["marketplace.product.link"].sudo().search([("product_id", "in", self.ids)])
+        links.env["marketplace.mark"]._note(STOCK, links)
+        return super().unlink()
+
     def _note_marketplace_keys(self, vals_list):
-        """Wake the imports that may be waiting for a key that was filled in."""
+        """Look for listings with a new key, and wake the imports that may be waiting for it."""
+        if any("cartona_id" in vals for vals in vals_list):
+            self.env["marketplace.product.link"]._propose(self)
         if any(vals.get("cartona_id") or vals.get("active") for vals in vals_list):
             self.env["marketplace.config"]._wake_held_imports()
 
@@ -66,7 +86,7 @@ class ProductProduct(models.Model):
     def _find_by_marketplace_key(self, account, keys):
         """Give {key: active products of the account's company or of none}; two products are a person's case.
 
-        Later also looks at the account's links first; the callers need not change.
+        :param keys: what products are called on marketplaces; the account's links are not looked at
         """
         found = defaultdict(self.browse)
         domain = [
@@ -76,3 +96,92 @@ class ProductProduct(models.Model):
         for product in self.search(domain):
             found[product.cartona_id] |= product
         return found
+
+    def _marketplace_variants(self):
+        return self
+
+    def _create_marketplace_listings(self):
+        nameless = self.filtered(lambda product: not product.cartona_id)
+        if nameless:
+            raise UserError(
+                _(
+                    "Enter a marketplace key first, the listing is called by it: %s",
+                    ", ".join(nameless[:5].mapped("display_name")),
+                )
+            )
+        self.env["marketplace.product.link"]._propose(self)
+        links = self.marketplace_link_ids.filtered(
+            lambda link: link.state != "linked" and link.account_id._dialect().can_create_products
+        )
+        if not links:
+            raise UserError(
+                _("No active account creates listings for these products: they are listed, or it cannot.")
+            )
+        return links.action_create_listing()
+
+    # -- what is free to sell -----------------------------------------------------------------
+
+    def _marketplace_free(self, account):
+        """Give {product id: quantity free to sell} in each product's unit, over the account's warehouses.
+
+        On hand − reserved − what marketplace quotations and orders on hold want. The account's safety stock
+        is not taken off.
+        """
+        warehouses = account.stock_warehouse_ids
+        free = dict.fromkeys(self.ids, 0.0)
+        for figures, sign in (
+            (self._marketplace_on_hand(warehouses), 1),
+            (self._marketplace_quoted(warehouses), -1),
+            (self._marketplace_held(warehouses), -1),
+        ):
+            for product_id, quantity in figures.items():
+                free[product_id] += sign * quantity
+        return free
+
+    def _marketplace_on_hand(self, warehouses):
+        """Give {product id: on hand − reserved} in the warehouses' own locations."""
+        domain = [
+            ("product_id", "in", self.ids),
+            ("location_id.warehouse_id", "in", warehouses.ids),
+            ("location_id.usage", "=", "internal"),
+        ]
+        quants = self.env["stock.quant"].sudo()
+        groups = quants._read_group(domain, ["product_id"], ["quantity:sum", "reserved_quantity:sum"])
+        return {product.id: quantity - reserved for product, quantity, reserved in groups}
+
+    def _marketplace_quoted(self, warehouses):
+        """Give {product id: quantity} of marketplace orders that are not confirmed yet, of any account.
+
+        Superuser: another company's account may sell from the same warehouse.
+        """
+        domain = [
+            ("product_id", "in", self.ids),
+            ("order_id.marketplace_config_id", "!=", False),
+            ("order_id.state", "in", ("draft", "sent")),
+            ("order_id.warehouse_id", "in", warehouses.ids),
+        ]
+        lines = self.env["sale.order.line"].sudo()
+        quoted = defaultdict(float)
+        for product, unit, quantity in lines._read_group(
+            domain, ["product_id", SOL_UOM], ["product_uom_qty:sum"]
+        ):
+            quoted[product.id] += unit._compute_quantity(quantity, product.uom_id, round=False)
+        return quoted
+
+    def _marketplace_held(self, warehouses):
+        """Give {product id: quantity} that orders on hold want of products we know, of any account."""
+        self.env.flush_all()
+        self.env.cr.execute(
+            """
+            SELECT wanted.key::int, sum(wanted.value::numeric)::float
+              FROM marketplace_event event
+              JOIN marketplace_config account ON account.id = event.account_id,
+                   jsonb_each_text(event.held_quantities) wanted
+             WHERE account.warehouse_id = ANY(%s)
+               AND event.held_quantities IS NOT NULL
+               AND wanted.key::int = ANY(%s)
+          GROUP BY 1
+            """,
+            [warehouses.ids, self.ids],
+        )
+        return dict(self.env.cr.fetchall())

@@ -1,8 +1,19 @@
 from odoo import api, fields, models
 
+from ..compat import STORABLE
+from .marketplace_mark import PRICE, STOCK
+
+# What a listing's figures follow from, beside stock itself.
+FIGURES = {
+    PRICE: {"list_price", "taxes_id", "uom_id"},
+    STOCK: {"active", "sale_ok", "uom_id", *STORABLE},
+}
+
 
 class ProductTemplate(models.Model):
-    _inherit = "product.template"
+    _name = "product.template"
+    _inherit = ["product.template", "marketplace.listed.mixin"]
+    _marketplace_links_path = "product_variant_ids.marketplace_link_ids"
 
     cartona_id = fields.Char(
         string="Marketplace Key",
@@ -11,6 +22,21 @@ class ProductTemplate(models.Model):
         search="_search_cartona_id",
         help="What the product is called on the marketplaces. With several variants each has its own.",
     )
+
+    marketplace_link_ids = fields.One2many(
+        "marketplace.product.link",
+        string="Listings",
+        compute="_compute_marketplace_link_ids",
+        groups="cartona_integration.group_marketplace_user",
+    )
+
+    @api.depends("product_variant_ids.marketplace_link_ids")
+    def _compute_marketplace_link_ids(self):
+        for template in self:
+            template.marketplace_link_ids = template.product_variant_ids.marketplace_link_ids
+
+    def _marketplace_variants(self):
+        return self.product_variant_ids
 
     @api.depends("product_variant_ids.cartona_id")
     def _compute_cartona_id(self):
@@ -30,6 +56,15 @@ class ProductTemplate(models.Model):
     def _check_cartona_id(self):
         """A key may stand in two companies: it meets its double when a product changes company."""
         self.with_context(active_test=False).product_variant_ids._check_cartona_id()
+
+    def write(self, vals):
+        res = super().write(vals)
+        # Superuser: whoever edits a product need not see marks.
+        marks = self.env["marketplace.mark"].sudo()
+        for kind, figures in FIGURES.items():
+            if figures & set(vals):
+                marks._note(kind, self)
+        return res
 
     def _get_related_fields_variant_template(self):
         return [*super()._get_related_fields_variant_template(), "cartona_id"]

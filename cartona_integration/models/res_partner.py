@@ -1,6 +1,8 @@
 from odoo import _, api, fields, models
 from odoo.exceptions import ValidationError
 
+from .search import search_by
+
 
 class ResPartner(models.Model):
     _inherit = "res.partner"
@@ -10,6 +12,22 @@ class ResPartner(models.Model):
         copy=False,
         help="The marketplace's id: retailer_<id>, or retailer_<account>_<id> where ids are per account.",
     )
+
+    marketplace_sync_status = fields.Selection(
+        [("synced", "Marketplace customer")],
+        string="Marketplace",
+        compute="_compute_marketplace_sync_status",
+        search="_search_marketplace_sync_status",
+    )
+
+    @api.depends("cartona_id")
+    def _compute_marketplace_sync_status(self):
+        for partner in self:
+            partner.marketplace_sync_status = "synced" if partner.cartona_id else False
+
+    def _search_marketplace_sync_status(self, operator, value):
+        known = ("cartona_id", "!=", False)
+        return search_by({"synced": [known], False: ["!", known]}, operator, value)
 
     def init(self):
         super().init()

@@ -1,6 +1,7 @@
 from odoo import api, fields, models
 
 from ..dialects import base
+from .marketplace_mark import STOCK
 
 
 class SaleOrder(models.Model):
@@ -98,6 +99,12 @@ class SaleOrder(models.Model):
                 waiting = any(event.state == "new" for event in events)
                 order.marketplace_sync_status = "pending" if waiting else "synced"
 
+    def write(self, vals):
+        res = super().write(vals)
+        if "state" in vals:
+            self.order_line._note_marketplace_stock()
+        return res
+
     def action_view_marketplace_events(self):
         """Open the messages this order was made of."""
         action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_event")
@@ -123,3 +130,25 @@ class SaleOrderLine(models.Model):
         copy=False,
         help="Pieces in one unit, as the marketplace says; shown, never computed with.",
     )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        lines = super().create(vals_list)
+        lines._note_marketplace_stock()
+        return lines
+
+    def write(self, vals):
+        res = super().write(vals)
+        if {"product_uom_qty", "product_id"} & set(vals):
+            self._note_marketplace_stock()
+        return res
+
+    def unlink(self):
+        self._note_marketplace_stock()
+        return super().unlink()
+
+    def _note_marketplace_stock(self):
+        """Note that a marketplace's quotation keeps back more or less. Superuser: sellers see no marks."""
+        if self.env["marketplace.config"]._has_active_account():
+            lines = self.filtered("order_id.marketplace_config_id")
+            self.env["marketplace.mark"].sudo()._note(STOCK, lines.product_id)

@@ -14,16 +14,19 @@ OURS = (
     "marketplace.config",
     "marketplace.event",
     "marketplace.event.hold",
+    "marketplace.product.link",
     "marketplace.sync.log",
     "marketplace.sync.state",
 )
-INBOX = OURS[1:]
+INBOX = ("marketplace.event", "marketplace.event.hold", "marketplace.sync.log", "marketplace.sync.state")
 SECRETS = ("auth_secret", "webhook_token_digest", "auth_token", "webhook_token")
 # Nobody reads these, not even whoever entered them.
 STORED_SECRETS = ("auth_secret", "webhook_token_digest")
 ORDINARY = (
     "base.group_user,sales_team.group_sale_manager,stock.group_stock_manager,base.group_partner_manager"
 )
+if SERIES >= 19:  # where sales managers may not make products any more
+    ORDINARY += ",product.group_product_manager"
 
 
 class AccessCase(MarketplaceCase):

@@ -60,7 +60,7 @@ class TestHooks(MarketplaceCase):
         uninstall_hook(self.env)
 
     def test_every_job_is_declared_with_its_channel(self):
-        jobs = {name for name in vars(MarketplaceConfig) if name.startswith("_job_")}
+        jobs = {f"_job_{kind}" for kind in self.env["marketplace.sync.state"].KINDS}
         declared = self.env["queue.job.function"].search(
             [("model_id.model", "=", MarketplaceConfig._inherit)]
         )

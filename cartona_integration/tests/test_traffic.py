@@ -527,6 +527,10 @@ class TestAcknowledge(TrafficCase):
 class TestSweep(TrafficCase):
     """What a crash left behind."""
 
+    def setUp(self):
+        super().setUp()
+        self.env["marketplace.product.link"].search([]).looked_up_at = fields.Datetime.now()
+
     def sweep(self):
         self.wakeups.clear()
         self.env.flush_all()

@@ -1,5 +1,7 @@
-"""Run the marketplace: ``python -m tests.simulator --port 0``. Its first line is ``LISTENING <address>``; people
-open that address."""
+"""Run the marketplace: ``python -m tests.simulator --port 0``.
+
+Its first line is ``LISTENING <address>``; people open that address in a browser.
+"""
 
 import argparse
 import logging

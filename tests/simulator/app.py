@@ -1,4 +1,4 @@
-"""The marketplace as a Flask application, and the API that controls it; ``shop.py`` has its pages for people.
+"""The marketplace as a Flask application, and the API that controls it. Its pages are in ``shop.py``.
 
 Everything below ``/_control`` speaks JSON; nothing guards it, so it belongs on a loopback address.
 

@@ -5,6 +5,7 @@ order whose push was cut off waits in the feed. A kill -9 loses at most what hap
 """
 
 import json
+import logging
 import os
 import threading
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 from flask import request
 
 from .state import Refusal
+
+_logger = logging.getLogger(__name__)
 
 VERSION = 1
 PAUSE = 0.5  # seconds between two writings
@@ -73,7 +76,10 @@ class Keeper:
     def _run(self):
         pause = threading.Event()
         while self._changed.wait():
-            self.save()
+            try:
+                self.save()
+            except OSError:
+                _logger.exception("The marketplace could not be kept; the next change tries again")
             pause.wait(PAUSE)
 
 
@@ -88,7 +94,10 @@ def seed(app, path):
     :raise Unreadable: the file, or something of it, is refused
     """
     try:
-        for account in json.loads(Path(path).read_bytes()):
+        accounts = json.loads(Path(path).read_bytes())
+        if not isinstance(accounts, list):
+            raise TypeError("no list")
+        for account in accounts:
             content = {name: account.pop(name, []) for name in ("listings", "orders")}
             _post(app, "accounts", account)
             for name, rows in content.items():

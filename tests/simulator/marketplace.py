@@ -258,8 +258,10 @@ class Marketplace:
         )
 
     def show_order(self, order):
-        """Show an order to people: its number, customer, phone, total, status, lines, and what the
-        retailer may do."""
+        """Show an order to people.
+
+        :return: dict of id, number, customer, phone, total, currency, status, lines, history, actions
+        """
         seen = look(order.payload, self.order_fields)
         lines = seen["lines"] if isinstance(seen["lines"], list) else []
         status = order.payload.get("status")
@@ -275,7 +277,7 @@ class Marketplace:
 
     def retailer_actions(self, status):
         """Give (status, what the button says) of what the retailer may do with an order."""
-        allowed = self.may[RETAILER].get(status, ())
+        allowed = self.may[RETAILER].get(str(status), ())
         return [(wanted, word) for wanted, word in self.retailer_words.items() if wanted in allowed]
 
     def place_order(self, state, account, buyer, amounts):

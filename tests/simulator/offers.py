@@ -51,11 +51,11 @@ class Offer:
         :raise Refusal: it cannot be had
         """
         if amount < 1:
-            raise Refusal(422, "quantity", f"{self.name}: a quantity is a whole number above zero")
+            raise Refusal(422, "quantity", f"A quantity is a whole number above zero: {self.name}")
         if self.state != "available":
-            raise Refusal(409, "not_for_sale", f"{self.name} cannot be ordered: {self.state}")
+            raise Refusal(409, "not_for_sale", f"Cannot be ordered, {self.state}: {self.name}")
         if self.left is not None and amount > self.left:
-            raise Refusal(409, "stock", f"{self.name}: only {plain(self.left)} in stock, {amount} ordered")
+            raise Refusal(409, "stock", f"Only {plain(self.left)} in stock, {amount} ordered: {self.name}")
 
 
 def plain(number):

@@ -4,8 +4,8 @@
 ``GET /``                       the accounts, or straight to the shop of the only one
 ``GET /shop/<code>``            listings with live price and stock, orders with their status;
                                 ``?search=`` narrows the listings by name or key
-``POST /shop/<code>``           ``customer``, ``quantity:<listing's id>`` …: one order of all that has a quantity;
-                                ``only=<listing's id>``: of this one, 1 where nothing is entered
+``POST /shop/<code>``           ``customer``, ``quantity:<listing's id>`` …: one order of all with a quantity;
+                                ``only=<listing's id>``: of it, 1 where nothing is entered
 ``POST /shop/<code>/change``    ``order``, ``status``: what the retailer may do with his order
 ``GET /shop/<code>/data``       the page's two changing parts as HTML; the page asks for it every second and
                                 takes over what differs, so that what is typed stays
@@ -17,12 +17,12 @@ the retailer it gives back; it is pushed where the account has a webhook, and wa
 
 For tests, each element's attributes carry the figures as plain text:
 
-- ``[data-listing="<id>"]`` with ``data-listing-key``, ``data-price``, ``data-stock``, ``data-state`` (available,
-  sold out, unpublished, unpriced), ``data-unlimited``; inside: ``input[name="quantity:<id>"]``,
+- ``[data-listing="<id>"]`` with ``data-listing-key``, ``data-price``, ``data-stock``, ``data-unlimited``,
+  ``data-state`` (available, sold out, unpublished, unpriced); inside: ``input[name="quantity:<id>"]``,
   ``button[name="only"]``
 - ``#customer``, ``#place-order``
-- ``[data-order="<id>"]`` with ``data-number``, ``data-status``, ``data-total``; inside: ``[data-action="<status>"]``
-  buttons, ``[data-step="<status>"]`` with ``data-by`` of its history
+- ``[data-order="<id>"]`` with ``data-number``, ``data-status``, ``data-total``; inside: buttons
+  ``[data-action="<status>"]``, of its history ``[data-step="<status>"]`` with ``data-by``
 - ``[data-field].changed`` for three seconds: a figure that just changed
 - ``#message`` with ``data-kind`` (done, refused); ``#live`` with ``data-live`` (on, lost)
 """
@@ -38,6 +38,7 @@ from .state import Refusal, parse_moment
 CUSTOMERS = 8
 MAX_LISTINGS, MAX_ORDERS = 200, 50  # shown
 QUANTITY = "quantity:"
+DONE = {"placed": "Order {number} was placed.", "changed": "Order {number} is now {status}."}
 MAX_DIGITS = 6
 HEADERS = {
     "Cache-Control": "no-store",
@@ -105,7 +106,7 @@ def place(code):
             placed = _push(account, order)
     except Refusal as refusal:
         return _shop(code, refusal)
-    return redirect(url_for("shop.show", code=code, placed=placed, customer=buyer), 303)
+    return _done(code, placed=placed, customer=buyer)
 
 
 @shop.post("/shop/<code>/change")
@@ -120,7 +121,12 @@ def change(code):
             changed = _push(account, order)
     except Refusal as refusal:
         return _shop(code, refusal)
-    return redirect(url_for("shop.show", code=code, changed=changed), 303)
+    return _done(code, changed=changed)
+
+
+def _done(code, **what):
+    """Lead back to the page, with the same search."""
+    return redirect(url_for("shop.show", code=code, search=request.args.get("search"), **what), 303)
 
 
 def _push(account, order):
@@ -197,15 +203,12 @@ def _content(code):
 
 def _what_was_done(code):
     """Tell what the post did that led here, None: nothing."""
-    for name, word in (("placed", "placed"), ("changed", "changed")):
-        if name in request.args:
-            return _tell(code, request.args[name], word)
-
-
-def _tell(code, order_id, word):
+    done = next((name for name in DONE if name in request.args), None)
+    if done is None:
+        return None
     with part("state").lock:
         account = account_of(code)
-        order = find_order([account], order_id)
-        number = dialect_of(account).show_order(order)["number"]
-    way = "is pushed to the seller" if account.webhook else "waits for the seller to fetch it"
-    return f"Order {number} was {word} and {way}."
+        order = dialect_of(account).show_order(find_order([account], request.args[done]))
+    way = "It is pushed to the seller" if account.webhook else "It waits for the seller to fetch it"
+    status = str(order["status"]).replace("_", " ")
+    return f"{DONE[done].format(number=order['number'], status=status)} {way}."

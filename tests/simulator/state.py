@@ -1,6 +1,7 @@
 """What the marketplace knows: accounts with their listings and orders, and every call made to it.
 
-Everything is in memory; ``keeping.py`` can keep it in a file. Whoever reads or changes it holds ``State.lock``.
+Everything is in memory; ``keeping.py`` can keep it in a file. Whoever reads or changes it holds
+``State.lock``.
 """
 
 import threading

@@ -1,0 +1,156 @@
+from collections import defaultdict
+from functools import partial
+
+from odoo import SUPERUSER_ID, api, fields, models
+
+PRICE = "price"
+STOCK = "stock"
+
+# What a change was noted for -> the condition that finds its links.
+REACH = {
+    "product.product": "link.product_id = ANY(%(ids)s)",
+    "product.template": (
+        "link.product_id IN (SELECT id FROM product_product WHERE product_tmpl_id = ANY(%(ids)s))"
+    ),
+    "marketplace.product.link": "link.id = ANY(%(ids)s)",
+    "marketplace.config": "link.account_id = ANY(%(ids)s)",
+}
+# Kind -> the account's switch that lets changes of it go out by themselves.
+SWITCHES = {PRICE: "auto_sync_prices", STOCK: "auto_sync_stock"}
+
+
+def kinds_of(offer):
+    """Give the kinds of figures a ProductUpdate carries."""
+    figures = {PRICE: offer.price, STOCK: offer.unlimited}
+    return {kind for kind, figure in figures.items() if figure is not None}
+
+
+class MarketplaceMark(models.Model):
+    """The outbox of prices and stock: "this listing may show something old". No values, no state.
+
+    Rows are inserted by whoever changes something and deleted by the one pusher of the account; they are
+    never updated, so a business transaction cannot meet another one on them. For the same reason the ids
+    are plain numbers: the check of a foreign key would lock a row the pusher writes.
+    """
+
+    _name = "marketplace.mark"
+    _description = "Marketplace Mark"
+    _log_access = False
+
+    account_id = fields.Integer(required=True)
+    link_id = fields.Integer(required=True)
+    kind = fields.Selection([(PRICE, "Price"), (STOCK, "Stock")], required=True)
+
+    def init(self):
+        super().init()
+        self.env.cr.execute(
+            "CREATE INDEX IF NOT EXISTS marketplace_mark_account ON marketplace_mark (account_id, link_id)"
+        )
+
+    # -- collecting ---------------------------------------------------------------------------
+
+    @api.model
+    def _note(self, kind, records):
+        """Remember until the next flush that listings of these records may have to change.
+
+        Costs nothing where no account is active.
+
+        :param str kind: PRICE or STOCK
+        :param records: of one of the models of REACH
+        """
+        if not records or not self.env["marketplace.config"]._has_active_account():
+            return
+        precommit = self.env.cr.precommit
+        noted = precommit.data.get("marketplace.marks")
+        if noted is None:
+            noted = precommit.data["marketplace.marks"] = defaultdict(set)
+            precommit.add(partial(self._insert_noted, self.env.cr))
+        noted[kind, records._name].update(records.ids)
+
+    @staticmethod
+    def _insert_noted(cr):
+        """Insert marks for what was noted; runs at every flush: commit, and both ends of a savepoint.
+
+        Superuser without the caller's context: a change counts for every company's accounts. Nothing is
+        remembered between two runs: a savepoint that is rolled back takes its marks along.
+        """
+        noted = cr.precommit.data.pop("marketplace.marks", {})
+        marks = api.Environment(cr, SUPERUSER_ID, {})["marketplace.mark"]
+        for (kind, model), ids in noted.items():
+            marks._insert(kind, model, ids, f"AND account.{SWITCHES[kind]}")
+
+    @api.model
+    def _insert(self, kind, model, ids, condition=""):
+        """Insert a mark for every linked listing of the records, and wake the pushers.
+
+        :param str model: one of REACH
+        :param str condition: more SQL on ``account``
+        """
+        self.env.cr.execute(
+            f"""
+            INSERT INTO marketplace_mark (account_id, link_id, kind)
+            SELECT link.account_id, link.id, %(kind)s
+              FROM marketplace_product_link link
+              JOIN marketplace_config account ON account.id = link.account_id
+             WHERE {REACH[model]}
+               AND link.state = 'linked'
+               AND account.active AND account.state != 'draft' {condition}
+         RETURNING account_id
+            """,
+            {"kind": kind, "ids": list(ids)},
+        )
+        accounts = {account_id for [account_id] in self.env.cr.fetchall()}
+        self.env["marketplace.config"].browse(sorted(accounts))._wake("push")
+
+    @api.model
+    def _insert_both(self, records):
+        """Mark the records' listings whatever the accounts' switches say: somebody asked for it."""
+        # The links' own rows are read by SQL.
+        self.env.flush_all()
+        for kind in SWITCHES:
+            self._insert(kind, records._name, records.ids)
+
+    # -- taking -------------------------------------------------------------------------------
+
+    @api.model
+    def _take(self, account, limit):
+        """Delete the marks of the links that wait longest.
+
+        :return: {link id: set of kinds}; what is committed later is taken later
+        """
+        self.env.cr.execute(
+            """
+            WITH next AS (
+                SELECT link_id FROM marketplace_mark WHERE account_id = %(account)s
+                 GROUP BY link_id ORDER BY min(id) LIMIT %(limit)s
+            )
+            DELETE FROM marketplace_mark mark USING next
+             WHERE mark.account_id = %(account)s AND mark.link_id = next.link_id
+         RETURNING mark.link_id, mark.kind
+            """,
+            {"account": account.id, "limit": limit},
+        )
+        kinds = defaultdict(set)
+        for link_id, kind in self.env.cr.fetchall():
+            kinds[link_id].add(kind)
+        return dict(kinds)
+
+    @api.model
+    def _put_back(self, account, kinds):
+        """Insert marks again that were taken but not delivered.
+
+        :param dict kinds: {link id: kinds}
+        """
+        for kind in SWITCHES:
+            links = [link_id for link_id, marked in kinds.items() if kind in marked]
+            if links:
+                self.env.cr.execute(
+                    "INSERT INTO marketplace_mark (account_id, link_id, kind)"
+                    " SELECT %s, link_id, %s FROM unnest(%s) AS link_id",
+                    [account.id, kind, links],
+                )
+
+    @api.model
+    def _has_waiting(self, account):
+        self.env.cr.execute("SELECT 1 FROM marketplace_mark WHERE account_id = %s LIMIT 1", [account.id])
+        return bool(self.env.cr.rowcount)
