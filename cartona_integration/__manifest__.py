@@ -26,6 +26,7 @@
         "views/sync_dashboard_views.xml",
         "views/marketplace_menu.xml",
     ],
+    "assets": {"web.assets_tests": ["cartona_integration/static/tests/tours/*.js"]},
     "uninstall_hook": "uninstall_hook",
     "application": True,
 }

@@ -9,6 +9,7 @@ from . import (
     test_processor,
     test_product,
     test_samples,
+    test_screens,
     test_traffic,
     test_webhook,
 )

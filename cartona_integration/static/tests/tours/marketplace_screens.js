@@ -1,0 +1,72 @@
+/** @odoo-module **/
+
+import {registry} from "@web/core/registry";
+
+// Every view of the addon, and every view of Odoo's it changes: opened, one record of it, and all its pages.
+// What a browser reports as an error on the way fails the test.
+const OURS = [
+    ["cartona_integration.action_marketplace_dashboard", false],
+    ["cartona_integration.action_marketplace_config", true],
+    ["cartona_integration.action_marketplace_order", true],
+    ["cartona_integration.action_marketplace_event", true],
+    ["cartona_integration.action_marketplace_link", true],
+    ["cartona_integration.action_marketplace_sync_log", false],
+];
+const THEIRS = [
+    ["sale.order", true],
+    ["product.template", true],
+    ["product.product", true],
+    ["res.partner", true],
+    ["stock.picking", true],
+    ["stock.quant", false],
+];
+
+function listOf(model) {
+    return {
+        type: "ir.actions.act_window",
+        name: model,
+        res_model: model,
+        views: [
+            [false, "list"],
+            [false, "form"],
+        ],
+    };
+}
+
+function open(name, action) {
+    const {doAction} = odoo.__WOWL_DEBUG__.root.env.services.action;
+    doAction(action, {clearBreadcrumbs: true}).then(() => {
+        document.querySelector(".o_action_manager").dataset.screen = name;
+    });
+}
+
+function openPages() {
+    for (const page of document.querySelectorAll(".o_form_view .o_notebook_headers .nav-link")) {
+        page.click();
+    }
+}
+
+function stepsOf(name, action, hasForm) {
+    const here = `.o_action_manager[data-screen="${name}"]`;
+    const steps = [
+        {content: `open ${name}`, trigger: ".o_action_manager", run: () => open(name, action)},
+        {content: `${name} is there`, trigger: `${here} .o_view_controller`, run: () => {}},
+    ];
+    if (hasForm) {
+        steps.push(
+            {content: `a record of ${name}`, trigger: `${here} .o_data_row .o_data_cell`, run: "click"},
+            {content: `its form`, trigger: `${here} .o_form_view .o_form_sheet`, run: openPages},
+            {content: `its pages`, trigger: `${here} .o_form_view .o_form_sheet`, run: () => {}}
+        );
+    }
+    return steps;
+}
+
+registry.category("web_tour.tours").add("marketplace_screens", {
+    test: true,
+    url: "/web",
+    steps: () => [
+        ...OURS.flatMap(([action, hasForm]) => stepsOf(action, action, hasForm)),
+        ...THEIRS.flatMap(([model, hasForm]) => stepsOf(model, listOf(model), hasForm)),
+    ],
+});

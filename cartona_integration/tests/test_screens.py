@@ -1,0 +1,24 @@
+from odoo.tests import HttpCase
+
+from .common import MarketplaceCase, ok, sample
+
+
+class TestScreens(MarketplaceCase, HttpCase):
+    """Every view of the addon, and every view it changes, opens in a browser without an error."""
+
+    registry_test_mode = False  # MarketplaceCase has entered it already
+    browser_size = "1366,768"
+
+    def setUp(self):
+        super().setUp()
+        for key in ("TEA-25", "SUGAR-1"):
+            self.make_product(key, list_price=5)
+        listings = [{"supplier_product_id": 7, "internal_product_id": "TEA-25"}]
+        self.door.will("products", ok(listings))
+        self.run_job(self.cartona, "listings")
+        self.receive(self.cartona, sample("cartona/order_pending"))
+        self.receive(self.cartona, sample("cartona/order_unknown_product"))
+        self.env["marketplace.sync.log"]._log_hourly(self.cartona, "pull", "trouble")
+
+    def test_every_view_opens(self):
+        self.start_tour("/web", "marketplace_screens", login="admin", timeout=180)
