@@ -171,11 +171,11 @@ The shop is open · Odoo {demo.odoo.series}: {demo.odoo.why}
 {shops}
 
   What to try
-    1. Marketplaces > Orders: a dozen orders came in while this started. Sales shows them as any other.
+    1. Marketplaces > Dashboard: a dozen orders came in while this started. One needs attention: it names
+       a product Odoo does not know. Give "{name_of(demo_data.WITHOUT_KEY)}" (Inventory > Products)
+       the marketplace key {demo_data.WITHOUT_KEY}: the order is imported by itself.
     2. Open a marketplace above and order something: seconds later it is a sale order.
-    3. Marketplaces > Messages: one order waits, for a product Odoo does not know. Give the product
-       "{name_of(demo_data.WITHOUT_KEY)}" the marketplace key {demo_data.WITHOUT_KEY}:
-       the order is imported by itself.
+    3. Change a product's price or stock in Odoo and watch the marketplace's page.
     4. Cancel an order at the marketplace: the sale order follows.
 
   Ctrl-C here, or `make stop` anywhere, ends it. `make demo` starts it again as it was. Log: {demo.server.log}

