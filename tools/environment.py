@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,6 +214,23 @@ def ensure_uv():
     target = BUILD / "uv"
     program = target / "bin" / "uv"
     if not program.exists():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), "uv"]
-        subprocess.run(pip, check=False, capture_output=True)
+        command = [*pip(), "install", "--quiet", "--target", target, "uv"]
+        subprocess.run([str(part) for part in command], check=False, capture_output=True)
     return program if program.exists() else None
+
+
+def pip():
+    """Give a command that is pip: Python's own, else Debian's, unpacked into the build folder."""
+    own = [sys.executable, "-m", "pip"]
+    if subprocess.run([*own, "--version"], check=False, capture_output=True).returncode == 0:
+        return own
+    folder = BUILD / "pip"
+    if not folder.exists() and odoo19.has_apt():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        say("no pip on this machine: taking Debian's")
+        with tempfile.TemporaryDirectory(prefix=".pip-", dir=folder.parent) as made:
+            [package] = odoo19.download(Path(made), {odoo19.codename(): ("python3-pip-whl",)})
+            run("dpkg", "-x", package, Path(made) / "root")
+            (Path(made) / "root").rename(folder)
+    wheels = sorted(folder.glob("usr/share/python-wheels/pip-*.whl"))
+    return [sys.executable, wheels[-1] / "pip"] if wheels else own
