@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ SIMULATOR_PORT = 8070
 MODULES = f"sale_management,sale_stock,{ADDON}"
 OWN = Cluster(FOLDER / "postgres", durable=True)
 RUNNER = Service("demo", FOLDER)
+GIVEN = "-given"  # ends the folder's name of a demo on a PostgreSQL that is not ours
 LEFT_BY_PYTHON = ("__pycache__", ".pytest_cache", ".ruff_cache")
 
 
@@ -40,8 +42,8 @@ class Demo:
 
     def __init__(self, odoo, cluster):
         self.odoo, self.cluster = odoo, cluster
-        self.folder = FOLDER / odoo.series
-        self.database = f"cartona_demo_{odoo.series.replace('.', '_')}"
+        self.folder = FOLDER / (odoo.series if cluster is OWN else odoo.series + GIVEN)
+        self.database = database_of(self.folder)
         self.server = OdooService(odoo, self.database, cluster, self.folder)
         self.front = FrontService(odoo.python, self.folder)
         self.simulator = SimulatorService(odoo.python, self.folder)
@@ -145,6 +147,11 @@ class Demo:
             if not self.cluster.is_running():
                 raise Ended("PostgreSQL does not answer any more")
             time.sleep(1)
+
+
+def database_of(folder):
+    """Give the name of a demo's database."""
+    return f"cartona_demo_{folder.name.removesuffix(GIVEN).replace('.', '_')}"
 
 
 def digest_of(folder):
@@ -263,10 +270,13 @@ def clean():
 def drop_given():
     """Take the demo's databases off a PostgreSQL that is not ours."""
     if not os.environ.get("PGHOST"):
+        for folder in FOLDER.glob(f"*{GIVEN}"):
+            say(
+                f"the database {database_of(folder)} stays on the PostgreSQL you gave: PGHOST was not set now"
+            )
         return
-    names = [f"cartona_demo_{path.name.replace('.', '_')}" for path in FOLDER.glob("*.*") if path.is_dir()]
-    for name in names:
-        Given().client("dropdb", "--if-exists", "--force", name)
+    for folder in FOLDER.glob(f"*{GIVEN}"):
+        Given().client("dropdb", "--if-exists", "--force", database_of(folder))
 
 
 def main(arguments):
@@ -284,6 +294,9 @@ def main(arguments):
         return 0
     except (Ended, AssertionError, demo_data.Failed) as error:
         say(f"The demo cannot go on: {error}")
+        return 1
+    except subprocess.CalledProcessError as error:
+        say(f"The demo cannot go on: {error.cmd[0]} failed, its words are above. {error.stderr or ''}")
         return 1
     return 0
 

@@ -134,18 +134,23 @@ def choose_17(must):
     note = CACHE / "odoo-17.0.unreachable"
     if not must and note.exists() and time.time() - note.stat().st_mtime < DAY:
         return instead(note.read_text())
+    reason = reason_of_failure(target)
+    if not reason:
+        note.unlink(missing_ok=True)
+        return Odoo("17.0", target, "its makers' source")
+    if must:
+        raise Missing(f"the Odoo 17.0 source ({reason})", "Set ODOO_SOURCE to the folder of one.")
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(reason)
+    return instead(reason)
+
+
+def reason_of_failure(target):
+    """Bring Odoo 17.0, or tell why it cannot be had."""
     try:
         odoo17.ensure(target)
     except odoo17.Unreachable as error:
-        if must:
-            raise Missing(
-                f"the Odoo 17.0 source ({error})", "Set ODOO_SOURCE to the folder of one."
-            ) from None
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(str(error))
-        return instead(str(error))
-    note.unlink(missing_ok=True)
-    return Odoo("17.0", target, "its makers' source")
+        return str(error)
 
 
 def instead(reason):

@@ -80,7 +80,12 @@ def download(folder, packages):
     mirror = find_mirror()
     environment = {**os.environ, "APT_CONFIG": str(own_apt(folder, mirror, packages))}
     say(f"reading the package lists of {' and '.join(packages)} from {mirror}")
-    run("apt-get", "update", "-qq", env=environment)
+    try:
+        run("apt-get", "update", "-qq", env=environment)
+    except subprocess.CalledProcessError:
+        raise SystemExit(
+            f"MISSING: Debian's packages: {mirror} does not give its lists (see above)."
+        ) from None
     names = [f"{name}/{suite}" for suite, names in packages.items() for name in names]
     say(f"downloading {', '.join(name.partition('/')[0] for name in names)}")
     run("apt-get", "download", "-qq", *names, env=environment, cwd=folder)

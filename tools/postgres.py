@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 from environment import BUILD, ROOT, Missing, ensure_venv, run, say
@@ -20,6 +21,7 @@ START_SECONDS = 60
 THROW_AWAY = ("-c", "fsync=off", "-c", "full_page_writes=off")
 
 
+@cache
 def binaries():
     """Give the folder of PostgreSQL's programs: Debian's newest, else a wheel's."""
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))

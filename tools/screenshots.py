@@ -181,7 +181,9 @@ def running():
     for memory in sorted((BUILD / "demo").glob("*/memory.json")):
         kept = json.loads(memory.read_text())
         if (memory.parent / "odoo.pid").exists():
-            return memory.parent.name, *(f"http://127.0.0.1:{kept[name]}" for name in ("odoo", "simulator"))
+            return memory.parent.name.partition("-")[0], *(
+                f"http://127.0.0.1:{kept[name]}" for name in ("odoo", "simulator")
+            )
     raise Missing("a running demo", "Run: make demo, and this in another terminal.")
 
 

@@ -10,6 +10,7 @@ import environment
 import odoo17
 import odoo19
 import pytest
+import server
 
 COMMIT = "c0ffee" * 6 + "beef"
 RELEASE = "version_info = ({}, 0, 0, FINAL, 0, '')\n"
@@ -59,11 +60,11 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def upstream():
-    server = Upstream()
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    makers = Upstream()
+    threading.Thread(target=makers.serve_forever, args=(0.01,), daemon=True).start()
+    yield makers
+    makers.shutdown()
+    makers.server_close()
 
 
 @pytest.fixture
@@ -131,12 +132,9 @@ def test_whatever_is_wrong_with_the_archive_odoo_19_runs_and_says_why(cache, ups
     assert [path.name for path in cache.iterdir()] == ["odoo-17.0.unreachable"], "nothing half-made is left"
 
 
-def test_no_connection_is_odoo_19_too(cache, upstream, monkeypatch):
-    ensure = odoo17.bring
-    upstream.server_close()
-    monkeypatch.setattr(
-        odoo17, "ensure", lambda target: ensure(target, "17.0", f"{upstream.base}/17.0.tar.gz")
-    )
+def test_no_connection_is_odoo_19_too(cache, monkeypatch):
+    url = f"http://127.0.0.1:{server.free_port()}/17.0.tar.gz"
+    monkeypatch.setattr(odoo17, "ensure", lambda target: odoo17.bring(target, "17.0", url))
     assert "Connection refused" in environment.choose_odoo().why
 
 
