@@ -214,13 +214,13 @@ def only_one():
 
 def start():
     """Start the demo and stay until it is told to end."""
+    began = time.monotonic()
     with only_one():
         cluster = Given() if os.environ.get("PGHOST") else OWN
         try:
             end_services()
             odoo, _started = setup.prepare(cluster)
             demo = Demo(odoo, cluster)
-            began = time.monotonic()
             guide(demo, demo.start())
             say(f"ready after {time.monotonic() - began:.0f} s")
             demo.watch()

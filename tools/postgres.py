@@ -5,6 +5,7 @@
 
 import getpass
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -37,17 +38,37 @@ def binaries():
     return found[-1].parent
 
 
-def as_user(command):
+def as_user(command, folder):
     """Give the command as a user PostgreSQL accepts: it refuses to run as root.
 
-    In a user namespace the files stay root's and no other user needs a way to them.
+    In a user namespace the files stay root's and no other user needs a way to them. Containers often allow none:
+    there an unprivileged user runs it and owns the folder.
+
+    :raise Missing: there is no way
     """
     if os.geteuid():
         return command
     namespace = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-    if not shutil.which("unshare") or subprocess.run([*namespace, "true"], check=False).returncode:
-        raise Missing("PostgreSQL cannot run as root here", "Run as an ordinary user.")
-    return [*namespace, *command]
+    if can_run([*namespace, "true"]):
+        return [*namespace, *command]
+    other = pwd.getpwnam("nobody")
+    become = ["setpriv", f"--reuid={other.pw_uid}", f"--regid={other.pw_gid}", "--clear-groups"]
+    run("chown", "-R", f"{other.pw_uid}:{other.pw_gid}", folder)
+    if not (can_run([*become, "test", "-w", folder]) and can_run([*become, command[0], "--version"])):
+        raise Missing(
+            f"a way for other users to {folder}, as PostgreSQL refuses root",
+            "Move the project to a place all may read, such as /opt, or run it as an ordinary user.",
+        )
+    return [*become, *command]
+
+
+def can_run(command):
+    """Tell whether a command succeeds; its words do not matter."""
+    command = [str(part) for part in command]
+    return (
+        bool(shutil.which(command[0]))
+        and not subprocess.run(command, check=False, capture_output=True).returncode
+    )
 
 
 class Given:
@@ -141,7 +162,7 @@ class Cluster(Given):
         options += [] if self.durable else THROW_AWAY
         with self.log.open("ab") as log:
             server = subprocess.Popen(
-                as_user([str(binaries() / "postgres"), *options]),
+                as_user([str(binaries() / "postgres"), *options], self.folder),
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
@@ -159,7 +180,7 @@ class Cluster(Given):
         say("making a PostgreSQL cluster")
         shutil.rmtree(self.data, ignore_errors=True)
         command = ["-D", str(self.data), "-U", "odoo", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
-        run(*as_user([str(binaries() / "initdb"), *command]), stdout=subprocess.DEVNULL)
+        run(*as_user([str(binaries() / "initdb"), *command], self.folder), stdout=subprocess.DEVNULL)
 
     def clear_traces(self):
         """Take away what would stop a start after a crash.
