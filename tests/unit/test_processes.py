@@ -164,6 +164,33 @@ def test_the_user_odoo_refuses_is_told_before_odoo_does(monkeypatch):
         postgres.Given().start()
 
 
+@pytest.fixture
+def root(monkeypatch):
+    """Be root on a machine of which this gives what can be run there."""
+    possible = []
+    monkeypatch.setattr(postgres.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(postgres, "run", lambda *_command: None)
+    monkeypatch.setattr(postgres, "can_run", lambda command: bool({*map(str, command)} & {*possible}))
+    return possible
+
+
+def test_an_ordinary_user_runs_postgresql_as_himself(monkeypatch, tmp_path):
+    monkeypatch.setattr(postgres.os, "geteuid", lambda: 1000)
+    assert postgres.as_user(["initdb"], tmp_path) == ["initdb"]
+
+
+def test_root_runs_postgresql_in_a_namespace_else_as_nobody(root, tmp_path):
+    root += ["unshare", "setpriv"]
+    assert postgres.as_user(["initdb"], tmp_path)[0] == "unshare"
+    root.remove("unshare")
+    assert postgres.as_user(["initdb"], tmp_path)[0] == "setpriv"
+
+
+def test_root_in_a_place_nobody_may_enter_is_told_where_to_go(root, tmp_path):
+    with pytest.raises(SystemExit, match=f"MISSING: a way for other users to {tmp_path}.* such as /opt"):
+        postgres.as_user(["initdb"], tmp_path)
+
+
 def test_a_taken_port_is_replaced():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
