@@ -18,6 +18,7 @@
         "views/marketplace_config_views.xml",
         "views/marketplace_event_views.xml",
         "views/marketplace_product_link_views.xml",
+        "views/marketplace_order_step_views.xml",
         "views/marketplace_sync_log_views.xml",
         "views/product_views.xml",
         "views/res_partner_views.xml",

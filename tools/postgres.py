@@ -41,8 +41,8 @@ def binaries():
 def as_user(command, folder):
     """Give the command as a user PostgreSQL accepts: it refuses to run as root.
 
-    In a user namespace the files stay root's and no other user needs a way to them. Containers often allow none:
-    there an unprivileged user runs it and owns the folder.
+    In a user namespace the files stay root's and no other user needs a way to them. Containers often allow
+    none: there an unprivileged user runs it and owns the folder.
 
     :raise Missing: there is no way
     """

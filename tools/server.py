@@ -81,14 +81,15 @@ class OdooService(Service):
         super().start([*self.odoo.command, "-c", conf], env=self.odoo.environment(**settings))
 
     def wait_until_it_answers(self):
-        wait_for(self._answers, START_SECONDS, f"the server answers; see {self.log}")
+        wait_for(self.answers, START_SECONDS, f"the server answers; see {self.log}")
 
     def wait_for_runner(self):
         """Wait until the job runner is ready, some seconds after the server."""
         ready = "queue job runner ready for db"
         wait_for(lambda: ready in self.log_text(), START_SECONDS, "the job runner is ready")
 
-    def _answers(self):
+    def answers(self):
+        """Tell whether it answers; an end is an error."""
         self.check_alive()
         try:
             with urllib.request.urlopen(self.health, timeout=30) as answer:

@@ -38,6 +38,16 @@ FORWARD = {
     RETURNED: set(),
 }
 
+GONE = (CANCELLED, RETURNED)
+
+# --- what telling the marketplace a status would come to, see Dialect.outlook -----------------
+
+SEND = "send"
+WAIT = "wait"  # somebody is working on the order over there
+REACHED = "reached"  # it shows the status already, or a later one
+OVER = "over"  # the order is cancelled or returned over there
+IMPOSSIBLE = "impossible"  # no way leads from what it shows to the status
+
 # --- who delivers, and whose numbering a customer id belongs to ------------------------------
 
 BY_SELLER = "seller"
@@ -343,6 +353,31 @@ class Dialect:
         """
         return True
 
+    def outlook(self, known, status):
+        """Tell what telling a status would come to.
+
+        :param str known: the status the marketplace shows, or None
+        :param str status: the one we want it to show
+        :return: SEND, WAIT, REACHED, OVER or IMPOSSIBLE
+        """
+        if known == status or (known in GONE and status == CANCELLED):
+            return REACHED
+        if known == HELD:
+            return WAIT
+        if known in GONE:
+            return OVER
+        if status in self.transitions.get(known, STATUSES):
+            return SEND
+        return REACHED if known in self.transitions[status] else IMPOSSIBLE
+
+    def shown(self, reported, sent):
+        """Give the status the marketplace shows: what it reported, or what it took from us since.
+
+        :param str reported: the last status it told us, or a false value
+        :param str sent: the last status it took from us, or a false value
+        """
+        return sent if sent and self.outlook(reported or None, sent) == SEND else reported
+
     def status_request(self, order_id, status, **details):
         """Give the call that tells the marketplace an order's new status.
 
@@ -531,9 +566,14 @@ def results(rows, asked, names, judge, silent):
     :param ItemResult silent: for an item no row speaks of
     :return: tuple of ItemResult, one per item
     """
+    sought = {known for ids in asked for known in enumerate(ids)}
     said = {}
     for row in rows:
+        # By its surest id only: several listings may have one key.
         for kind, fields in enumerate(names):
             ids = (reading.lenient(reading.identifier)(row.get(name)) for name in fields)
-            said.update({(kind, found): judge(row) for found in ids if found})
+            found = {(kind, known) for known in ids if known} & sought
+            said.update(dict.fromkeys(found, judge(row)))
+            if found:
+                break
     return tuple(next((said[known] for known in enumerate(ids) if known in said), silent) for ids in asked)

@@ -3,6 +3,7 @@ import json
 import logging
 import threading
 import time
+from dataclasses import replace
 from decimal import Decimal
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
@@ -26,6 +27,8 @@ CHUNK = 64 * 1024
 MAX_PAGES = 1000
 MIN_TOKEN_TO_REDACT = 8  # characters; a shorter one would cut ordinary words
 WORTH_KEEPING = ("Retry-After", "X-Request-Id")
+# What is left out of a product update that is about stock.
+ONLY_STOCK = dict.fromkeys(("name", "barcode", "price", "currency", "active"))
 
 _local = threading.local()
 
@@ -202,6 +205,33 @@ class MarketplaceApi(models.AbstractModel):
             answer = self._call(account, dialect.update_products_request(batch))
             results += self._read(dialect.read_product_results, batch, answer)
         return results
+
+    @api.model
+    def _update_product(self, account, update):
+        """Send one listing's price and stock.
+
+        :return: :class:`~..dialects.base.ItemResult`
+        """
+        [result] = self._update_products(account, [update])
+        return result
+
+    @api.model
+    def _update_stocks(self, account, updates):
+        """Send quantities in bulk and leave everything else of the listings alone.
+
+        :param updates: list of :class:`~..dialects.base.ProductUpdate`; other figures in them are not sent
+        :return: list of :class:`~..dialects.base.ItemResult`, one per update
+        """
+        return self._update_products(account, [replace(update, **ONLY_STOCK) for update in updates])
+
+    @api.model
+    def _update_stock(self, account, update):
+        """Send one listing's quantity and leave everything else of it alone.
+
+        :return: :class:`~..dialects.base.ItemResult`
+        """
+        [result] = self._update_stocks(account, [update])
+        return result
 
     @api.model
     def _create_product(self, account, update):

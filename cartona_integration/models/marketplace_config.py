@@ -8,15 +8,15 @@ from odoo import SUPERUSER_ID, _, api, fields, models, tools
 from odoo.exceptions import AccessError, UserError, ValidationError
 
 from .. import compat, dialects
-from ..dialects.base import ACCOUNT, Credentials
+from ..dialects.base import ACCOUNT, STATUSES, Credentials
 from ..exceptions import Refused, Unavailable
 
 # Set to 1 to talk to plain-http and private addresses: simulators and tests, never production.
 ALLOW_PRIVATE_TARGETS = "MARKETPLACE_ALLOW_PRIVATE_TARGETS"
 # Fields of an account every figure it shows depends on.
 SHOWN_BY = {
-    "state", "pricelist_id", "currency_id", "prices_include_tax", "tax_policy",
-    "stock_warehouse_ids", "stock_buffer",
+    "active", "state", "pricelist_id", "currency_id", "prices_include_tax", "tax_policy", "company_id",
+    "warehouse_id", "stock_warehouse_ids", "stock_buffer", "auto_sync_prices", "auto_sync_stock",
 }  # fmt: skip
 MASK = "••••••••"
 # Shorter tokens show nothing of themselves.
@@ -365,7 +365,7 @@ class MarketplaceConfig(models.Model):
             self.env.registry.clear_cache()
         if vals.get("state") in self.WORKING_STATES:
             self._wake_all()
-        if SHOWN_BY & set(vals):
+        if SHOWN_BY & set(vals) and vals.get("state") != "paused":
             self.env["marketplace.mark"].sudo()._insert_both(self)
         return res
 
@@ -498,12 +498,12 @@ class MarketplaceConfig(models.Model):
         return self._notify(_("Reading orders"), _("New orders appear in a few seconds."), "info")
 
     def action_sync_products(self):
-        """Read all listings, link what can be linked, and send every price and stock figure anew."""
+        """Read all listings, link what can be linked, and send what they should show and do not."""
         active = self.filtered(lambda account: account.state in account.WORKING_STATES)
         if not active:
             raise UserError(_("Activate the account first."))
         # Superuser: marketplace users may ask for it without write access to listings.
-        self.env["marketplace.mark"].sudo()._insert_both(active)
+        self.env["marketplace.mark"].sudo()._insert_both(active, asked=True)
         active._wake("listings")
         return self._notify(_("Synchronising"), _("Prices and stock are sent within seconds."), "info")
 
@@ -516,18 +516,19 @@ class MarketplaceConfig(models.Model):
 
     def action_view_events(self):
         """Open the account's inbox."""
-        action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_event")
-        return {**action, "domain": [("account_id", "in", self.ids)]}
+        return self._view_with("action_marketplace_event", "account_id")
 
     def action_view_links(self):
         """Open the account's listings."""
-        action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_link")
-        return {**action, "domain": [("account_id", "in", self.ids)]}
+        return self._view_with("action_marketplace_link", "account_id")
+
+    def action_view_steps(self):
+        """Open the statuses the account sends."""
+        return self._view_with("action_marketplace_order_step", "account_id")
 
     def action_view_orders(self):
         """Open the account's sale orders."""
-        action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_order")
-        return {**action, "domain": [("marketplace_config_id", "in", self.ids)]}
+        return self._view_with("action_marketplace_order", "marketplace_config_id")
 
     def _show_connection(self, status, message=False):
         """Keep the outcome of a connection test and tell it. Not an exception: that would roll it back."""
@@ -556,6 +557,21 @@ class MarketplaceConfig(models.Model):
         """
         return dialects.get(self.dialect)
 
+    @api.model
+    def _ways_to_show(self, wanted):
+        """Give each way by which an order comes to show one of the wanted statuses; False is one of them.
+
+        :return: tuple of (dialect's code, status reported, status sent), empty texts for none
+        """
+        statuses = (False, *STATUSES)
+        return tuple(
+            (code, reported or "", sent or "")
+            for code, dialect in dialects.DIALECTS.items()
+            for reported in statuses
+            for sent in statuses
+            if dialect.shown(reported, sent) in wanted
+        )
+
     def _credentials(self):
         """Give what signs a request: the one accessor of the secret, for the network door only."""
         return Credentials(token=self.sudo().auth_secret or "", supplier_code=self.supplier_code or None)
@@ -569,7 +585,7 @@ class MarketplaceConfig(models.Model):
         if taxes and self.tax_policy == "product":
             total = "total_included" if self.prices_include_tax else "total_excluded"
             price = taxes.compute_all(price, currency=self.currency_id, product=product)[total]
-        return Decimal(f"{price:.{self.currency_id.decimal_places}f}")
+        return Decimal(f"{self.currency_id.round(price):.{self.currency_id.decimal_places}f}")
 
     def _customer_key(self, customer):
         """Give the ``cartona_id`` of a customer in its space, or None for one the marketplace gives no id.

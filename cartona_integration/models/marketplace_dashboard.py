@@ -1,5 +1,7 @@
 from odoo import api, fields, models
 
+from .marketplace_work_mixin import STOPPED
+
 
 class MarketplaceConfig(models.Model):
     """What the dashboard tells of an account. Counts over indexed columns, never over the log."""
@@ -21,6 +23,7 @@ class MarketplaceConfig(models.Model):
         compute="_compute_problem_count",
         help="Messages, statuses and listings a person has to look at.",
     )
+    problem_step_count = fields.Integer(compute="_compute_problem_count")
     last_push = fields.Datetime(string="Prices and Stock Sent", compute="_compute_last_runs")
     last_import = fields.Datetime(string="Orders Imported At", compute="_compute_last_runs")
     last_listing_read = fields.Datetime(string="Listings Read", compute="_compute_last_runs")
@@ -52,13 +55,19 @@ class MarketplaceConfig(models.Model):
     def _compute_waiting_count(self):
         # Superuser: nobody reads marks, they are only counted.
         marks = self.sudo()._count("marketplace.mark", [])
+        steps = self._count("marketplace.order.step", [("state", "=", "new")])
         for account in self:
-            account.waiting_count = account.waiting_event_count + marks.get(account.id, 0)
+            out = marks.get(account.id, 0) + steps.get(account.id, 0)
+            account.waiting_count = account.waiting_event_count + out
 
     @api.depends("problem_event_count", "problem_link_count")
     def _compute_problem_count(self):
+        steps = self._count("marketplace.order.step", [("state", "in", STOPPED)])
         for account in self:
-            account.problem_count = account.problem_event_count + account.problem_link_count
+            account.problem_step_count = steps.get(account.id, 0)
+            account.problem_count = (
+                account.problem_event_count + account.problem_link_count + account.problem_step_count
+            )
 
     def _compute_last_runs(self):
         for account in self:
@@ -88,11 +97,13 @@ class MarketplaceConfig(models.Model):
         }
 
     def action_view_problems(self):
-        """Open what a person has to look at first: messages, else listings."""
+        """Open what a person has to look at first: messages, then statuses, then listings."""
         self.ensure_one()
-        if self.problem_event_count or not self.problem_link_count:
-            return self._view_with("action_marketplace_event", "account_id", "problems")
-        return self._view_with("action_marketplace_link", "account_id", "problems")
+        if self.problem_step_count and not self.problem_event_count:
+            return self._view_with("action_marketplace_order_step", "account_id", "problems")
+        if self.problem_link_count and not self.problem_event_count:
+            return self._view_with("action_marketplace_link", "account_id", "problems")
+        return self._view_with("action_marketplace_event", "account_id", "problems")
 
     def action_view_log(self):
         """Open the account's log."""

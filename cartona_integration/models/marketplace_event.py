@@ -1,23 +1,18 @@
-import logging
 from collections import defaultdict
-from datetime import timedelta
 
 from psycopg2 import IntegrityError, OperationalError
 from psycopg2.errors import UniqueViolation
 
 from odoo import _, api, fields, models
-from odoo.exceptions import UserError
 
 from ..dialects import payload
 from ..dialects.base import ORDERS, STATUS, STATUSES
 from ..exceptions import Hold, PayloadError
 from .marketplace_mark import STOCK
 from .marketplace_traffic import is_conflict
-
-_logger = logging.getLogger(__name__)
+from .marketplace_work_mixin import OPEN, STOPPED
 
 MAX_ID_LENGTH = 128
-MAX_RETRY_PAUSE = 3600  # seconds
 
 
 class MarketplaceEvent(models.Model):
@@ -25,13 +20,14 @@ class MarketplaceEvent(models.Model):
 
     _name = "marketplace.event"
     _description = "Marketplace Message"
+    _inherit = "marketplace.work.mixin"
     _order = "id desc"
 
-    account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade", readonly=True)
-    company_id = fields.Many2one(related="account_id.company_id")
+    _work_kind = "import"
+    _help_cause = "messages"
+
     topic = fields.Selection([(ORDERS, "Order"), (STATUS, "Status")], required=True, readonly=True)
     origin = fields.Selection([("webhook", "Webhook"), ("pull", "Pull")], required=True, readonly=True)
-    external_order_id = fields.Char(string="Marketplace Order Id", readonly=True)
     delivery_id = fields.Char(required=True, readonly=True, help="Unique per account and topic.")
     digest = fields.Char(required=True, readonly=True, help="Of the message's content.")
     status = fields.Char(string="Marketplace Status", readonly=True)
@@ -42,22 +38,6 @@ class MarketplaceEvent(models.Model):
         groups="cartona_integration.group_marketplace_manager,"
         "cartona_integration.group_marketplace_integration",
     )
-    state = fields.Selection(
-        [
-            ("new", "Waiting"),
-            ("done", "Done"),
-            ("hold", "On hold"),
-            ("failed", "Failed"),
-            ("ignored", "Ignored"),
-        ],
-        required=True,
-        default="new",
-        readonly=True,
-    )
-    tries = fields.Integer(readonly=True)
-    next_try = fields.Datetime(readonly=True, help="Empty on a failed message: it waits for a person.")
-    reason = fields.Char(readonly=True)
-    remedy = fields.Char(readonly=True)
     hold_ids = fields.One2many("marketplace.event.hold", "event_id", readonly=True)
     held_quantities = fields.Json(
         readonly=True,
@@ -85,18 +65,6 @@ class MarketplaceEvent(models.Model):
         for event in self:
             event.display_name = f"{event.external_order_id or '?'} ({event.topic})"
 
-    def action_process_again(self):
-        """Try the messages once more, whatever stopped them."""
-        self._check_open()
-        self._reset()
-        return True
-
-    def action_ignore(self):
-        """Close messages that nobody will need."""
-        self._check_open()
-        self.sudo()._close("ignored", _("Ignored by %s", self.env.user.name))
-        return True
-
     def action_open_order(self):
         """Open the order the message became."""
         self.ensure_one()
@@ -107,17 +75,10 @@ class MarketplaceEvent(models.Model):
             "views": [(False, "form")],
         }
 
-    def _check_open(self):
-        """Refuse buttons on what is settled; reading the records first applies the user's rules."""
-        if any(event.state not in ("new", "hold", "failed") for event in self):
-            raise UserError(_("Only messages that wait, are on hold or failed can be changed."))
-
     def _reset(self):
         """Put messages back into the queue. Superuser: users have no write access to the inbox."""
-        events = self.sudo()
-        events.hold_ids.unlink()
-        events.write({"state": "new", "tries": 0, "next_try": False})
-        events.account_id._wake("import")
+        self.sudo().hold_ids.unlink()
+        super()._reset()
 
     # -- storing ------------------------------------------------------------------------------
 
@@ -219,32 +180,12 @@ class MarketplaceEvent(models.Model):
     # -- processing ---------------------------------------------------------------------------
 
     @api.model
-    def _has_waiting(self, account):
-        return bool(self._waiting(account, 1))
-
-    @api.model
-    def _waiting(self, account, limit):
-        now = fields.Datetime.now()
-        return self.search(
-            [
-                ("account_id", "=", account.id),
-                "|",
-                ("state", "=", "new"),
-                "&",
-                ("state", "=", "failed"),
-                ("next_try", "<=", now),
-            ],
-            order="id",
-            limit=limit,
-        )
-
-    @api.model
     def _claim(self, account, limit):
         """Count a try on the next messages and give their ids.
 
         A message that was tried before goes alone: if it kills its worker, no other is counted with it.
         """
-        events = self._waiting(account, limit)
+        events = self.search(self._waiting_domain(account), order="id", limit=limit)
         events = events[:1] if events[:1].tries else events.filtered(lambda event: not event.tries)
         for event in events:
             event.tries += 1
@@ -312,7 +253,7 @@ class MarketplaceEvent(models.Model):
                 ("account_id", "=", self.account_id.id),
                 ("external_order_id", "=", self.external_order_id),
                 ("topic", "=", ORDERS),
-                ("state", "in", ("new", "hold", "failed")),
+                ("state", "in", OPEN),
                 ("id", "<", self.id),
             ]
         )
@@ -323,15 +264,18 @@ class MarketplaceEvent(models.Model):
         if not order:
             self._close("ignored", _("Older than what is known of the order."))
         else:
-            self._close("done", False, sale_order_id=order.id)
+            self._close("done", sale_order_id=order.id)
             self._replace_older()
             self._resume_waiting_for_order()
         self._mind_feed()
 
-    def _close(self, state, reason, **values):
+    def _close(self, state, reason=False, **values):
         self.hold_ids.unlink()
         self._keep_back({})
-        self.write({"state": state, "reason": reason, "remedy": False, "next_try": False, **values})
+        if state in STOPPED and self.external_order_id:
+            known = self.env["sale.order"]._find_marketplace_order(self.account_id, self.external_order_id)
+            values = {"sale_order_id": known.id, **values}
+        super()._close(state, reason, **values)
 
     def _hold(self, hold):
         """Park the message until what it misses appears."""
@@ -370,26 +314,6 @@ class MarketplaceEvent(models.Model):
         return Hold(
             payload.printable(reason),
             _("Ask the marketplace to correct the order, then process it again."),
-        )
-
-    def _fail(self, error):
-        """Keep the failure. The log gets the traceback, the row only the class: its text may hold data."""
-        _logger.exception("Marketplace message %s failed", self.id)
-        reason = type(error).__name__
-        if isinstance(error, UserError):  # texts made for people
-            reason = payload.printable(str(error))
-        if self.tries >= self.account_id.retry_attempts:
-            self._give_up(reason)
-        else:
-            pause = timedelta(seconds=min(MAX_RETRY_PAUSE, 30 * 4**self.tries))
-            self._close("failed", reason, next_try=fields.Datetime.now() + pause)
-
-    def _give_up(self, reason):
-        """Leave the message to a person."""
-        self._close("failed", reason)
-        self.account_id._ask_for_help(
-            "messages",
-            _("Order %(order)s: %(reason)s", order=self.external_order_id, reason=reason),
         )
 
     def _replace_older(self):

@@ -77,38 +77,46 @@ class MarketplaceMark(models.Model):
         noted = cr.precommit.data.pop("marketplace.marks", {})
         marks = api.Environment(cr, SUPERUSER_ID, {})["marketplace.mark"]
         for (kind, model), ids in noted.items():
-            marks._insert(kind, model, ids, f"AND account.{SWITCHES[kind]}")
+            marks._insert(kind, model, ids)
 
     @api.model
-    def _insert(self, kind, model, ids, condition=""):
+    def _insert(self, kind, model, ids, asked=False):
         """Insert a mark for every linked listing of the records, and wake the pushers.
 
+        A paused account's marks wait for its activation.
+
         :param str model: one of REACH
-        :param str condition: more SQL on ``account``
+        :param bool asked: somebody asked for it: the accounts' switches do not count
         """
+        switch = "" if asked else f"AND account.{SWITCHES[kind]}"
+        accounts = self.env["marketplace.config"]
         self.env.cr.execute(
             f"""
-            INSERT INTO marketplace_mark (account_id, link_id, kind)
-            SELECT link.account_id, link.id, %(kind)s
-              FROM marketplace_product_link link
-              JOIN marketplace_config account ON account.id = link.account_id
-             WHERE {REACH[model]}
-               AND link.state = 'linked'
-               AND account.active AND account.state != 'draft' {condition}
-         RETURNING account_id
+            WITH marked AS (
+                INSERT INTO marketplace_mark (account_id, link_id, kind)
+                SELECT link.account_id, link.id, %(kind)s
+                  FROM marketplace_product_link link
+                  JOIN marketplace_config account ON account.id = link.account_id
+                 WHERE {REACH[model]}
+                   AND link.state = 'linked'
+                   AND account.active AND account.state != 'draft' {switch}
+             RETURNING account_id
+            )
+            SELECT id FROM marketplace_config
+             WHERE id IN (SELECT account_id FROM marked) AND state = ANY(%(working)s)
+             ORDER BY id
             """,
-            {"kind": kind, "ids": list(ids)},
+            {"kind": kind, "ids": list(ids), "working": list(accounts.WORKING_STATES)},
         )
-        accounts = {account_id for [account_id] in self.env.cr.fetchall()}
-        self.env["marketplace.config"].browse(sorted(accounts))._wake("push")
+        accounts.browse([account_id for [account_id] in self.env.cr.fetchall()])._wake("push")
 
     @api.model
-    def _insert_both(self, records):
-        """Mark the records' listings whatever the accounts' switches say: somebody asked for it."""
+    def _insert_both(self, records, asked=False):
+        """Mark the records' listings for price and stock."""
         # The links' own rows are read by SQL.
         self.env.flush_all()
         for kind in SWITCHES:
-            self._insert(kind, records._name, records.ids)
+            self._insert(kind, records._name, records.ids, asked)
 
     # -- taking -------------------------------------------------------------------------------
 

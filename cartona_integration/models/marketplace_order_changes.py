@@ -7,7 +7,7 @@ from odoo.tools import float_compare
 
 from ..dialects import base
 from ..exceptions import Hold
-from .marketplace_order_processor import GONE, QUIET, ROUNDING, UNDERWAY
+from .marketplace_order_processor import QUIET, ROUNDING, UNDERWAY
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):
@@ -17,12 +17,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _update(self, account, sale, order):
         values = self._prepare_status(order, order.cancel_reason)
-        if order.status not in (base.HELD, *GONE) and sale.state != "cancel":
+        if order.status not in (base.HELD, *base.GONE) and sale.state != "cancel":
             self._check_total(order)
             self._update_lines(account, sale, order)
             values |= {name: value for name, value in self._prepare_header(order).items() if value}
-        self._follow_status(sale, order.status)
         self._write_news(sale, values)
+        self._follow_status(sale, order.status)
 
     def _write_news(self, sale, values):
         """Write what differs: a message that tells nothing new leaves no trace, not even a write date."""
@@ -37,11 +37,15 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             sale.with_context(**QUIET).write(news)
 
     def _follow_status(self, sale, status):
-        """Bring the order to the stage a later status asks for, by Odoo's own actions."""
-        if status in GONE:
+        """Bring the order to the stage a later status asks for, by Odoo's own actions.
+
+        The status is written already: what is known to the marketplace is not told to it again.
+        """
+        if status in base.GONE:
             self._cancel(sale)
         elif status == base.CONFIRMED or status in UNDERWAY:
             self._confirm(sale)
+        sale.marketplace_step_ids._follow_marketplace()
 
     def _confirm(self, sale):
         """Confirm; the customer does not become a follower, and the order keeps its own date."""

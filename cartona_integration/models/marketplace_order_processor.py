@@ -12,7 +12,6 @@ from ..exceptions import Hold
 
 # Nobody is told and nothing is tracked while a machine writes the order; people see the marketplace's page.
 QUIET = {"tracking_disable": True, "mail_create_nosubscribe": True, "mail_create_nolog": True}
-GONE = (base.CANCELLED, base.RETURNED)
 UNDERWAY = (base.PARTIALLY_SHIPPED, base.SHIPPED, base.DELIVERED)
 ROUNDING = "rounding"
 # Decimals worth comparing where Odoo stores a figure as it comes.
@@ -32,11 +31,21 @@ class Row(NamedTuple):
 
 
 class Goods(NamedTuple):
-    """What a line is about: the products its ``key`` names (one, or a person decides), and the pack."""
+    """What a line is about: the products its ``key`` names, by listings or by themselves."""
 
     key: str
     products: models.Model
-    pack: models.Model | None
+    links: models.Model
+
+    @property
+    def pack(self):
+        """The unit the listings sell in; none: the product's own."""
+        return self.links.pack_uom_id
+
+    @property
+    def is_clear(self):
+        """One product in one unit; else a person decides."""
+        return len(self.products) == 1 and len({link.pack_uom_id for link in self.links}) <= 1
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):
@@ -81,8 +90,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 _("Nothing to do: the status is applied when the order arrives."),
                 [("order", change.id)],
             )
-        self._follow_status(sale, change.status)
         self._write_news(sale, self._prepare_status(change, change.reason))
+        self._follow_status(sale, change.status)
         return sale
 
     # -- a new order --------------------------------------------------------------------------
@@ -108,8 +117,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         return sale
 
     def _set_first_stage(self, account, sale, order):
-        """Bring a new order to the stage it already has over there. Nothing is sent back for it."""
-        if order.status in GONE:
+        """Bring a new order to the stage it already has over there, or to the account's policy's."""
+        if order.status in base.GONE:
             self._cancel(sale)
         elif order.status in UNDERWAY or account.order_policy == "confirm":
             self._confirm(sale)
@@ -147,7 +156,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _prepare_status(self, value, reason):
         return {
-            "marketplace_status": value.status,
+            "marketplace_reported_status": value.status,
             "marketplace_modified_at": self._naive(value.modified_at),
             "marketplace_cancel_reason": reason,
         }
@@ -355,7 +364,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         :raise Hold: one is unknown or ambiguous; the order is imported whole or not at all
         """
         goods = self._find_goods(account, [row.line for row in rows if row.line])
-        bad = {found.key: found.products for found in goods.values() if len(found.products) != 1}
+        bad = {found.key: found.products for found in goods.values() if not found.is_clear}
         if bad:
             self._hold_for_products(list(bad), [key for key, products in bad.items() if products])
         return goods
@@ -377,7 +386,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             key = keys[line.id]
             link = by_id[line.product_id] or by_key[key]
             products = link.product_id or found[key]
-            goods[line.id] = Goods(key, products, link.pack_uom_id if len(link) == 1 else None)
+            goods[line.id] = Goods(key, products, link)
         return goods
 
     @api.model
@@ -386,14 +395,14 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
         An order that is here keeps its goods back itself; one that is over wants nothing.
         """
-        over = (*GONE, base.SHIPPED, base.DELIVERED)
+        over = (*base.GONE, base.SHIPPED, base.DELIVERED)
         if order.status in over or self.env["sale.order"]._find_marketplace_order(account, order.id):
             return {}
         wanted = defaultdict(float)
         goods = self._find_goods(account, order.lines)
         for line in order.lines:
             found = goods[line.id]
-            if len(found.products) == 1:
+            if found.is_clear:
                 unit = found.pack or found.products.uom_id
                 quantity = unit._compute_quantity(float(line.quantity), found.products.uom_id, round=False)
                 wanted[str(found.products.id)] += quantity
@@ -401,7 +410,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _hold_for_products(self, bad, ambiguous):
         if ambiguous:
-            reason = _("Several products have the key: %s", ", ".join(ambiguous))
+            reason = _("Several products or packs have the key: %s", ", ".join(ambiguous))
         else:
             reason = _("Unknown product: %s", ", ".join(bad))
         remedy = _("Give exactly one product this marketplace key; the order is then imported by itself.")

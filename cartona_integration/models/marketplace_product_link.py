@@ -1,6 +1,9 @@
-from collections import Counter, defaultdict
+import logging
+from collections import defaultdict
 from dataclasses import replace
 from decimal import Decimal
+
+from psycopg2 import OperationalError
 
 from odoo import _, api, fields, models
 from odoo.exceptions import UserError, ValidationError
@@ -9,9 +12,14 @@ from odoo.tools import float_compare, float_round
 from .. import compat
 from ..dialects.base import ProductUpdate
 from .marketplace_mark import PRICE, STOCK, SWITCHES
+from .search import search_by
+
+_logger = logging.getLogger(__name__)
 
 # Odoo stores figures as binary fractions: what differs by less is the same figure.
 SAME = 6  # decimals
+IDENTITY = {"key", "external_id"}
+NOTHING_ACKNOWLEDGED = {"price_acknowledged": False, "quantity_acknowledged": False}
 
 
 class MarketplaceProductLink(models.Model):
@@ -77,7 +85,9 @@ class MarketplaceProductLink(models.Model):
     in_doubt = fields.Boolean(
         readonly=True, copy=False, help="Something was sent and no answer is known: it is sent again."
     )
-    tries = fields.Integer(readonly=True, copy=False, help="Sent in a row without a word about this listing.")
+    tries = fields.Integer(
+        default=0, readonly=True, copy=False, help="Sent in a row without a word about this listing."
+    )
     reason = fields.Char(readonly=True, copy=False, help="Why the marketplace does not show what it should.")
     sync_status = fields.Selection(
         [("pending", "Waiting"), ("synced", "In step"), ("error", "Needs attention")],
@@ -113,24 +123,20 @@ class MarketplaceProductLink(models.Model):
                 link.sync_status = "pending"
 
     def _search_sync_status(self, operator, value):
-        """Find links by status; both series' forms of a search arrive here (``=``, ``in`` …)."""
-        synced = [
-            ("reason", "=", False),
+        error = ("reason", "!=", False)
+        settled = [
+            "&",
             ("state", "=", "linked"),
+            "&",
             ("in_doubt", "=", False),
             ("acknowledged_at", "!=", False),
         ]
-        ids = {
-            "error": self._search([("reason", "!=", False)]),
-            "synced": self._search(synced),
+        domains = {
+            "error": [error],
+            "synced": ["&", "!", error, *settled],
+            "pending": ["&", "!", error, "!", *settled],
         }
-        ids["pending"] = self._search(
-            [("id", "not in", ids["error"]), ("id", "not in", self._search(synced))]
-        )
-        wanted = [value] if isinstance(value, str) else list(value or ())
-        domain = [("id", "in", ids[status]) for status in wanted if status in ids]
-        domain = ["|"] * (len(domain) - 1) + domain or [("id", "=", False)]
-        return domain if operator in ("=", "in") else ["!", *domain]
+        return search_by(domains, operator, value)
 
     @api.depends("account_id", "key", "external_id", "product_id")
     def _compute_display_name(self):
@@ -153,17 +159,36 @@ class MarketplaceProductLink(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
+        for vals in vals_list:
+            if vals.get("external_id"):
+                self._make_room([vals["account_id"]], vals.get("product_id"))
         links = super().create(vals_list)
         links._look_for()
         return links
 
     def write(self, vals):
+        if vals.get("product_id"):
+            self._make_room(self.account_id.ids, vals["product_id"])
         res = super().write(vals)
-        if vals.get("key"):
-            self.filtered(lambda link: link.state == "proposed")._look_for()
+        # What comes from the marketplace says when it was asked.
+        if IDENTITY & set(vals) and "looked_up_at" not in vals:
+            self._seek_anew()
         if {"product_id", "pack_uom_id"} & set(vals):
             self._show_anew()
         return res
+
+    def _make_room(self, account_ids, product_id):
+        """Drop what only looks for a product that somebody gives a listing by hand."""
+        self.search(
+            [
+                ("account_id", "in", account_ids),
+                ("product_id", "=", product_id or 0),
+                ("pack_uom_id", "=", False),
+                ("external_id", "=", False),
+                ("state", "!=", "linked"),
+                ("id", "not in", self.ids),
+            ]
+        ).unlink()
 
     def _is_convertible(self, unit, other):
         """Tell whether Odoo can convert between two units; 19 knows no categories any more."""
@@ -176,8 +201,8 @@ class MarketplaceProductLink(models.Model):
     def action_sync(self):
         """Send what the listings should show, also where it seems to be there already."""
         linked = self.filtered(lambda link: link.state == "linked").sudo()
-        linked.write({"reason": False, "tries": 0, "in_doubt": True})
-        self.env["marketplace.mark"].sudo()._insert_both(linked)
+        linked.write({"reason": False, "tries": 0, "in_doubt": True, **NOTHING_ACKNOWLEDGED})
+        self.env["marketplace.mark"].sudo()._insert_both(linked, asked=True)
         (self.sudo() - linked)._look_for()
         return self.account_id._notify(
             _("On its way"), _("Prices and stock are sent within seconds."), "info"
@@ -195,9 +220,18 @@ class MarketplaceProductLink(models.Model):
                         account.name,
                     )
                 )
-        missing.sudo().write({"state": "wanted", "looked_up_at": False, "reason": False, "tries": 0})
+        known = missing.filtered("external_id")
+        known.sudo()._look_for()
+        if any(not (link.product_id and link.key) for link in missing - known):
+            raise UserError(_("A new listing needs a product and a key: enter them first."))
+        wanted = {"state": "wanted", "looked_up_at": False, "reason": False, "tries": 0}
+        (missing - known).sudo().write(wanted)
         missing.account_id._wake("link")
         return True
+
+    @api.model
+    def _has_waiting(self, account):
+        return bool(account._lookups(1))
 
     # -- proposing ----------------------------------------------------------------------------
 
@@ -247,16 +281,23 @@ class MarketplaceProductLink(models.Model):
         return set(self.search(domain).mapped("key"))
 
     def _look_for(self):
-        """Have the marketplace asked for listings with the links' keys."""
-        waiting = self.filtered(lambda link: link.state != "linked" and link.key)
+        """Have the marketplace asked: for listings with a key, or, where an id is known, for all."""
+        waiting = self.filtered(lambda link: link.state != "linked")
         waiting.filtered("looked_up_at").looked_up_at = False
-        waiting.account_id._wake("link")
+        waiting.filtered("external_id").account_id._wake("listings")
+        waiting.filtered(lambda link: link.key and not link.external_id).account_id._wake("link")
+
+    def _seek_anew(self):
+        """Somebody names another listing: nothing is known of it before it was seen."""
+        known = self.filtered(lambda link: link.state == "linked")
+        known.sudo().write({"state": "proposed", "in_doubt": False, **NOTHING_ACKNOWLEDGED})
+        self.filtered("reason").reason = False
+        self._look_for()
 
     def _show_anew(self):
         """A listing got another product or unit: what it shows is the old one's."""
-        linked = self.filtered(lambda link: link.state == "linked").sudo()
-        if linked:
-            self.env["marketplace.mark"].sudo()._insert_both(linked)
+        # Superuser: managers need not be able to write marks.
+        self.env["marketplace.mark"].sudo()._insert_both(self)
         self.env["marketplace.config"]._wake_held_imports()
 
     # -- resolving order lines ------------------------------------------------------------------
@@ -288,19 +329,37 @@ class MarketplaceProductLink(models.Model):
         :param dict kinds: {link id: kinds that were marked}
         :return: {link: ProductUpdate} of the figures the marketplace has not acknowledged
         """
+        looked_at = {link: link._wanted_kinds(kinds[link.id]) for link in self}
+        offers = self._offers_apart(looked_at)
         due = {}
-        for link, offer in self._offers({link: link._wanted_kinds(kinds[link.id]) for link in self}).items():
-            link._note_computed(offer)
-            unknown = link._unknown_of(offer)
-            if unknown:
-                due[link] = unknown
-        return due
+        if self.account_id.state == "live":  # shadow: computed and shown, never sent
+            due = {link: link._unknown_of(offer) for link, offer in offers.items()}
+        self._note_claim(offers, due)
+        return {link.id: offer for link, offer in due.items() if offer}
 
     def _wanted_kinds(self, marked):
         """Give the kinds to look at: after trouble all of them, as one may have been lost or refused."""
         if not (self.in_doubt or self.reason):
             return marked
         return marked | {kind for kind, switch in SWITCHES.items() if self.account_id[switch]}
+
+    def _offers_apart(self, kinds):
+        """Compute figures; a listing whose figures cannot be told does not stop the others.
+
+        The one broad ``except`` of the outbound direction.
+        """
+        try:
+            with self.env.cr.savepoint():
+                return self._offers(kinds)
+        except OperationalError:
+            raise
+        except Exception as error:
+            if len(self) < 2:
+                _logger.exception("Figures of marketplace listing %s", self.id)
+                self.reason = _("Price and stock cannot be computed (%s).", type(error).__name__)
+                return {}
+        half = len(self) // 2
+        return self[:half]._offers_apart(kinds) | self[half:]._offers_apart(kinds)
 
     def _offers(self, kinds):
         """Compute the figures of listings of one account.
@@ -310,8 +369,9 @@ class MarketplaceProductLink(models.Model):
         """
         account = self.account_id
         self.filtered("reason").reason = False
-        prices = self.filtered(lambda link: PRICE in kinds[link])._prices(account)
-        stocks = self.filtered(lambda link: STOCK in kinds[link])._stocks(account)
+        told = self._with_a_unit()
+        prices = told.filtered(lambda link: PRICE in kinds[link])._prices(account)
+        stocks = told.filtered(lambda link: STOCK in kinds[link])._stocks(account)
         return {
             link: ProductUpdate(
                 key=link.key or None,
@@ -324,14 +384,34 @@ class MarketplaceProductLink(models.Model):
             for link in self
         }
 
+    def _with_a_unit(self):
+        """Leave out listings in a pack that the product, whose unit was changed since, is not sold in."""
+        lost = self.filtered(
+            lambda link: (
+                link.product_id
+                and link.pack_uom_id
+                and not self._is_convertible(link.product_id.uom_id, link.pack_uom_id)
+            )
+        )
+        lost.reason = _(
+            "The product is kept in another kind of unit now: choose what the listing is sold in."
+        )
+        return self - lost
+
+    def _is_ours(self):
+        """Tell whether there is a product, and of the account's company or of none."""
+        return self.product_id and self.product_id.company_id in (
+            self.env["res.company"],
+            self.account_id.company_id,
+        )
+
     def _prices(self, account):
         """Give {link: price} per listed unit, in the account's currency and tax convention.
 
         A product that costs nothing is not offered for nothing: that is a price nobody entered.
         """
         prices = {}
-        sold = self.filtered("product_id")
-        for pack, links in sold.grouped("pack_uom_id").items():
+        for pack, links in self.filtered(lambda link: link._is_ours()).grouped("pack_uom_id").items():
             products = links.product_id.with_company(account.company_id)
             found = account.pricelist_id._get_products_price(
                 products, 1.0, uom=pack, currency=account.currency_id
@@ -351,12 +431,15 @@ class MarketplaceProductLink(models.Model):
         if not account.stock_warehouse_ids:
             self.reason = _("The account has no warehouse to sell from: choose one, stock is then sent.")
             return {}
+        self.filtered(lambda link: not link.product_id).reason = _(
+            "The product was deleted; the listing shows a stock of 0. Choose another product."
+        )
         free = self.product_id._marketplace_free(account)
         return {link: link._stock(account, free) for link in self}
 
     def _stock(self, account, free):
         product = self.product_id
-        if not (product.active and product.sale_ok):
+        if not (self._is_ours() and product.active and product.sale_ok):
             return {"quantity": Decimal(0), "unlimited": False}
         if not compat.is_storable(product):
             return {"unlimited": True}
@@ -366,22 +449,12 @@ class MarketplaceProductLink(models.Model):
         whole = float_round(max(0.0, quantity), precision_digits=0, rounding_method="DOWN")
         return {"quantity": Decimal(int(whole)), "unlimited": False}
 
-    def _note_computed(self, offer):
-        values = {}
-        if offer.price is not None:
-            values["computed_price"] = float(offer.price)
-        if offer.unlimited is not None:
-            values |= {"computed_quantity": float(offer.quantity or 0), "computed_unlimited": offer.unlimited}
-        if values:
-            self.write({"computed_at": fields.Datetime.now(), **values})
-
     def _unknown_of(self, offer):
         """Leave out of an offer what the marketplace has acknowledged; None when nothing is left."""
-        if not self.in_doubt:
-            if self.price_acknowledged and self._is_same("acknowledged_price", offer.price):
-                offer = replace(offer, price=None, currency=None)
-            if self._shows_stock(offer):
-                offer = replace(offer, quantity=None, unlimited=None)
+        if self.price_acknowledged and self._is_same("acknowledged_price", offer.price):
+            offer = replace(offer, price=None, currency=None)
+        if self._shows_stock(offer):
+            offer = replace(offer, quantity=None, unlimited=None)
         return None if offer.price is offer.unlimited is None else offer
 
     def _shows_stock(self, offer):
@@ -396,72 +469,138 @@ class MarketplaceProductLink(models.Model):
         return figure is not None and not float_compare(self[name], float(figure), precision_digits=SAME)
 
     def _prepare_listing(self):
-        """Give what a new listing shall show."""
-        everything = {self: {PRICE, STOCK}}
-        offer = self._offers(everything)[self]
+        """Give what a new listing shall show; None when that cannot be told, and ``reason`` says why."""
         product = self.product_id
+        offer = self._offers_apart({self: {PRICE, STOCK}}).get(self)
+        if self.reason:
+            return None
         return replace(offer, name=product.display_name, barcode=product.barcode or None, active=True)
 
     # -- what became of it ------------------------------------------------------------------------
 
-    def _note_sent(self, offer):
-        values = {"in_doubt": True, "tries": self.tries + 1, "sent_at": fields.Datetime.now()}
-        if offer.price is not None:
-            values["sent_price"] = float(offer.price)
-        if offer.unlimited is not None:
-            values["sent_quantity"] = float(offer.quantity or 0)
-        self.write(values)
+    def _note_claim(self, offers, due):
+        """Keep what was computed and what is sent now: one statement for all listings.
 
-    def _note_result(self, offer, result):
-        """Keep the marketplace's answer for one listing.
+        What is sent counts as not acknowledged until its answer is here.
 
-        :param ItemResult result: taken, refused, or not a word: that stays in doubt and the sweep sends it
-            again, until a person is needed
+        :param offers: {link: ProductUpdate}
+        :param due: {link: ProductUpdate or None}
         """
-        if result.ok:
-            self._note_acknowledged(offer)
-        elif result.ok is False:
+        if not offers:
+            return
+        self.env.flush_all()
+        self.env.cr.execute_values(
+            """
+            UPDATE marketplace_product_link link
+               SET computed_at = now() AT TIME ZONE 'UTC',
+                   computed_price = coalesce(new.price, computed_price),
+                   computed_quantity = coalesce(new.quantity, computed_quantity),
+                   computed_unlimited = coalesce(new.unlimited, computed_unlimited),
+                   sent_price = CASE WHEN has_price THEN new.price ELSE sent_price END,
+                   sent_quantity = CASE WHEN has_stock THEN new.quantity ELSE sent_quantity END,
+                   sent_at = CASE WHEN has_price OR has_stock THEN now() AT TIME ZONE 'UTC' ELSE sent_at END,
+                   in_doubt = coalesce(in_doubt, false) OR has_price OR has_stock,
+                   tries = coalesce(tries, 0) + (has_price OR has_stock)::int,
+                   price_acknowledged = coalesce(price_acknowledged, false) AND NOT has_price,
+                   quantity_acknowledged = coalesce(quantity_acknowledged, false) AND NOT has_stock
+              FROM (VALUES %s) AS new (id, price, quantity, unlimited, has_price, has_stock)
+             WHERE link.id = new.id
+            """,
+            [(link.id, *self._figures(offer), *self._parts(due.get(link))) for link, offer in offers.items()],
+            template="(%s, %s::float, %s::float, %s::bool, %s, %s)",
+            page_size=len(offers),
+        )
+        self.invalidate_recordset()
+
+    def _figures(self, offer):
+        """Give an offer's price, quantity and unlimited as they are stored, None for what it has not."""
+        price = offer.price and float(offer.price)
+        return price, (None if offer.unlimited is None else float(offer.quantity or 0)), offer.unlimited
+
+    def _parts(self, offer):
+        """Tell whether an offer has a price, and whether it has stock."""
+        return bool(offer and offer.price is not None), bool(offer and offer.unlimited is not None)
+
+    @api.model
+    def _note_answers(self, offers, results):
+        """Keep what the marketplace said, listing by listing.
+
+        A listing that somebody gave another identity meanwhile is not meant any more.
+
+        :param offers: {link id: ProductUpdate} as sent
+        :param results: {link id: ItemResult}
+        """
+        links = self.browse(results).exists().filtered("in_doubt")
+        taken = links.filtered(lambda link: results[link.id].ok)
+        taken._note_taken(offers)
+        for link in links - taken:
+            link._note_trouble(results[link.id])
+
+    def _note_taken(self, offers):
+        """Note that the marketplace has what was sent last: one statement for all listings."""
+        if not self:
+            return
+        self.env.flush_all()
+        parts = {link_id: self._parts(offers[link_id]) for link_id in self.ids}
+        self.env.cr.execute(
+            """
+            UPDATE marketplace_product_link
+               SET in_doubt = false, tries = 0, acknowledged_at = now() AT TIME ZONE 'UTC',
+                   price_acknowledged = coalesce(price_acknowledged, false) OR id = ANY(%(priced)s),
+                   acknowledged_price =
+                       CASE WHEN id = ANY(%(priced)s) THEN sent_price ELSE acknowledged_price END,
+                   quantity_acknowledged = coalesce(quantity_acknowledged, false) OR id = ANY(%(counted)s),
+                   acknowledged_quantity =
+                       CASE WHEN id = ANY(%(counted)s) THEN sent_quantity ELSE acknowledged_quantity END,
+                   acknowledged_unlimited =
+                       CASE WHEN id = ANY(%(counted)s) THEN computed_unlimited ELSE acknowledged_unlimited END
+             WHERE id = ANY(%(ids)s)
+            """,
+            {
+                "ids": self.ids,
+                "priced": [link_id for link_id, [has_price, _stock] in parts.items() if has_price],
+                "counted": [link_id for link_id, [_price, has_stock] in parts.items() if has_stock],
+            },
+        )
+        self.invalidate_recordset()
+
+    def _note_trouble(self, result):
+        """Note a refusal, or that not a word was said: that stays in doubt and is sent again by the sweep,
+        until a person is needed.
+        """
+        if result.ok is False:
             reason = result.reason or _("The marketplace refused it without a reason.")
             self.write({"in_doubt": False, "tries": 0, "reason": reason})
         elif self.tries >= self.account_id.retry_attempts:
             self.reason = _("The marketplace's answers do not mention this listing (%s times).", self.tries)
 
-    def _note_acknowledged(self, offer):
-        values = {"in_doubt": False, "tries": 0, "acknowledged_at": fields.Datetime.now()}
-        if offer.price is not None:
-            values |= {"price_acknowledged": True, "acknowledged_price": float(offer.price)}
-        if offer.unlimited is not None:
-            values |= {
-                "quantity_acknowledged": True,
-                "acknowledged_quantity": float(offer.quantity or 0),
-                "acknowledged_unlimited": offer.unlimited,
-            }
-        self.write(values)
-
     # -- what is listed ---------------------------------------------------------------------------
 
     @api.model
     def _match(self, account, listings):
-        """Bring the account's links to what the marketplace lists: its id decides, then the seller's key.
-
-        A key that several listings have is nobody's: a person links them.
+        """Note what listings show, where a link has their id. The id decides, whatever the key says.
 
         :param listings: iterable of :class:`~..dialects.base.Listing`
-        :return: how many were linked now
+        :return: the listings nobody has the id of, and how many were linked now
         """
         listings = [listing for listing in listings if listing.product_id or listing.key]
         by_id = self._find_all(account, "external_id", {listing.product_id for listing in listings})
-        new = []
-        for listing in listings:
-            link = by_id.get(listing.product_id)
-            link._note_seen(listing) if link else new.append(listing)
-        counts = Counter(listing.key for listing in listings if listing.key)
-        unique = [listing for listing in new if counts[listing.key] == 1]
-        linked = self._link_by_key(account, unique)
-        self.env.flush_all()
-        for kind in SWITCHES:
-            self.env["marketplace.mark"]._insert(kind, self._name, linked.ids)
-        return len(linked)
+        pairs = [(by_id[listing.product_id], listing) for listing in listings if listing.product_id in by_id]
+        new = [listing for listing in listings if listing.product_id not in by_id]
+        return new, self._note_all_seen(pairs)
+
+    @api.model
+    def _match_keys(self, account, listings):
+        """Link listings nobody has the id of by the seller's key, each of which only one listing has.
+
+        :return: how many were linked now
+        """
+        by_key = self._find_all(account, "key", {listing.key for listing in listings})
+        pairs = [(by_key[listing.key], listing) for listing in listings if listing.key in by_key]
+        if account.link_by_key:
+            unknown = {listing.key: listing for listing in listings if listing.key not in by_key}
+            pairs += [(link, unknown[link.key]) for link in self._create_by_key(account, unknown)]
+        return self._note_all_seen(pairs)
 
     def _find_all(self, account, field, values):
         """Give {value: link} of the account; of a key only links without an id, which have it once."""
@@ -470,64 +609,45 @@ class MarketplaceProductLink(models.Model):
             domain.append(("external_id", "=", False))
         return {link[field]: link for link in self.search(domain)}
 
-    def _link_by_key(self, account, listings):
-        """Link listings that are seen for the first time.
+    def _create_by_key(self, account, listings):
+        """Make links of the one product that has a listing's key and is not linked on this account yet.
 
+        :param dict listings: {key: Listing}
         :return: the links
         """
-        by_key = self._find_all(account, "key", {listing.key for listing in listings})
-        linked = self.browse()
-        unknown = []
-        for listing in listings:
-            link = by_key.get(listing.key)
-            if not link:
-                unknown.append(listing)
-                continue
-            if link.state != "linked":
-                link.write({"state": "linked", "external_id": listing.product_id, "reason": False})
-                linked |= link
-            link._note_seen(listing)
-        return linked | (self._create_by_key(account, unknown) if account.link_by_key else self.browse())
-
-    def _create_by_key(self, account, listings):
-        """Link listings to the one product that has their key and is not linked on this account yet."""
-        by_key = {listing.key: listing for listing in listings if listing.key}
-        found = self.env["product.product"]._find_by_marketplace_key(account, set(by_key))
+        found = self.env["product.product"]._find_by_marketplace_key(account, listings)
         products = self.env["product.product"].union(*found.values())
         plain = [("product_id", "in", products.ids), ("pack_uom_id", "=", False)]
         known = self.search([("account_id", "=", account.id), *plain]).product_id
-        links = self.create(
+        return self.create(
             [
-                {
-                    "account_id": account.id,
-                    "product_id": product.id,
-                    "key": key,
-                    "external_id": by_key[key].product_id,
-                    "state": "linked",
-                }
+                {"account_id": account.id, "product_id": product.id, "key": key}
                 for key, product in found.items()
                 if len(product) == 1 and product not in known
             ]
         )
-        for link in links:
-            link._note_seen(by_key[link.key])
-        return links
 
-    def _note_lookup(self, listings):
-        """Say how looking for a key ended where it did not end with a link."""
-        if self.state != "linked":
-            if len(listings) > 1:
-                reason = _("Several listings have this key: enter the listing id of the right one.")
-            elif listings:
-                reason = _("The listing with this key belongs to another product.")
-            else:
-                reason = False  # not there yet: the daily reading looks again
-            self.write({"state": "proposed", "reason": reason})
+    def _note_all_seen(self, pairs):
+        """Link what was seen, and have what it should show computed anew: also what nobody told of.
+
+        :param pairs: list of (link, Listing)
+        :return: how many were linked now
+        """
+        links = self.union(*[link for link, _listing in pairs])
+        new = links.filtered(lambda link: link.state != "linked")
+        for link, listing in pairs:
+            link._note_seen(listing)
+        self.env["marketplace.mark"]._insert_both(links)
+        return len(new)
 
     def _note_seen(self, listing):
         """Keep what the marketplace shows; what it says wrongly, or not at all, is 0."""
+        first = {"state": "linked", "reason": False, "tries": 0} if self.state != "linked" else {}
         self.write(
             {
+                **first,
+                **self._lost_figures(listing),
+                "external_id": listing.product_id or self.external_id,
                 "key": listing.key or self.key,
                 "listing_name": listing.name or self.listing_name,
                 "observed_price": float(listing.price or 0),
@@ -535,4 +655,43 @@ class MarketplaceProductLink(models.Model):
                 "observed_at": fields.Datetime.now(),
                 "looked_up_at": fields.Datetime.now(),
             }
+        )
+
+    def _lost_figures(self, listing):
+        """Give the values that void what the marketplace took but does not show: it is sent once more."""
+        lost = {}
+        if listing.price is not None and not self._is_same("acknowledged_price", listing.price):
+            lost["price_acknowledged"] = False
+        counted = listing.quantity is not None and not self.acknowledged_unlimited
+        if counted and not self._is_same("acknowledged_quantity", listing.quantity):
+            lost["quantity_acknowledged"] = False
+        return lost
+
+    @api.model
+    def _note_ambiguous(self, account, keys):
+        """Say on the links that look for one of these keys that a person has to choose."""
+        links = self.union(*self._find_all(account, "key", keys).values())
+        links.filtered(lambda link: link.state != "linked").write(
+            {
+                "state": "proposed",
+                "reason": _("Several listings have this key: enter the listing id of the right one."),
+            }
+        )
+
+    @api.model
+    def _note_missing(self, account, since):
+        """Say on links that name an id that no listing has it.
+
+        :param datetime since: when the reading of all listings began
+        """
+        domain = [
+            ("account_id", "=", account.id),
+            ("state", "!=", "linked"),
+            ("external_id", "!=", False),
+            "|",
+            ("looked_up_at", "=", False),
+            ("looked_up_at", "<", since),
+        ]
+        self.search(domain).write(
+            {"looked_up_at": fields.Datetime.now(), "reason": _("No listing has this id.")}
         )

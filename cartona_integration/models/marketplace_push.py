@@ -1,3 +1,5 @@
+from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 from odoo import _, api, fields, models
@@ -25,17 +27,18 @@ class MarketplaceConfig(models.Model):
             self._until_done("push", self._push_batch)
 
     def _push_batch(self):
-        """Claim, call, keep the answer: three steps, no transaction open during the call.
+        """Claim, call, keep the answers: three steps, no transaction open during the call.
 
         :return: whether to go on
         """
         offers = self._committed("_claim_offers")
-        if offers is None:
-            return False
+        if not offers:
+            return offers is not None
+        results = []
         try:
-            results = self._deliver(list(offers.values()))
+            self._deliver(list(offers.values()), results)
         except MarketplaceError as error:
-            self._committed("_fail_push", offers, error)
+            self._committed("_fail_push", offers, results, error)
             return False
         self._committed("_note_results", offers, results)
         return True
@@ -51,44 +54,43 @@ class MarketplaceConfig(models.Model):
         if not kinds:
             self._state("push")._succeed()
             return None
-        links = self.env["marketplace.product.link"].browse(kinds).exists()
-        due = links._claim(kinds)
-        if self.state != "live":  # shadow: computed and shown, never sent
-            return {}
-        for link, offer in due.items():
-            link._note_sent(offer)
+        # Superuser: a product may have gone to another company; its listing has to be emptied all the same.
+        links = self.env["marketplace.product.link"].sudo().browse(kinds).exists()
+        due = links.filtered(lambda link: link.state == "linked")._claim(kinds)
         # Less goes first: what is sold out must not be sold once more meanwhile.
-        sooner = sorted(due, key=lambda link: (due[link].quantity is None, due[link].quantity or 0))
-        return {link.id: due[link] for link in sooner}
+        return dict(sorted(due.items(), key=lambda item: (item[1].quantity is None, item[1].quantity or 0)))
 
-    def _deliver(self, updates):
+    def _deliver(self, updates, results):
         """Send updates; what is refused as a whole is halved until the bad ones are alone.
 
-        :return: list of ItemResult, one per update
+        :param list results: gets one ItemResult per update, in order; those before an error are good
         """
-        if not updates:
-            return []
         try:
-            return self.env["marketplace.api"]._update_products(self, updates)
+            results += self.env["marketplace.api"]._update_products(self, updates)
         except CredentialsRefused:
             raise
         except Refused as error:
             if len(updates) == 1:
-                return [ItemResult(False, str(error), error.code)]
-        half = len(updates) // 2
-        return self._deliver(updates[:half]) + self._deliver(updates[half:])
+                results.append(ItemResult(False, str(error), error.code))
+                return
+            half = len(updates) // 2
+            self._deliver(updates[:half], results)
+            self._deliver(updates[half:], results)
 
     def _note_results(self, offers, results):
-        links = self.env["marketplace.product.link"].browse(offers).exists()
-        outcomes = dict(zip(offers, results, strict=True))
-        for link in links:
-            link._note_result(offers[link.id], outcomes[link.id])
+        answers = dict(zip(offers, results, strict=False))
+        self.env["marketplace.product.link"]._note_answers(offers, answers)
 
-    def _fail_push(self, offers, error):
-        """Nobody knows what arrived: everything is marked again, and in doubt until it is answered."""
-        self.env["marketplace.mark"]._put_back(
-            self, {link_id: kinds_of(offer) for link_id, offer in offers.items()}
-        )
+    def _fail_push(self, offers, results, error):
+        """Mark again what nobody knows the fate of; it is in doubt until it is answered.
+
+        :param results: of the first of the offers, which were answered
+        """
+        self._note_results(offers, results)
+        lost = dict(list(offers.items())[len(results) :])
+        self.env["marketplace.mark"]._put_back(self, {key: kinds_of(offer) for key, offer in lost.items()})
+        # Trouble of the connection is nothing the listings have to do with.
+        self.env["marketplace.product.link"].browse(lost).exists().tries = 0
         self._stop("push", error)
 
     # -- listings -------------------------------------------------------------------------------
@@ -98,8 +100,7 @@ class MarketplaceConfig(models.Model):
         with self._locked("link"):
             if self._committed("_has_many_lookups"):
                 self._wake("listings")
-            else:
-                self._until_done("link", self._look_up)
+            self._until_done("link", self._look_up)
 
     def _has_many_lookups(self):
         """Leave many to a reading of all listings, which finds them too."""
@@ -110,15 +111,24 @@ class MarketplaceConfig(models.Model):
         return True
 
     def _lookups(self, limit, domain=()):
+        """Give what is looked for by its key, what was tried least first.
+
+        A listing to be created that was claimed long ago lost its job; in shadow it waits.
+        """
         return self.env["marketplace.product.link"].search(
             [
                 ("account_id", "=", self.id),
-                ("state", "in", ("proposed", "wanted")),
-                ("looked_up_at", "=", False),
+                ("state", "in", ("proposed", "wanted") if self.state == "live" else ("proposed",)),
                 ("key", "!=", False),
+                ("external_id", "=", False),
+                "|",
+                ("looked_up_at", "=", False),
+                "&",
+                ("state", "=", "wanted"),
+                ("looked_up_at", "<", fields.Datetime.now() - DOUBT_AFTER),
                 *domain,
             ],
-            order="id",
+            order="tries, id",
             limit=limit,
         )
 
@@ -134,7 +144,8 @@ class MarketplaceConfig(models.Model):
         try:
             found = self._find_listings(key)
             if new and not found:
-                found = [self.env["marketplace.api"]._create_product(self, new)]
+                created = self.env["marketplace.api"]._create_product(self, new)
+                found = [replace(created, key=key)]
         except CredentialsRefused as error:
             self._committed("_fail_lookup", link_id, error)
             return False
@@ -158,9 +169,8 @@ class MarketplaceConfig(models.Model):
         if not link:
             self._state("link")._succeed()
             return None
-        link.looked_up_at = fields.Datetime.now()
-        creates = link.state == "wanted" and self.state == "live"
-        return link.id, link.key, link._prepare_listing() if creates else None
+        link.write({"looked_up_at": fields.Datetime.now(), "tries": link.tries + 1, "reason": False})
+        return link.id, link.key, link._prepare_listing() if link.state == "wanted" else None
 
     def _find_listings(self, key):
         """Read the listings with the seller's key; not every marketplace filters exactly."""
@@ -168,13 +178,23 @@ class MarketplaceConfig(models.Model):
         return [listing for page in pages for listing in page.rows if listing.key == key]
 
     def _match_lookup(self, link_id, listings):
+        """Link what was found for a key; say how it ended where it did not end with a link."""
         links = self.env["marketplace.product.link"]
-        links._match(self, listings)
-        links.browse(link_id).exists()._note_lookup(listings)
+        new, _linked = links._match(self, listings)
+        link = links.browse(link_id).exists()
+        if len(listings) > 1:
+            links._note_ambiguous(self, {listing.key for listing in listings})
+        else:
+            links._match_keys(self, new)
+        if link.state == "linked":
+            return
+        if len(listings) == 1:
+            link.reason = _("The listing with this key belongs to another product.")
+        link.write({"state": "proposed", "tries": 0})  # not there: the daily reading looks again
 
     def _refuse_lookup(self, link_id, reason):
         self.env["marketplace.product.link"].browse(link_id).exists().write(
-            {"state": "proposed", "reason": reason}
+            {"state": "proposed", "reason": reason, "tries": 0}
         )
 
     def _fail_lookup(self, link_id, error):
@@ -192,16 +212,32 @@ class MarketplaceConfig(models.Model):
                 self._committed("_stop", "listings", error)
 
     def _read_listings(self):
-        received = linked = 0
+        """Link by id page by page, by key at the end: only then it is known that a key is one listing's."""
+        started = fields.Datetime.now()
+        seen, unknown, linked = set(), {}, 0
         for page in self.env["marketplace.api"]._read_products(self):
-            received += len(page.rows)
-            linked += self._committed("_match_page", page.rows)
-        self._committed("_finish_listings", received, linked)
+            new, count = self._committed("_match_page", page.rows)
+            linked += count
+            # Pages shift while they are read: a listing may come twice.
+            seen |= {(listing.key, listing.product_id) for listing in page.rows}
+            unknown |= {(listing.key, listing.product_id): listing for listing in new if listing.key}
+        counts = Counter(key for key, _product_id in seen)
+        single = [listing for listing in unknown.values() if counts[listing.key] == 1]
+        size = self._dialect().page_size
+        for start in range(0, len(single), size):
+            linked += self._committed("_match_rest", single[start : start + size])
+        ambiguous = {key for key, count in counts.items() if key and count > 1}
+        self._committed("_finish_listings", started, len(seen), linked, ambiguous)
 
     def _match_page(self, listings):
         return self.env["marketplace.product.link"]._match(self, listings)
 
-    def _finish_listings(self, received, linked):
+    def _match_rest(self, listings):
+        return self.env["marketplace.product.link"]._match_keys(self, listings)
+
+    def _finish_listings(self, started, received, linked, ambiguous):
+        self.env["marketplace.product.link"]._note_ambiguous(self, ambiguous)
+        self.env["marketplace.product.link"]._note_missing(self, started)
         self._state("listings")._succeed()
         if linked:
             message = _("%(linked)d newly linked of %(received)d listings", linked=linked, received=received)
@@ -226,9 +262,9 @@ class MarketplaceConfig(models.Model):
     def _remark_doubtful(self):
         """Mark again what a job that died may have sent: nobody knows which value stands there.
 
-        The lock tells that no job is at it; it ends with this short transaction.
+        The lock tells that no job is at it; it ends with this short transaction. During a pause marks wait.
         """
-        if not self._try_lock("push"):
+        if not (self._may_work("push") and self._try_lock("push")):
             return
         doubtful = self.env["marketplace.product.link"].search(
             [
@@ -238,4 +274,6 @@ class MarketplaceConfig(models.Model):
                 ("sent_at", "<", fields.Datetime.now() - DOUBT_AFTER),
             ]
         )
-        self.env["marketplace.mark"]._insert_both(doubtful)
+        hopeless = doubtful.filtered(lambda link: link.tries >= self.retry_attempts)
+        hopeless.reason = _("It was sent %s times and never answered.", self.retry_attempts)
+        self.env["marketplace.mark"]._insert_both(doubtful - hopeless)

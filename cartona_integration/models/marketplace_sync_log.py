@@ -18,6 +18,7 @@ class MarketplaceSyncLog(models.Model):
         [
             ("pull", "Orders read"),
             ("webhook", "Webhook"),
+            ("steps", "Statuses sent"),
             ("push", "Prices and stock sent"),
             ("link", "Listings looked for"),
             ("listings", "Listings read"),

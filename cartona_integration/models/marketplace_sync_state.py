@@ -1,7 +1,7 @@
 from datetime import timedelta
 from random import uniform
 
-from odoo import api, fields, models
+from odoo import SUPERUSER_ID, api, fields, models
 
 MAX_PAUSE = 3600  # seconds
 
@@ -19,6 +19,7 @@ class MarketplaceSyncState(models.Model):
     KINDS = {
         "import": "Import of orders",
         "pull": "Reading of the order list",
+        "steps": "Sending of statuses",
         "push": "Sending of prices and stock",
         "link": "Search for listings",
         "listings": "Reading of all listings",
@@ -38,6 +39,19 @@ class MarketplaceSyncState(models.Model):
         self.env.cr.execute(
             "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_sync_state_account_kind_uniq"
             " ON marketplace_sync_state (account_id, kind)"
+        )
+        self._complete_rows()
+
+    def _complete_rows(self):
+        """Make the rows of kinds of work that are younger than the accounts."""
+        self.env.cr.execute(
+            "INSERT INTO marketplace_sync_state"
+            " (account_id, kind, failures, create_uid, write_uid, create_date, write_date)"
+            " SELECT account.id, kind, 0, %(uid)s, %(uid)s, now() AT TIME ZONE 'UTC',"
+            " now() AT TIME ZONE 'UTC'"
+            " FROM marketplace_config account, unnest(%(kinds)s) kind"
+            " ON CONFLICT (account_id, kind) DO NOTHING",
+            {"uid": SUPERUSER_ID, "kinds": list(self.KINDS)},
         )
 
     def _is_paused(self):

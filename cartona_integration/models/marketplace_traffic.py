@@ -15,6 +15,7 @@ from odoo.addons.queue_job.exception import RetryableJobError
 
 from ..dialects import payload
 from ..exceptions import CredentialsRefused, MarketplaceError, PayloadError, Refused, Unavailable
+from .marketplace_work_mixin import OPEN
 
 _logger = logging.getLogger(__name__)
 
@@ -25,6 +26,14 @@ LOCKS = {
     "push": 1_731_003,
     "link": 1_731_004,
     "listings": 1_731_005,
+    "steps": 1_731_006,
+}
+# Kinds of work whose rows tell that something waits: the sweep looks after them.
+WAITING = {
+    "import": "marketplace.event",
+    "steps": "marketplace.order.step",
+    "push": "marketplace.mark",
+    "link": "marketplace.product.link",
 }
 CONFLICT_TRIES = 6
 # A job hands over to a fresh one well before any sensible limit_time_real.
@@ -349,6 +358,31 @@ class MarketplaceConfig(models.Model):
             message = _("An acknowledgement was refused: %s", payload.printable(reason or ""))
             self.env["marketplace.sync.log"]._log_hourly(self, "pull", message)
 
+    def _job_steps(self):
+        """Tell the marketplace the orders' statuses, each order's in their order, until none waits."""
+        with self._locked("steps"):
+            self._until_done("steps", self._send_next_step)
+
+    def _send_next_step(self):
+        call = self._committed("_claim_step")
+        if call:
+            outcome, error = self.env["marketplace.order.step"]._try(self, call)
+            self._committed("_conclude_step", call.step_id, outcome, error)
+        return call
+
+    def _claim_step(self):
+        return self._may_work("steps") and self.env["marketplace.order.step"]._next_call(self)
+
+    def _conclude_step(self, step_id, outcome, error):
+        """Keep what became of a call, unless the marketplace's own message has settled the step meanwhile."""
+        if outcome == "_postpone":
+            self._stop("steps", error)
+        elif outcome != "_fail":
+            self._state("steps")._succeed()
+        step = self.env["marketplace.order.step"].browse(step_id).exists()
+        if step.state in OPEN:
+            getattr(step, outcome)(error)
+
     # -- trouble ------------------------------------------------------------------------------
 
     def _stop(self, kind, error):
@@ -384,7 +418,7 @@ class MarketplaceConfig(models.Model):
 
         Superuser: the acting user may not write on accounts, and an activity needs that.
 
-        :param str cause: ``credentials`` or ``messages``
+        :param str cause: ``credentials``, ``messages`` or ``statuses``
         :param str note: what happened, possibly in a marketplace's words
         """
         account, kind = self.sudo(), f"cartona_integration.activity_{cause}"
@@ -416,17 +450,12 @@ class MarketplaceConfig(models.Model):
             account._committed("_resume_holds")
             account._committed("_remark_doubtful")
             stuck = account._has_stuck_jobs()
-            for kind in account._committed("_waiting_kinds"):
-                account._work_here(kind) if stuck else account._wake(kind)
+            for kind in WAITING:
+                if account._committed("_has_waiting", kind):
+                    account._work_here(kind) if stuck else account._wake(kind)
 
-    def _waiting_kinds(self):
-        """Give the kinds of work that wait for a job."""
-        waiting = {
-            "import": self.env["marketplace.event"]._has_waiting(self),
-            "push": self.env["marketplace.mark"]._has_waiting(self),
-            "link": bool(self._lookups(1)),
-        }
-        return [kind for kind, waits in waiting.items() if waits]
+    def _has_waiting(self, kind):
+        return self._may_work(kind) and self.env[WAITING[kind]]._has_waiting(self)
 
     def _work_here(self, kind):
         """Do a job's work in the cron, because nobody runs jobs."""

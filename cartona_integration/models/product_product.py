@@ -64,10 +64,15 @@ class ProductProduct(models.Model):
         return res
 
     def unlink(self):
-        """Delete; their listings stay and are withdrawn. Superuser: whoever deletes need not see them."""
-        links = self.env["marketplace.product.link"].sudo().search([("product_id", "in", self.ids)])
-        links.env["marketplace.mark"]._note(STOCK, links)
+        """Delete; their listings stay and are withdrawn."""
+        self._note_marketplace_withdrawal()
         return super().unlink()
+
+    def _note_marketplace_withdrawal(self):
+        """Note the listings, while they can be found. Superuser: whoever deletes need not see them."""
+        if self.env["marketplace.config"]._has_active_account():
+            links = self.env["marketplace.product.link"].sudo().search([("product_id", "in", self.ids)])
+            links.env["marketplace.mark"]._note(STOCK, links)
 
     def _note_marketplace_keys(self, vals_list):
         """Look for listings with a new key, and wake the imports that may be waiting for it."""

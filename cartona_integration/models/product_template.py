@@ -5,8 +5,8 @@ from .marketplace_mark import PRICE, STOCK
 
 # What a listing's figures follow from, beside stock itself.
 FIGURES = {
-    PRICE: {"list_price", "taxes_id", "uom_id"},
-    STOCK: {"active", "sale_ok", "uom_id", *STORABLE},
+    PRICE: {"list_price", "taxes_id", "uom_id", "company_id"},
+    STOCK: {"active", "sale_ok", "uom_id", "company_id", *STORABLE},
 }
 
 
@@ -65,6 +65,11 @@ class ProductTemplate(models.Model):
             if figures & set(vals):
                 marks._note(kind, self)
         return res
+
+    def unlink(self):
+        """Delete; the database deletes the variants, and nobody else is told of it."""
+        self.with_context(active_test=False).product_variant_ids._note_marketplace_withdrawal()
+        return super().unlink()
 
     def _get_related_fields_variant_template(self):
         return [*super()._get_related_fields_variant_template(), "cartona_id"]

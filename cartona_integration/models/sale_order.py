@@ -1,7 +1,23 @@
-from odoo import api, fields, models
+from odoo import _, api, fields, models
 
+from ..compat import SOL_UOM
 from ..dialects import base
 from .marketplace_mark import STOCK
+from .marketplace_work_mixin import OPEN, STOPPED
+from .search import search_by
+
+STATUS_LABELS = [
+    (base.PENDING, "Pending"),
+    (base.HELD, "Being edited"),
+    (base.CONFIRMED, "Approved"),
+    (base.PARTIALLY_SHIPPED, "Partially shipped"),
+    (base.SHIPPED, "Shipped"),
+    (base.DELIVERED, "Delivered"),
+    (base.CANCELLED, "Cancelled"),
+    (base.RETURNED, "Returned"),
+]
+# What our own stages are called over there.
+STATUS_OF_STATE = {"sale": base.CONFIRMED, "cancel": base.CANCELLED}
 
 
 class SaleOrder(models.Model):
@@ -23,20 +39,14 @@ class SaleOrder(models.Model):
     marketplace_order_number = fields.Char(
         readonly=True, copy=False, help="The number people see on the marketplace."
     )
+    marketplace_reported_status = fields.Selection(
+        STATUS_LABELS, readonly=True, copy=False, help="The last status the marketplace told us."
+    )
     marketplace_status = fields.Selection(
-        [
-            (base.PENDING, "Pending"),
-            (base.HELD, "Being edited"),
-            (base.CONFIRMED, "Approved"),
-            (base.PARTIALLY_SHIPPED, "Partially shipped"),
-            (base.SHIPPED, "Shipped"),
-            (base.DELIVERED, "Delivered"),
-            (base.CANCELLED, "Cancelled"),
-            (base.RETURNED, "Returned"),
-        ],
-        readonly=True,
-        copy=False,
-        help="The last status the marketplace told us.",
+        STATUS_LABELS,
+        compute="_compute_marketplace_status",
+        search="_search_marketplace_status",
+        help="What the marketplace shows: what it told us last, or what it took from us since.",
     )
     marketplace_modified_at = fields.Datetime(readonly=True, copy=False)
     marketplace_event_ids = fields.One2many(
@@ -45,9 +55,16 @@ class SaleOrder(models.Model):
         readonly=True,
         groups="cartona_integration.group_marketplace_user",
     )
+    marketplace_step_ids = fields.One2many(
+        "marketplace.order.step",
+        "sale_order_id",
+        readonly=True,
+        groups="cartona_integration.group_marketplace_user",
+    )
     marketplace_sync_status = fields.Selection(
         [("pending", "Waiting"), ("synced", "In step"), ("error", "Needs attention")],
         compute="_compute_marketplace_sync_status",
+        search="_search_marketplace_sync_status",
         help="Whether Odoo and the marketplace agree on the order.",
     )
     marketplace_error_message = fields.Char(compute="_compute_marketplace_sync_status")
@@ -59,7 +76,9 @@ class SaleOrder(models.Model):
     marketplace_payment_method = fields.Char(readonly=True, copy=False)
     marketplace_delivery_otp = fields.Char(string="Delivery Code", copy=False)
     marketplace_note = fields.Text(string="Customer's Note", readonly=True, copy=False)
-    marketplace_cancel_reason = fields.Char(readonly=True, copy=False)
+    marketplace_cancel_reason = fields.Char(
+        copy=False, help="Told to the marketplace with our cancellation, where it takes such a reason."
+    )
     marketplace_to_collect = fields.Monetary(
         string="To Collect", readonly=True, copy=False, help="What the customer pays at the door."
     )
@@ -84,30 +103,145 @@ class SaleOrder(models.Model):
             " WHERE marketplace_config_id IS NOT NULL AND cartona_id IS NOT NULL"
         )
 
-    @api.depends("marketplace_event_ids.state")
-    def _compute_marketplace_sync_status(self):
-        """Read it from the inbox. Superuser: whoever sees the order may know, without seeing the inbox."""
+    @api.depends("marketplace_reported_status", "marketplace_step_ids.state")
+    def _compute_marketplace_status(self):
+        """Work it out. Superuser: whoever sees the order may know, without seeing steps and accounts."""
         for order in self:
-            events = order.sudo().marketplace_event_ids
-            trouble = events.filtered(lambda event: event.state in ("hold", "failed"))[:1]
-            order.marketplace_error_message = trouble.reason
+            done = order.sudo().marketplace_step_ids.filtered(lambda step: step.state == "done")
+            reported, account = order.marketplace_reported_status, order.sudo().marketplace_config_id
+            order.marketplace_status = (
+                account._dialect().shown(reported, done[-1:].status) if account else reported
+            )
+
+    @api.model
+    def _search_marketplace_status(self, operator, value):
+        """Search by it: by every way an order comes to show one of the wanted statuses."""
+        wanted = set(value) if operator in ("in", "not in") else {value}
+        ways = self.env["marketplace.config"]._ways_to_show(wanted)
+        self.env["sale.order"].flush_model(["marketplace_reported_status", "marketplace_config_id"])
+        self.env["marketplace.order.step"].sudo().flush_model()
+        self.env.cr.execute(
+            "SELECT sale.id FROM sale_order sale"
+            " JOIN marketplace_config account ON account.id = sale.marketplace_config_id"
+            " WHERE (account.dialect, coalesce(sale.marketplace_reported_status, ''),"
+            " coalesce((SELECT step.status FROM marketplace_order_step step WHERE step.state = 'done'"
+            " AND step.sale_order_id = sale.id ORDER BY step.id DESC LIMIT 1), '')) IN %s",
+            [ways or (("", "", ""),)],
+        )
+        found = [("id", "in", [order_id for [order_id] in self.env.cr.fetchall()])]
+        if False in wanted:
+            found = ["|", ("marketplace_config_id", "=", False), *found]
+        return found if operator in ("=", "in") else ["!", *found]
+
+    @api.depends("marketplace_event_ids.state", "marketplace_step_ids.state")
+    def _compute_marketplace_sync_status(self):
+        """Read it from inbox and steps. Superuser: whoever sees the order may know, without seeing these."""
+        for order in self:
+            events, steps = order.sudo().marketplace_event_ids, order.sudo().marketplace_step_ids
+            stopped = [work for work in (*events, *steps) if work.state in STOPPED]
+            order.marketplace_error_message = stopped[0].reason if stopped else False
             if not order.marketplace_config_id:
                 order.marketplace_sync_status = False
-            elif trouble:
+            elif stopped:
                 order.marketplace_sync_status = "error"
             else:
-                waiting = any(event.state == "new" for event in events)
-                order.marketplace_sync_status = "pending" if waiting else "synced"
+                waits = any(work.state == "new" for work in (*events, *steps))
+                order.marketplace_sync_status = "pending" if waits else "synced"
 
     def write(self, vals):
-        res = super().write(vals)
-        if "state" in vals:
+        """Have a marketplace told when one of its orders is confirmed or cancelled."""
+        state = vals.get("state")
+        moved = (
+            self.filtered(lambda order: order.state != state) if state in STATUS_OF_STATE else self.browse()
+        )
+        result = super().write(vals)
+        moved._enqueue_steps(STATUS_OF_STATE.get(state))
+        if state:
             self.order_line._note_marketplace_stock()
-        return res
+        return result
+
+    def _enqueue_steps(self, status):
+        """Add a step to the orders whose marketplace does not show the status.
+
+        Superuser: whoever confirms or cancels needs no rights on accounts and steps, nor the company's.
+        """
+        orders = self.sudo().filtered(lambda order: order._is_worth_telling(status))
+        if orders:
+            # Without the caller's context: its defaults are meant for something else.
+            steps = (
+                self.env["marketplace.order.step"]
+                .with_env(self.env(su=True, context={}))
+                .create([order._prepare_step(status) for order in orders])
+            )
+            steps.filtered(lambda step: step.state == "new").account_id._wake("steps")
+
+    def _is_worth_telling(self, status):
+        """Tell whether the marketplace takes the status from us and is not about to show it anyway.
+
+        An echo ends here: what it told us is written before it moves the order.
+        """
+        account = self.marketplace_config_id
+        if not self.cartona_id or not account.active or account.state == "draft":
+            return False
+        dialect, known = account._dialect(), self.marketplace_status
+        for step in self.marketplace_step_ids.filtered(lambda step: step.state in OPEN):
+            known = dialect.shown(known, step.status)
+        return (
+            dialect.sends(status, self.delivered_by or None)
+            and dialect.outlook(known or None, status) != base.REACHED
+        )
+
+    def _prepare_step(self, status):
+        values = {
+            "account_id": self.marketplace_config_id.id,
+            "sale_order_id": self.id,
+            "external_order_id": self.cartona_id,
+            "status": status,
+            "cancel_reason": status == base.CANCELLED and self.marketplace_cancel_reason,
+        }
+        if self.marketplace_config_id.state == "shadow":
+            values |= {"state": "ignored", "reason": _("Shadow: it would have been sent.")}
+        return values
+
+    def _search_marketplace_sync_status(self, operator, value):
+        """Search by it. Only users who may see inbox and steps are offered to."""
+
+        def working(*states):
+            of = ("marketplace_event_ids.state", "marketplace_step_ids.state")
+            return ["|", *((path, "in", states) for path in of)]
+
+        ours, error, pending = ("marketplace_config_id", "!=", False), working(*STOPPED), working("new")
+        domains = {
+            "error": error,
+            "pending": ["&", "!", *error, *pending],
+            "synced": ["&", ours, "&", "!", *error, "!", *pending],
+            False: ["!", ours],
+        }
+        return search_by(domains, operator, value)
+
+    def action_marketplace_sync(self):
+        """Bring both sides together: try again what stopped, and read the marketplace's list."""
+        for work in (self.marketplace_event_ids, self.marketplace_step_ids):
+            work.filtered(lambda row: row.state in STOPPED).action_process_again()
+        accounts = self.marketplace_config_id
+        accounts.filtered(lambda account: account.state in account.WORKING_STATES)._wake("pull")
+        return accounts[:1]._notify(_("Synchronising"), _("Both sides agree in a few seconds."), "info")
+
+    def unlink(self):
+        """Delete; the database deletes the lines, and nobody else is told of it."""
+        self.order_line._note_marketplace_stock()
+        return super().unlink()
 
     def action_view_marketplace_events(self):
         """Open the messages this order was made of."""
         action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_event")
+        return {**action, "domain": [("sale_order_id", "in", self.ids)], "context": {}}
+
+    def action_view_marketplace_steps(self):
+        """Open the statuses that were or will be sent for this order."""
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "cartona_integration.action_marketplace_order_step"
+        )
         return {**action, "domain": [("sale_order_id", "in", self.ids)], "context": {}}
 
     @api.model
@@ -138,8 +272,10 @@ class SaleOrderLine(models.Model):
         return lines
 
     def write(self, vals):
+        if "product_id" in vals:
+            self._note_marketplace_stock()
         res = super().write(vals)
-        if {"product_uom_qty", "product_id"} & set(vals):
+        if {"product_uom_qty", "product_id", SOL_UOM} & set(vals):
             self._note_marketplace_stock()
         return res
 

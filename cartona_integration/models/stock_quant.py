@@ -20,6 +20,8 @@ class StockQuant(models.Model):
         return quants
 
     def write(self, vals):
+        if "product_id" in vals:
+            self._note_marketplace_stock()
         res = super().write(vals)
         if FIGURES & set(vals):
             self._note_marketplace_stock()
@@ -31,4 +33,5 @@ class StockQuant(models.Model):
 
     def _note_marketplace_stock(self):
         """Note that the products' free stock changed. Superuser: whoever moves goods need not see marks."""
-        self.env["marketplace.mark"].sudo()._note(STOCK, self.product_id)
+        if self.env["marketplace.config"]._has_active_account():
+            self.env["marketplace.mark"].sudo()._note(STOCK, self.product_id)

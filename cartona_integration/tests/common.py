@@ -8,6 +8,7 @@ from ..compat import SERIES, STORABLE
 from ..dialects.base import Answer
 from ..models.marketplace_api import MarketplaceApi
 from ..models.marketplace_traffic import MarketplaceConfig
+from ..models.marketplace_work_mixin import MarketplaceWorkMixin
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -29,7 +30,10 @@ class Door:
         self.answers = {}
 
     def will(self, operation, *answers):
-        """Script the answers of one operation in order; the last one repeats. An exception is raised."""
+        """Script the answers of one operation in order; the last one repeats.
+
+        :param answers: an Answer, an exception to raise, or a function of the request
+        """
         self.answers[operation] = list(answers)
 
     def asked(self, operation):
@@ -45,7 +49,7 @@ class Door:
         answer = script.pop(0) if len(script) > 1 else script[0]
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return answer(request) if callable(answer) else answer
 
 
 def ok(data=None, status=200, **headers):
@@ -74,6 +78,9 @@ class MarketplaceCase(TransactionCase):
         self.door = Door()
         self.startPatcher(patch.object(MarketplaceConfig, "_wake", self._note_wakeup()))
         self.startPatcher(patch.object(MarketplaceApi, "_send", self.door.send))
+        self.startPatcher(
+            patch.object(MarketplaceWorkMixin, "_fail", self._raise_own(MarketplaceWorkMixin._fail))
+        )
 
     def _note_wakeup(self):
         def _wake(accounts, kind):
@@ -82,6 +89,16 @@ class MarketplaceCase(TransactionCase):
                     self.wakeups.append((account.id, kind))
 
         return _wake
+
+    def _raise_own(self, fail):
+        """Let a test's own failure be one, wherever the addon catches all errors."""
+
+        def _fail(work, error):
+            if isinstance(error, AssertionError):
+                raise error
+            fail(work, error)
+
+        return _fail
 
     def run_wakeups(self):
         """Run the jobs that were asked for, and those they ask for, as the acting users."""
@@ -119,7 +136,7 @@ class MarketplaceCase(TransactionCase):
     def make_product(cls, key, **values):
         """Make a storable product with a marketplace key and no taxes."""
         return cls.env["product.product"].create(
-            {"name": key, "cartona_id": key, "taxes_id": False, **STORABLE, **values}
+            {"name": key or "Keyless", "cartona_id": key, "taxes_id": False, **STORABLE, **values}
         )
 
     def receive(self, account, message, topic="orders", run=True):
@@ -150,3 +167,99 @@ class MarketplaceCase(TransactionCase):
     def order(self, account, order_id):
         """Give the sale order of a marketplace order."""
         return self.env["sale.order"]._find_marketplace_order(account, order_id)
+
+
+def rows_of(request):
+    """Give the listings a bulk update is about, whatever the dialect."""
+    return request.body["items"] if isinstance(request.body, dict) else request.body
+
+
+def taken(request, refuse=(), silent=()):
+    """Answer a bulk update row by row, in the dialect's way.
+
+    :param refuse: listing ids that are refused
+    :param silent: listing ids the answer does not mention
+    """
+    if isinstance(request.body, dict):
+        rows = [
+            {"id": row["id"], "ok": False, "code": "no", "message": "Not this one"}
+            if row["id"] in refuse
+            else {"id": row["id"], "ok": True}
+            for row in request.body["items"]
+            if row["id"] not in silent
+        ]
+        return ok({"results": rows})
+    names = ("supplier_product_id", "internal_product_id")
+    rows = [{name: row[name] for name in names if name in row} for row in request.body]
+    rows = [row for row in rows if row.get(names[0]) not in silent]
+    return ok([row | {"success": row.get(names[0]) not in refuse} for row in rows])
+
+
+class ListedCase(MarketplaceCase):
+    """A product for 100, ten of it in stock, sold on a cartona and a rest account; nothing sent yet."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for account in (cls.cartona, cls.rest):
+            account.link_by_key = False
+        # Euros or pounds: the accounts' prices shall be the products' own.
+        cls.cartona.write({"pricelist_id": False, "currency_id": cls.env.company.currency_id.id})
+        cls.stock = cls.rest.warehouse_id.lot_stock_id
+        cls.tea = cls.make_product("TEA-25", list_price=100)
+        cls.move_in(cls.tea, 10)
+        cls.on_rest = cls.make_link(cls.rest, cls.tea, "R1")
+        cls.on_cartona = cls.make_link(cls.cartona, cls.tea, "501")
+        cls.drop_marks()
+
+    @classmethod
+    def make_link(cls, account, product, external_id, **values):
+        """Link a listing that was seen."""
+        return cls.env["marketplace.product.link"].create(
+            {
+                "account_id": account.id,
+                "product_id": product.id,
+                "key": product.cartona_id,
+                "external_id": external_id,
+                "state": "linked",
+                **values,
+            }
+        )
+
+    @classmethod
+    def move_in(cls, product, quantity, location=None):
+        cls.env["stock.quant"]._update_available_quantity(product, location or cls.stock, quantity)
+
+    @classmethod
+    def drop_marks(cls):
+        cls.cr.flush()
+        cls.cr.execute("DELETE FROM marketplace_mark")
+
+    def marks(self, account=None):
+        """Give (link, kind) of the marks that were inserted, each once."""
+        self.cr.flush()
+        self.cr.execute(
+            "SELECT DISTINCT link_id, kind FROM marketplace_mark WHERE account_id = ANY(%s)",
+            [(account or self.rest | self.cartona).ids],
+        )
+        links = self.env["marketplace.product.link"]
+        return {(links.browse(link_id), kind) for link_id, kind in self.cr.fetchall()}
+
+    def push(self, *answers, account=None):
+        """Run the pusher; the marketplace takes everything unless told otherwise."""
+        self.cr.flush()
+        self.door.will("update_products", *(answers or (taken,)))
+        self.run_job(account or self.rest, "push")
+
+    def mark_all(self, account=None):
+        self.env["marketplace.mark"]._insert_both(account or self.rest)
+
+    def settle(self, account=None):
+        """Let the marketplace show what Odoo says."""
+        self.mark_all(account)
+        self.push(account=account)
+        self.door.requests.clear()
+
+    def sent(self):
+        """Give the rows of all bulk updates that were asked for."""
+        return [row for request in self.door.asked("update_products") for row in rows_of(request)]

@@ -7,13 +7,14 @@ from odoo.tests import new_test_user
 
 from ..compat import SERIES
 from ..models.marketplace_traffic import MarketplaceConfig
-from .common import MarketplaceCase, sample
+from .common import MarketplaceCase, ok, sample
 
 REAL_WAKE = MarketplaceConfig._wake
 OURS = (
     "marketplace.config",
     "marketplace.event",
     "marketplace.event.hold",
+    "marketplace.order.step",
     "marketplace.product.link",
     "marketplace.sync.log",
     "marketplace.sync.state",
@@ -57,6 +58,9 @@ class AccessCase(MarketplaceCase):
         super().setUp()
         self.receive(self.cartona, sample("cartona/order_pending"))
         self.receive(self.cartona, sample("cartona/order_unknown_product"))
+        self.door.will("status", ok())
+        self.run_job(self.cartona, "steps")
+        self.door.requests.clear()
         self.env["marketplace.sync.log"]._log_hourly(self.cartona, "pull", "trouble")
         self.done, self.held = self.events(self.cartona)
         self.canaries = [
@@ -182,7 +186,11 @@ class TestSecrets(AccessCase):
 
     def test_no_button_returns_a_secret(self):
         self.door.answers.clear()
-        for model, records in (("marketplace.config", self.cartona), ("marketplace.event", self.held)):
+        for model, records in (
+            ("marketplace.config", self.cartona),
+            ("marketplace.event", self.held),
+            ("marketplace.order.step", self.env["marketplace.order.step"].search([])),
+        ):
             names = [
                 name
                 for name, _method in inspect.getmembers(type(records), callable)
@@ -323,6 +331,15 @@ class TestOrdinaryUsers(AccessCase):
         order.with_context(disable_cancel_warning=True).action_cancel()
         self.assertEqual(order.state, "cancel")
 
+    def test_they_cancel_and_the_marketplace_is_told(self):
+        order = self.as_user(self.stranger, self.order(self.cartona, "kT3vQx9a"))
+        order.with_context(disable_cancel_warning=True, default_state="done").action_cancel()
+        self.assertEqual(order.marketplace_sync_status, "pending")
+        step = order.sudo().marketplace_step_ids[-1]
+        self.assertEqual((step.status, step.state, step.create_uid), ("cancelled", "new", self.stranger))
+        with self.assertRaises(AccessError):
+            self.as_user(self.stranger, order).action_marketplace_sync()
+
     def test_they_read_all_fields_of_an_order_of_a_marketplace(self):
         order = self.as_user(self.stranger, self.order(self.cartona, "kT3vQx9a"))
         self.assertEqual(order.read()[0]["marketplace_order_number"], "100245")
@@ -330,7 +347,8 @@ class TestOrdinaryUsers(AccessCase):
     def test_they_open_the_order_in_its_form(self):
         order = self.as_user(self.stranger, self.order(self.cartona, "kT3vQx9a"))
         view = order.get_view(view_type="form")
-        names = view["models"]["sale.order"]
+        # The web client asks for what the user may read, as here.
+        names = set(view["models"]["sale.order"]) & set(order.fields_get())
         self.assertEqual(order.web_read({name: {} for name in names})[0]["id"], order.id)
 
 

@@ -73,6 +73,15 @@ class TestHooks(MarketplaceCase):
             self.assertTrue(callable(getattr(model, f"_job_{kind}")))
             self.assertEqual(len(self.rest._state(kind)), 1)
 
+    def test_an_account_older_than_a_kind_of_work_gets_its_row_by_the_upgrade(self):
+        self.rest._state("steps").unlink()
+        self.env.flush_all()
+        for _time in range(2):
+            self.env["marketplace.sync.state"].init()
+            self.env.invalidate_all()
+            self.assertEqual(len(self.rest._state("steps")), 1)
+            self.assertEqual(len(self.rest.sync_state_ids), len(self.env["marketplace.sync.state"].KINDS))
+
     def test_the_crons_run_for_ever_and_do_what_they_say(self):
         self.wakeups.clear()
         for name in ("cron_pull", "cron_sweep"):

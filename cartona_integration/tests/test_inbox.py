@@ -7,12 +7,13 @@ from odoo.tests import new_test_user
 
 from ..compat import STORABLE
 from ..dialects import payload
-from ..models.marketplace_event import MAX_RETRY_PAUSE, MarketplaceEvent
+from ..models.marketplace_event import MarketplaceEvent
 from ..models.marketplace_order_processor import MarketplaceOrderProcessor
 from ..models.marketplace_traffic import CONFLICT_TRIES
+from ..models.marketplace_work_mixin import MAX_RETRY_PAUSE
 from .common import MarketplaceCase, sample
 
-LOGGER = "odoo.addons.cartona_integration.models.marketplace_event"
+LOGGER = "odoo.addons.cartona_integration.models.marketplace_work_mixin"
 
 
 class InboxCase(MarketplaceCase):

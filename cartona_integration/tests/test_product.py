@@ -148,7 +148,7 @@ class TestProductOfALine(OrderCase):
         # What the constraint cannot see: a race, or data from before the addon.
         self.env.cr.execute("UPDATE product_product SET cartona_id = 'TEA' WHERE id = %s", [second.id])
         self.env.invalidate_all()
-        event = self.assertHeldWithNothingMade("Several products have the key: TEA")
+        event = self.assertHeldWithNothingMade("Several products or packs have the key: TEA")
         self.assertEqual(event.hold_ids.mapped("key"), ["TEA"])
 
     def test_every_missing_key_is_named(self):

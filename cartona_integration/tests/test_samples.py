@@ -1,7 +1,7 @@
 from odoo.addons.cartona_integration.dialects import payload
 
 from ..compat import SERIES
-from .common import SAMPLES, MarketplaceCase, sample
+from .common import SAMPLES, MarketplaceCase, ok, sample
 
 # Later series store prices as they come: nothing is left to round.
 EXACT = SERIES >= 19
@@ -36,7 +36,10 @@ class CartonaSamples:
         self.assertEqual((order.marketplace_status, order.delivered_by), ("pending", "seller"))
         self.assertEqual(str(order.commitment_date.date()), "2025-07-14")
         self.assertEqual(sum(order.picking_ids.move_ids.mapped("product_uom_qty")), 6)
-        self.assertEqual(order.marketplace_sync_status, "synced")
+        self.assertEqual(order.marketplace_sync_status, "pending")
+        self.door.will("status", ok())
+        self.run_job(self.cartona, "steps")
+        self.assertEqual((order.marketplace_status, order.marketplace_sync_status), ("confirmed", "synced"))
 
     def test_a_pending_order_stays_a_quotation_where_the_account_says_so(self):
         self.cartona.order_policy = "draft"

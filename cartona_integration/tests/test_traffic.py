@@ -564,6 +564,17 @@ class TestSweep(TrafficCase):
         self.sweep()
         self.assertFalse(self.wakeups)
 
+    def test_steps_without_a_job_are_found(self):
+        self.receive(self.rest, self.neutral())
+        self.sweep()
+        self.assertEqual(self.wakeups, [(self.rest.id, "steps")])
+
+    def test_work_whose_kind_is_paused_is_left_alone(self):
+        self.receive(self.rest, self.neutral())
+        self.rest._state("steps")._pause("down", 600)
+        self.sweep()
+        self.assertFalse(self.wakeups)
+
     def stick(self, account, kind="import", **values):
         """Leave a job nobody has run for minutes."""
         account._enqueue(kind)
@@ -577,7 +588,9 @@ class TestSweep(TrafficCase):
         self.receive(self.rest, self.neutral(), run=False)
         self.stick(self.rest)
         self.assertTrue(self.rest.job_runner_missing)
+        self.door.will("status", ok())
         self.sweep()
+        self.assertEqual(len(self.door.asked("status")), 1)
         self.assertEqual(self.events().state, "done")
         self.assertEqual(self.order(self.rest, "N1").create_uid, self.rest.user_id)
 
@@ -596,6 +609,7 @@ class TestSweep(TrafficCase):
         self.assertFalse(self.rest._has_stuck_jobs())
 
     def test_one_busy_account_does_not_stop_the_sweep_of_the_others(self):
+        self.door.will("status", ok())
         for account in (self.rest, self.make_account("rest", code="rest_two")):
             self.receive(account, self.neutral(), run=False)
             self.stick(account)

@@ -56,6 +56,10 @@ class OdooServer:
         self.service.wait_until_it_answers()
         self.service.wait_for_runner()
 
+    def answers(self):
+        """Tell whether the server answers just now."""
+        return self.service.answers()
+
     def stop(self):
         """Stop the server as an administrator would; its whole process group ends."""
         if self.process and self.process.poll() is None:
@@ -76,11 +80,18 @@ class OdooServer:
 
         :return: its process id
         """
-        others = {self.runner_pid(), *self._named("cron"), *self._named("gevent")}
-        workers = [pid for pid in self.children() if pid not in others]
-        pid = random.choice(workers)
+        pid = random.choice(self._workers())
         self._kill(pid)
         return pid
+
+    def kill_workers(self):
+        """End all HTTP workers at once, so that whichever runs a job is among them."""
+        for pid in self._workers():
+            self._kill(pid)
+
+    def _workers(self):
+        others = {self.runner_pid(), *self._named("cron"), *self._named("gevent")}
+        return [pid for pid in self.children() if pid not in others]
 
     def kill_runner(self):
         """End the job runner's process; the server starts another."""

@@ -184,6 +184,45 @@ def test_a_message_is_newer(code, known, known_at, status, at, expected):
 
 
 @pytest.mark.parametrize("code", BOTH)
+@pytest.mark.parametrize(
+    ("known", "status", "outlook"),
+    [
+        (None, base.CONFIRMED, base.SEND),
+        (base.PENDING, base.CONFIRMED, base.SEND),
+        (base.CONFIRMED, base.CANCELLED, base.SEND),
+        (base.SHIPPED, base.CANCELLED, base.SEND),
+        (base.CONFIRMED, base.CONFIRMED, base.REACHED),
+        (base.SHIPPED, base.CONFIRMED, base.REACHED),
+        (base.DELIVERED, base.CONFIRMED, base.REACHED),
+        (base.RETURNED, base.CANCELLED, base.REACHED),
+        (base.HELD, base.CONFIRMED, base.WAIT),
+        (base.HELD, base.CANCELLED, base.WAIT),
+        (base.CANCELLED, base.CONFIRMED, base.OVER),
+        (base.RETURNED, base.CONFIRMED, base.OVER),
+        (base.DELIVERED, base.CANCELLED, base.IMPOSSIBLE),
+    ],
+)
+def test_what_telling_a_status_would_come_to(code, known, status, outlook):
+    assert dialects.get(code).outlook(known, status) == outlook
+
+
+@pytest.mark.parametrize("code", BOTH)
+@pytest.mark.parametrize(
+    ("reported", "sent", "shown"),
+    [
+        (base.PENDING, None, base.PENDING),
+        (base.PENDING, base.CONFIRMED, base.CONFIRMED),
+        (None, base.CONFIRMED, base.CONFIRMED),
+        (base.SHIPPED, base.CONFIRMED, base.SHIPPED),
+        (base.CANCELLED, base.CONFIRMED, base.CANCELLED),
+        (None, None, None),
+    ],
+)
+def test_what_a_marketplace_shows_after_it_took_a_status(code, reported, sent, shown):
+    assert dialects.get(code).shown(reported, sent) == shown
+
+
+@pytest.mark.parametrize("code", BOTH)
 def test_every_status_has_its_steps(code):
     steps = dialects.get(code).transitions
     assert set(steps) == set(base.STATUSES)

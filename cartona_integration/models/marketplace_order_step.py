@@ -1,0 +1,215 @@
+from typing import NamedTuple
+from uuid import uuid4
+
+from psycopg2 import Error as DatabaseError
+
+from odoo import _, api, fields, models
+
+from ..dialects import base
+from ..exceptions import CredentialsRefused, Refused, Unavailable
+from .marketplace_work_mixin import OPEN
+from .sale_order import STATUS_LABELS
+
+
+class Call(NamedTuple):
+    """What is needed to tell one status, outside of any transaction."""
+
+    step_id: int
+    order_id: str
+    status: str
+    details: dict
+    is_in_doubt: bool
+
+
+class MarketplaceOrderStep(models.Model):
+    """The outbox of an order's life: one row per status to tell, sent in order and never merged."""
+
+    _name = "marketplace.order.step"
+    _description = "Marketplace Order Step"
+    _inherit = "marketplace.work.mixin"
+    _order = "id"
+
+    _work_kind = "steps"
+    _help_cause = "statuses"
+
+    sale_order_id = fields.Many2one("sale.order", ondelete="set null", readonly=True, index="btree_not_null")
+    status = fields.Selection(STATUS_LABELS, required=True, readonly=True)
+    cancel_reason = fields.Char(readonly=True)
+    idempotency_key = fields.Char(
+        required=True,
+        readonly=True,
+        default=lambda self: str(uuid4()),
+        help="Tells a marketplace that a repeated call is the same one; another after each refusal.",
+    )
+    in_doubt = fields.Boolean(readonly=True, help="It was sent, and what became of it is not known.")
+    done_at = fields.Datetime(string="Arrived", readonly=True)
+
+    def init(self):
+        super().init()
+        self.env.cr.execute(
+            "CREATE INDEX IF NOT EXISTS marketplace_order_step_open"
+            " ON marketplace_order_step (account_id, external_order_id, id)"
+            " WHERE state IN ('new', 'hold', 'failed')"
+        )
+
+    @api.depends("external_order_id", "status")
+    def _compute_display_name(self):
+        labels = dict(STATUS_LABELS)
+        for step in self:
+            step.display_name = f"{step.external_order_id}: {labels.get(step.status)}"
+
+    def action_ignore(self):
+        """Close steps that nobody will need; what waited behind them goes on."""
+        super().action_ignore()
+        self.sudo().account_id._wake(self._work_kind)
+        return True
+
+    # -- which is next ------------------------------------------------------------------------
+
+    @api.model
+    def _has_waiting(self, account):
+        return bool(self._next_due(account))
+
+    @api.model
+    def _next_due(self, account):
+        """Give the next step to send: an order's oldest open one, if nothing has stopped it.
+
+        What was never tried goes first, so that an order the marketplace chokes on holds up no other.
+        """
+        self.flush_model()
+        self.env.cr.execute(
+            "SELECT step.id FROM marketplace_order_step step JOIN marketplace_config account"
+            " ON account.id = step.account_id AND account.state = 'live' AND account.active"
+            " WHERE step.account_id = %(account)s AND (step.state = 'new' AND step.next_try IS NULL"
+            " OR step.state IN ('new', 'failed') AND step.next_try <= %(now)s)"
+            " AND NOT EXISTS (SELECT FROM marketplace_order_step older WHERE older.id < step.id"
+            " AND older.account_id = step.account_id AND older.external_order_id = step.external_order_id"
+            " AND older.state IN ('new', 'hold', 'failed'))"
+            " ORDER BY step.next_try NULLS FIRST, step.id LIMIT 1",
+            {"account": account.id, "now": fields.Datetime.now()},
+        )
+        return self.browse(found for [found] in self.env.cr.fetchall())
+
+    def _claim(self):
+        """Count a try, and note that from now on the step may have arrived.
+
+        :return: :class:`Call`
+        """
+        is_in_doubt = self.in_doubt
+        self.write({"tries": self.tries + 1, "in_doubt": True})
+        details = {"idempotency_key": self.idempotency_key}
+        if self.status == base.CANCELLED:
+            details["reason"] = self.cancel_reason or None
+        return Call(self.id, self.external_order_id, self.status, details, is_in_doubt)
+
+    # -- the call -----------------------------------------------------------------------------
+
+    @api.model
+    def _try(self, account, call):
+        """Tell one status, with no transaction open, and judge what came back.
+
+        The one broad ``except`` of this direction: a bug on one step must not stop the others.
+
+        :param Call call: what :meth:`_claim` gave
+        :return: the name of the method that keeps the outcome, and the error
+        """
+        try:
+            self._send(account, call)
+        except (CredentialsRefused, Unavailable) as error:
+            return "_postpone", error
+        except Refused as error:
+            return "_arrive" if account._dialect().is_repeat(error, call.status) else "_refuse", error
+        except DatabaseError:
+            raise
+        except Exception as error:
+            return "_fail", error
+        return "_arrive", None
+
+    def _send(self, account, call):
+        """Tell one status; what is in doubt is read back first, where the marketplace lets us."""
+        network, dialect = self.env["marketplace.api"], account._dialect()
+        if call.is_in_doubt and dialect.can_read_order:
+            shown = network._read_order(account, call.order_id).status
+            if shown in base.STATUSES and dialect.outlook(shown, call.status) == base.REACHED:
+                return
+        network._update_order_status(account, call.order_id, call.status, **call.details)
+
+    @api.model
+    def _next_call(self, account):
+        """Claim the next step that has to be sent; what needs no call is settled on the way.
+
+        :return: :class:`Call`, or None when nothing waits
+        """
+        step = self._next_due(account)
+        while step and (step._settle_by_known() or step._is_worn_out()):
+            step = self._next_due(account)
+        return step._claim() if step else None
+
+    # -- what the marketplace shows -----------------------------------------------------------
+
+    def _follow_marketplace(self):
+        """Have the order's open steps follow the status that the marketplace told of it."""
+        for step in self.filtered(lambda step: step.state in OPEN):
+            if not step._settle_by_known() and step.state == "hold":
+                step._reset()
+
+    def _settle_by_known(self):
+        """Settle a step whose call makes no sense by what is known.
+
+        :return: False when it has to be sent
+        """
+        known = self.sale_order_id.marketplace_status
+        outlook = self.account_id._dialect().outlook(known, self.status)
+        if outlook == base.SEND:
+            return False
+        if outlook == base.REACHED:
+            self._arrive()
+        elif outlook == base.WAIT:
+            self._close(
+                "hold",
+                _("The customer is still editing the order."),
+                remedy=_("Nothing to do: the status is sent when the customer has finished."),
+            )
+        elif outlook == base.OVER and self.sale_order_id.state == "cancel":
+            self._close("ignored", _("The order is over at the marketplace, and here."), in_doubt=False)
+        else:
+            self._disagree(known)
+        return True
+
+    def _disagree(self, known):
+        """Leave to a person what no call can mend."""
+        labels = dict(STATUS_LABELS)
+        reason = _(
+            "The marketplace shows the order as %(known)s: it cannot become %(status)s.",
+            known=labels[known],
+            status=labels[self.status],
+        )
+        self._give_up(reason, _("Bring the order here to what the marketplace shows, then ignore this step."))
+
+    # -- outcomes -----------------------------------------------------------------------------
+
+    def _arrive(self, _error=None):
+        self._close("done", in_doubt=False, done_at=fields.Datetime.now())
+
+    def _refuse(self, error):
+        """Keep the marketplace's own words; the same call again would be refused again."""
+        self._give_up(str(error), _("Clear it up with the marketplace, then try again; or ignore this step."))
+        # A marketplace may answer a call it knows with the answer it gave before.
+        self.write({"in_doubt": False, "idempotency_key": str(uuid4())})
+
+    def _postpone(self, _error=None):
+        """Wait until the account's pause ends. It was not the step's fault, so it costs no try."""
+        self.write(
+            {
+                "state": "new",
+                "tries": self.tries - 1,
+                "next_try": self.account_id._state(self._work_kind).paused_until,
+            }
+        )
+
+    def _is_worn_out(self):
+        """Tell whether the step was claimed often enough without coming to an end: leave it to a person."""
+        worn_out = self.tries >= self.account_id.retry_attempts
+        if worn_out:
+            self._give_up(_("Sending did not come to an end %s times.", self.tries))
+        return worn_out

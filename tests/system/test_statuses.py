@@ -1,0 +1,265 @@
+"""Statuses on their way to the marketplace: in order, once, whatever goes wrong, on a real server."""
+
+import threading
+import time
+from datetime import datetime
+from statistics import median
+
+import pytest
+
+from .harness import wait_for
+from .test_orders import percentile
+
+CONFIRMATIONS = 50
+GOAL = 5  # seconds from the commit of a confirmation to its arrival
+RECOVERY = 150  # seconds: a job whose worker died is found by queue_job or our sweep
+BOTH = pytest.mark.parametrize("dialect", ["cartona", "rest"])
+WORDS = {
+    "rest": {"confirmed": "confirmed", "cancelled": "cancelled"},
+    "cartona": {"confirmed": "approved", "cancelled": "cancelled_by_supplier"},
+}
+
+
+class Orders:
+    """The orders of one shop, on both sides."""
+
+    def __init__(self, shop, products):
+        self.shop, self.server, self.words = shop, shop.server, WORDS[shop.dialect]
+        self.products = [{"key": "TEA-25", "price": "250.00"}]
+
+    def place(self, count):
+        """Have orders made over there, and wait until they are quotations here.
+
+        :return: their ids over there
+        """
+        made = self.shop.post("order_factory", {"count": count, "products": self.products}, push=1)
+        ids = [row.get("hashed_id") or row["id"] for row in made]
+        wait_for(lambda: set(ids) <= self.here(), 60, f"{count} orders are here")
+        return ids
+
+    def here(self, where="true"):
+        return {order_id for [order_id] in self.shop.orders(where=where)}
+
+    def number(self, order_id):
+        [[number]] = self.shop.orders("id", f"cartona_id = '{order_id}'")
+        return number
+
+    def confirm(self, order_id):
+        self.server.rpc("sale.order", "action_confirm", [self.number(order_id)])
+
+    def cancel(self, order_id):
+        context = {"disable_cancel_warning": True}
+        self.server.rpc("sale.order", "action_cancel", [self.number(order_id)], context=context)
+
+    def there(self):
+        """Give {order id: its statuses over there, oldest first}."""
+        rows = self.shop.simulator.control("GET", f"accounts/{self.shop.code}/orders")
+        return {
+            row["order"].get("hashed_id") or row["order"]["id"]: [step["status"] for step in row["history"]]
+            for row in rows
+        }
+
+    def arrived(self, order_id, *statuses):
+        wanted = [self.words[status] for status in statuses]
+        return self.there()[order_id][1:] == wanted
+
+    def calls(self, operation="status"):
+        """Give the bodies of the calls that were made."""
+        return self.shop.simulator.control("GET", "calls", account=self.shop.code, operation=operation)
+
+    def steps(self, columns="state"):
+        return self.server.sql(
+            f"SELECT {columns} FROM marketplace_order_step WHERE account_id = %s ORDER BY id",
+            [self.shop.account],
+        )
+
+    def fault(self, kind, operation="status", times=1, **params):
+        body = {"account": self.shop.code, "operation": operation, "kind": kind, "times": times}
+        self.shop.simulator.control("POST", "faults", {**body, "params": params})
+
+    def settled(self):
+        """Wait until no step waits any more."""
+        wait_for(lambda: all(state != "new" for [state] in self.steps()), 90, f"steps end: {self.steps()}")
+
+
+@pytest.fixture
+def open_orders(open_shop, products, simulator):
+    """Give a function that opens a shop whose orders arrive as quotations."""
+
+    def open_one(dialect, **values):
+        return Orders(open_shop(dialect, **{"order_policy": "draft", **values}), products)
+
+    yield open_one
+    simulator.control("DELETE", "faults")
+
+
+@BOTH
+def test_confirmations_arrive_within_five_seconds(open_orders, dialect, show):
+    orders = open_orders(dialect)
+    ids = orders.place(CONFIRMATIONS)
+    committed = {}
+    for order_id in ids:
+        begun = time.monotonic()
+        orders.confirm(order_id)
+        committed[order_id] = time.time()
+        time.sleep(max(0, begun + 1 - time.monotonic()))
+    orders.settled()
+    arrivals = {
+        call["path"].split("/")[-2 if dialect == "rest" else -1]: call["at"] for call in orders.calls()
+    }
+    assert set(arrivals) == set(ids) and len(orders.calls()) == CONFIRMATIONS
+    times = [moment(arrivals[order_id]) - committed[order_id] for order_id in ids]
+    show(
+        f"confirmations, {dialect}: {CONFIRMATIONS}, one per second, from commit to arrival: "
+        f"median {median(times):.2f} s, p95 {percentile(times, 0.95):.2f} s, max {max(times):.2f} s"
+    )
+    assert percentile(times, 0.95) <= GOAL
+    assert all(orders.arrived(order_id, "confirmed") for order_id in ids)
+
+
+def moment(text):
+    """Read the simulator's time as seconds since the epoch."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+@BOTH
+def test_confirm_and_cancel_arrive_in_order(open_orders, dialect):
+    orders = open_orders(dialect)
+    ids = orders.place(5)
+    for order_id in ids:
+        orders.confirm(order_id)
+        orders.cancel(order_id)
+    orders.settled()
+    assert all(orders.arrived(order_id, "confirmed", "cancelled") for order_id in ids)
+
+
+@BOTH
+def test_a_marketplace_that_echoes_every_change_is_called_once_per_change(open_orders, dialect):
+    orders = open_orders(dialect)
+    shop = orders.shop
+    if dialect == "cartona":
+        reopen(shop, own_changes="listed")
+    ids = orders.place(4)
+    ended, echoed = threading.Event(), set()
+    echo = threading.Thread(target=echo_all, args=(orders, echoed, ended), daemon=True)
+    echo.start()
+    for order_id in ids:
+        orders.confirm(order_id)
+    orders.settled()
+    shop.pull()
+    for order_id in ids[:2]:
+        orders.cancel(order_id)
+    orders.settled()
+    wait_for(lambda: len(echoed) >= 6, 30, "every change is echoed")
+    shop.pull()
+    time.sleep(3)
+    wait_for(lambda: all(state not in ("new", "failed") for [state] in shop.events()), 30, "echoes are read")
+    orders.settled()
+    ended.set()
+    echo.join()
+    assert len(orders.calls()) == 6
+    assert orders.here("state = 'cancel'") == set(ids[:2])
+    assert orders.here("state = 'sale'") == set(ids[2:])
+    assert [state for [state] in orders.steps()] == ["done"] * 6
+
+
+def reopen(shop, **options):
+    """Change the simulated account's options."""
+    webhook = {"base_url": shop.server.url, "key": shop.key, "token": shop.hook}
+    values = {"code": shop.code, "dialect": shop.dialect, "token": shop.token}
+    shop.simulator.control("POST", "accounts", {**values, "webhook": webhook, "options": options})
+
+
+def echo_all(orders, echoed, ended):
+    """Push each of our own changes back, as an order and as a status, while others are under way."""
+    while not ended.wait(0.05):
+        for order_id, history in orders.there().items():
+            change = order_id, len(history)
+            if len(history) > 1 and change not in echoed:
+                echoed.add(change)
+                for topic in ("orders", "status"):
+                    orders.shop.post("push", {"orders": [order_id], "topic": topic})
+
+
+TEMPORARY = [
+    ("429", {"retry_after": 2}),
+    ("500", {}),
+    ("timeout_after", {"seconds": 1}),
+    ("timeout_before", {"seconds": 1}),
+    ("not_json", {}),
+    ("cut", {}),
+    ("redirect", {}),
+]
+
+
+@BOTH
+@pytest.mark.parametrize(("kind", "params"), TEMPORARY, ids=[kind for kind, _params in TEMPORARY])
+def test_what_passes_delays_a_status_and_loses_none(open_orders, dialect, kind, params):
+    orders = open_orders(dialect)
+    ids = orders.place(3)
+    orders.fault(kind, **params)
+    for order_id in ids:
+        orders.confirm(order_id)
+    orders.settled()
+    assert all(orders.arrived(order_id, "confirmed") for order_id in ids)
+    assert orders.steps("state, tries, in_doubt") == [("done", 1, False)] * 3
+    assert orders.here("state = 'sale'") == set(ids)
+
+
+@BOTH
+def test_a_refused_status_waits_for_a_person_and_the_others_go_on(open_orders, dialect):
+    orders = open_orders(dialect)
+    ids = orders.place(3)
+    orders.fault("422", message="not today")
+    for order_id in ids:
+        orders.confirm(order_id)
+    orders.settled()
+    found = orders.steps("external_order_id, state, reason LIKE '%%not today%%'")
+    assert found == [(ids[0], "failed", True), (ids[1], "done", None), (ids[2], "done", None)]
+    assert not orders.arrived(ids[0], "confirmed")
+    orders.server.rpc("sale.order", "action_marketplace_sync", [orders.number(ids[0])])
+    orders.settled()
+    assert orders.arrived(ids[0], "confirmed")
+    assert {state for [state] in orders.steps()} == {"done"}
+
+
+@BOTH
+def test_a_new_token_sends_what_the_old_one_could_not(open_orders, dialect):
+    orders = open_orders(dialect)
+    ids = orders.place(3)
+    orders.shop.token = f"another-{orders.shop.token}"
+    reopen(orders.shop)
+    for order_id in ids:
+        orders.confirm(order_id)
+    wait_for(lambda: refused(orders), 30, "the credentials are refused")
+    time.sleep(2)
+    assert not orders.calls() and {state for [state] in orders.steps()} == {"new"}
+    values = {"auth_token": orders.shop.token}
+    orders.server.rpc("marketplace.config", "write", [orders.shop.account], values)
+    orders.settled()
+    assert all(orders.arrived(order_id, "confirmed") for order_id in ids)
+
+
+def refused(orders):
+    [[status]] = orders.server.sql(
+        "SELECT connection_status FROM marketplace_config WHERE id = %s", [orders.shop.account]
+    )
+    return status == "refused"
+
+
+@BOTH
+def test_a_status_arrives_once_when_its_worker_is_killed_while_it_is_sent(open_orders, server, dialect, show):
+    orders = open_orders(dialect)
+    [order_id, other] = orders.place(2)
+    orders.fault("timeout_after", seconds=10)
+    orders.confirm(order_id)
+    wait_for(orders.calls, 30, "the status is being sent")
+    begun = time.monotonic()
+    server.kill_workers()
+    wait_for(server.answers, 60, "the server answers again")
+    orders.confirm(other)
+    wait_for(lambda: all(state == "done" for [state] in orders.steps()), RECOVERY, "both steps are done")
+    show(f"killed while sending, {dialect}: settled after {time.monotonic() - begun:.0f} s")
+    assert orders.arrived(order_id, "confirmed") and orders.arrived(other, "confirmed")
+    assert orders.here("state = 'sale'") == {order_id, other}
+    assert orders.steps("in_doubt") == [(False,), (False,)]
