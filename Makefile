@@ -1,8 +1,12 @@
 # Everything is done by the scripts in tools/, which run without make.
 PYTHON ?= python3
 export SERIES STAGE ARGS KEEP
+export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: test lint format stop clean
+.PHONY: demo test lint format screenshots stop clean
+
+demo:
+	@$(PYTHON) tools/demo.py
 
 test:
 	@$(PYTHON) tools/run_tests.py
@@ -13,8 +17,11 @@ lint:
 format:
 	@$(PYTHON) tools/lint.py --fix
 
-stop:
-	@$(PYTHON) tools/postgres.py stop
+screenshots:
+	@$(PYTHON) tools/screenshots.py
 
-clean: stop
-	rm -rf build
+stop:
+	@$(PYTHON) tools/demo.py stop
+
+clean:
+	@$(PYTHON) tools/demo.py clean

@@ -6,9 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import odoo17
 import odoo19
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,6 +22,8 @@ CACHE = Path(
 )
 REQUIREMENTS = ROOT / "tools" / "requirements"
 ADDON = "cartona_integration"
+# Where the 17.0 source could not be reached, it is not tried again at each start for so long.
+DAY = 24 * 3600
 # queue_job names "odoo" as a dependency, which no package index has: never with its dependencies.
 QUEUE_JOB = {
     "17.0": "odoo-addon-queue_job==17.0.1.5.4",
@@ -67,7 +72,14 @@ class Odoo:
 
     @property
     def addons_path(self):
-        return f"{self.source / 'odoo' / 'addons'},{self.addons}"
+        """The folders with addons; a clone has most of Odoo's own beside its code, a package inside it."""
+        own = (self.source / "odoo" / "addons", self.source / "addons")
+        return ",".join(str(path) for path in (*own, self.addons) if path.exists())
+
+    @property
+    def command(self):
+        """The beginning of a command that runs Odoo."""
+        return [self.python, ROOT / "tools" / "run_odoo.py"]
 
     def environment(self, **more):
         """Environment of every process that runs this Odoo."""
@@ -97,20 +109,54 @@ def series_of(source):
 def choose_odoo():
     """Choose the Odoo to run.
 
-    ``ODOO_SOURCE`` wins, then a 17.0 tree in the cache folder, then Debian's Odoo 19 with the addon ported.
-    ``SERIES=19.0`` asks for the latter.
+    ``ODOO_SOURCE`` wins, then a 17.0 tree in the cache folder, then its makers' archive, then Debian's
+    Odoo 19 with the addon ported. ``SERIES`` asks for one of the two.
     """
     wanted = os.environ.get("SERIES", "")
+    if wanted not in ("", "17.0", "19.0"):
+        raise Missing(f"Odoo {wanted}", "Set SERIES to 17.0 or 19.0, or leave it out.")
     given = os.environ.get("ODOO_SOURCE")
     if given and wanted in ("", series_of(Path(given))):
-        return Odoo(series_of(Path(given)), Path(given), "named by ODOO_SOURCE")
-    cached = CACHE / "odoo-17.0"
-    if wanted in ("", "17.0") and (cached / "odoo" / "release.py").exists():
-        return Odoo("17.0", cached, "found in the cache folder")
-    if wanted == "17.0":
-        raise Missing(f"an Odoo 17.0 source in {cached}", "Put one there, or set ODOO_SOURCE to one.")
+        return Odoo(series_of(Path(given)), Path(given).absolute(), "named by ODOO_SOURCE")
+    if wanted == "19.0":
+        return Odoo("19.0", odoo19.ensure(CACHE / "odoo-19.0"), "asked for by SERIES")
+    return choose_17(must=wanted == "17.0")
+
+
+def choose_17(must):
+    """Give the cached 17.0, or bring it; else Odoo 19 with the reason.
+
+    :param bool must: fail instead of taking Odoo 19
+    """
+    target = CACHE / "odoo-17.0"
+    if (target / "odoo" / "release.py").exists():
+        return Odoo("17.0", target, "found in the cache folder")
+    note = CACHE / "odoo-17.0.unreachable"
+    if not must and note.exists() and time.time() - note.stat().st_mtime < DAY:
+        return instead(note.read_text())
+    reason = reason_of_failure(target)
+    if not reason:
+        note.unlink(missing_ok=True)
+        return Odoo("17.0", target, "its makers' source")
+    if must:
+        raise Missing(f"the Odoo 17.0 source ({reason})", "Set ODOO_SOURCE to the folder of one.")
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(reason)
+    return instead(reason)
+
+
+def reason_of_failure(target):
+    """Bring Odoo 17.0, or tell why it cannot be had."""
+    try:
+        odoo17.ensure(target)
+    except odoo17.Unreachable as error:
+        return str(error)
+
+
+def instead(reason):
+    """Give Debian's Odoo 19, and say why it is not 17.0."""
     source = odoo19.ensure(CACHE / "odoo-19.0")
-    why = "asked for by SERIES" if wanted else "no Odoo 17.0 source here: set ODOO_SOURCE to test on 17.0"
+    why = f"the 17.0 source cannot be reached from here ({reason}); SERIES=17.0 tries again"
     return Odoo("19.0", source, why)
 
 
@@ -173,6 +219,23 @@ def ensure_uv():
     target = BUILD / "uv"
     program = target / "bin" / "uv"
     if not program.exists():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), "uv"]
-        subprocess.run(pip, check=False, capture_output=True)
+        command = [*pip(), "install", "--quiet", "--target", target, "uv"]
+        subprocess.run([str(part) for part in command], check=False, capture_output=True)
     return program if program.exists() else None
+
+
+def pip():
+    """Give a command that is pip: Python's own, else Debian's, unpacked into the build folder."""
+    own = [sys.executable, "-m", "pip"]
+    if subprocess.run([*own, "--version"], check=False, capture_output=True).returncode == 0:
+        return own
+    folder = BUILD / "pip"
+    if not folder.exists() and odoo19.has_apt():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        say("no pip on this machine: taking Debian's")
+        with tempfile.TemporaryDirectory(prefix=".pip-", dir=folder.parent) as made:
+            [package] = odoo19.download(Path(made), {odoo19.codename(): ("python3-pip-whl",)})
+            run("dpkg", "-x", package, Path(made) / "root")
+            (Path(made) / "root").rename(folder)
+    wheels = sorted(folder.glob("usr/share/python-wheels/pip-*.whl"))
+    return [sys.executable, wheels[-1] / "pip"] if wheels else own

@@ -41,9 +41,8 @@ def ensure(target):
     """
     target = Path(target).absolute()
     if not (target / STAMP).exists():
-        for program in ("apt-get", "apt-config", "dpkg"):
-            if not shutil.which(program):
-                raise SystemExit(f"MISSING: {program}. Debian's Odoo 19 can be had on Debian only.")
+        if not has_apt():
+            raise SystemExit("MISSING: apt. Debian's Odoo 19 can be had on Debian only.")
         if target.exists() and any(target.iterdir()):
             raise SystemExit(f"{target} is not empty and was not made by this tool: name another folder.")
         bring(target)
@@ -55,7 +54,7 @@ def bring(target):
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".odoo19-", dir=target.parent) as made:
         folder = Path(made)
-        packages = download(folder)
+        packages = download(folder, PACKAGES)
         root = folder / "root"
         for number, package in enumerate(packages, 1):
             say(f"unpacking {number} of {len(packages)}: {package.name}")
@@ -69,14 +68,26 @@ def bring(target):
     say(f"Odoo 19 is in {target}")
 
 
-def download(folder):
-    """Download the packages with an apt of our own: sources, lists and cache lie in the folder."""
+def has_apt():
+    return all(map(shutil.which, ("apt-get", "apt-config", "dpkg")))
+
+
+def download(folder, packages):
+    """Download packages with an apt of our own: sources, lists and cache lie in the folder.
+
+    :param dict packages: names by Debian suite
+    """
     mirror = find_mirror()
-    environment = {**os.environ, "APT_CONFIG": str(own_apt(folder, mirror))}
-    say(f"reading the package lists of {' and '.join(PACKAGES)} from {mirror}")
-    run("apt-get", "update", "-qq", env=environment)
-    names = [f"{name}/{suite}" for suite, names in PACKAGES.items() for name in names]
-    say(f"downloading {len(names)} packages (about 130 MB)")
+    environment = {**os.environ, "APT_CONFIG": str(own_apt(folder, mirror, packages))}
+    say(f"reading the package lists of {' and '.join(packages)} from {mirror}")
+    try:
+        run("apt-get", "update", "-qq", env=environment)
+    except subprocess.CalledProcessError:
+        raise SystemExit(
+            f"MISSING: Debian's packages: {mirror} does not give its lists (see above)."
+        ) from None
+    names = [f"{name}/{suite}" for suite, names in packages.items() for name in names]
+    say(f"downloading {', '.join(name.partition('/')[0] for name in names)}")
     run("apt-get", "download", "-qq", *names, env=environment, cwd=folder)
     return sorted(folder.glob("*.deb"))
 
@@ -101,7 +112,7 @@ def codename():
     return values.get("VERSION_CODENAME", "").strip('"')
 
 
-def own_apt(folder, mirror):
+def own_apt(folder, mirror, suites):
     """Write apt's configuration and source list into the folder.
 
     Of the machine's configuration only what is about connections counts: hooks would clean its own cache.
@@ -112,7 +123,7 @@ def own_apt(folder, mirror):
     (folder / "lists/partial").mkdir(parents=True)
     (folder / "cache/archives/partial").mkdir(parents=True)
     (folder / "status").touch()
-    sources = [f"deb [signed-by={keyring}] {mirror} {suite} main\n" for suite in PACKAGES]
+    sources = [f"deb [signed-by={keyring}] {mirror} {suite} main\n" for suite in suites]
     (folder / "sources.list").write_text("".join(sources))
     own = {
         "Dir::Etc::Main": "/dev/null",

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import databases
 import environment
-import postgres
 import setup
 from environment import ADDON, ROOT
+from postgres import TESTS
 
 WHOLE_SYSTEM = "system"
 
@@ -81,7 +81,7 @@ def addon(odoo):
     return pytest(
         odoo, "addon", f"--odoo-config={conf}", f"--odoo-database={name}", "--odoo-http",
         odoo.addons / ADDON / "tests",
-        MARKETPLACE_ALLOW_PRIVATE_TARGETS="1", **postgres.environment(),
+        MARKETPLACE_ALLOW_PRIVATE_TARGETS="1", **TESTS.environment(),
     )  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def system(odoo):
     return pytest(
         odoo, WHOLE_SYSTEM, "-p", "no:odoo", "tests/system",
         HARNESS_SERIES=odoo.series, HARNESS_SOURCE=str(odoo.source), HARNESS_TEMPLATE=template,
-        **postgres.environment(),
+        **TESTS.environment(),
     )  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def main():
         results = [STAGES[stage](odoo) for stage in wanted]
     finally:
         if started and not os.environ.get("KEEP"):
-            postgres.stop()
+            TESTS.stop()
     good = all(result.is_good for result in results)
     summary = "\n".join(str(result) for result in results)
     total = sum(result.seconds for result in results)

@@ -1,10 +1,10 @@
 """Prepare everything the tests and the demo need; quick when nothing is missing."""
 
 import environment
-import postgres
+from postgres import TESTS
 
 
-def prepare():
+def prepare(cluster=TESTS):
     """Make what is missing.
 
     :return: (the Odoo to run, whether this call started PostgreSQL)
@@ -13,7 +13,7 @@ def prepare():
     environment.say(f"Odoo {odoo.series}: {odoo.why}")
     environment.ensure_odoo_venv(odoo)
     environment.ensure_port(odoo)
-    return odoo, postgres.start()
+    return odoo, cluster.start()
 
 
 if __name__ == "__main__":

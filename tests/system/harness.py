@@ -7,10 +7,8 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psycopg2
@@ -20,31 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import databases  # noqa: E402
-from environment import Odoo  # noqa: E402
-
-START_SECONDS = 90
-WORKERS = 4
-JOBS_AT_ONCE = 2
-
-
-def wait_for(condition, seconds, what):
-    """Poll until ``condition()`` is true and give its value.
-
-    :raise AssertionError: it did not come true in time
-    """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s: {what}")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from environment import BUILD, Odoo  # noqa: E402
+from postgres import TESTS  # noqa: E402
+from server import OdooService, SimulatorService, free_port, wait_for  # noqa: E402, F401
 
 
 class OdooServer:
@@ -54,9 +30,10 @@ class OdooServer:
         source = Path(os.environ["HARNESS_SOURCE"])
         self.odoo = Odoo(os.environ["HARNESS_SERIES"], source, "given by the test run")
         self.db = f"system_{self.odoo.series.replace('.', '_')}"
+        self.service = OdooService(self.odoo, self.db, TESTS, self.odoo.build / "system")
+        self.log = self.service.log
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.log = self.odoo.build / "system.log"
         self.process = None
         self._connection = None
         self._uids = {}
@@ -74,46 +51,14 @@ class OdooServer:
 
     def start(self):
         """Start the server and wait until it answers and its job runner is ready."""
-        seen = len(self.log_text())
-        conf = databases.config(
-            self.odoo,
-            db_name=self.db,
-            workers=WORKERS,
-            max_cron_threads=1,
-            limit_time_real=120,
-            limit_time_cpu=120,
-            http_interface="127.0.0.1",
-            http_port=self.port,
-            gevent_port=free_port(),
-            server_wide_modules="base,web,queue_job,cartona_integration",
-        )
-        settings = {
-            "ODOO_QUEUE_JOB_CHANNELS": f"root:{JOBS_AT_ONCE}",
-            "ODOO_QUEUE_JOB_HOST": "127.0.0.1",
-            "ODOO_QUEUE_JOB_PORT": str(self.port),
-            "MARKETPLACE_ALLOW_PRIVATE_TARGETS": "1",
-        }
-        # A file of its own: the server starts its gevent process with its own first argument, and what
-        # -m runs cannot be started that way; it would be tried again for ever.
-        script = self.odoo.build / "server.py"
-        script.write_text("from odoo.cli import main\n\nmain()\n")
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [str(self.odoo.python), str(script), "-c", str(conf)],
-                env=self.odoo.environment(**settings),
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
-        wait_for(self.answers, START_SECONDS, f"the server answers; see {self.log}")
-        ready = "queue job runner ready for db"
-        wait_for(lambda: ready in self.log_text()[seen:], START_SECONDS, "the job runner is ready")
+        self.service.start(self.port, data_dir=self.odoo.build / "data")
+        self.process = self.service.process
+        self.service.wait_until_it_answers()
+        self.service.wait_for_runner()
 
     def answers(self):
-        if self.process.poll() is not None:
-            raise AssertionError(f"the server ended: {self.log_text()[-3000:]}")
-        try:
-            return requests.get(f"{self.url}/marketplace_integration/webhook/test", timeout=30).ok
-        except requests.ConnectionError:
-            return False
+        """Tell whether the server answers just now."""
+        return self.service.answers()
 
     def stop(self):
         """Stop the server as an administrator would; its whole process group ends."""
@@ -220,13 +165,10 @@ class Simulator:
     """The marketplace simulator as a process of its own."""
 
     def __init__(self):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.simulator", "--port", "0", "--log-level", "WARNING"],
-            cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
-        line = self.process.stdout.readline()
-        assert line.startswith("LISTENING "), f"the simulator said {line!r}"
-        self.url = line.split()[1]
+        self.service = SimulatorService(sys.executable, BUILD / "system")
+        self.service.start()
+        self.service.wait_until_it_answers()
+        self.process, self.url = self.service.process, self.service.url
         self._session = requests.Session()
 
     def control(self, method, path, json=None, **query):
