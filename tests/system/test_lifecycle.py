@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +16,11 @@ from environment import ADDON, Odoo
 from postgres import TESTS
 
 PAST = """
-storable = {"detailed_type": "product"} if "detailed_type" in env["product.template"]._fields else {
-    "type": "consu", "is_storable": True}
-product = env["product.product"].create({"name": "Old product", "list_price": 5, "taxes_id": False, **storable})
+before_18 = "detailed_type" in env["product.template"]._fields
+storable = {"detailed_type": "product"} if before_18 else {"type": "consu", "is_storable": True}
+product = env["product.product"].create(
+    {"name": "Old product", "list_price": 5, "taxes_id": False, **storable}
+)
 partner = env["res.partner"].create({"name": "Old customer"})
 orders = env["sale.order"].create([
     {"partner_id": partner.id, "order_line": [(0, 0, {"product_id": product.id, "product_uom_qty": 2})]}
@@ -61,11 +64,8 @@ class Database:
     """A database of its own, without a server."""
 
     def __init__(self):
-        self.odoo = Odoo(
-            os.environ["HARNESS_SERIES"],
-            ROOT.__class__(os.environ["HARNESS_SOURCE"]),
-            "given by the test run",
-        )
+        source = Path(os.environ["HARNESS_SOURCE"])
+        self.odoo = Odoo(os.environ["HARNESS_SERIES"], source, "given by the test run")
         self.name = f"lifecycle_{self.odoo.series.replace('.', '_')}"
         databases.copy(self.odoo, databases.ensure_base(self.odoo), self.name)
 
