@@ -56,7 +56,7 @@ class MarketplaceConfig(models.Model):
             return None
         # Superuser: a product may have gone to another company; its listing has to be emptied all the same.
         links = self.env["marketplace.product.link"].sudo().browse(kinds).exists()
-        due = links.filtered(lambda link: link.state == "linked")._claim(kinds)
+        due = links.filtered(lambda link: link.state == "linked" and not link.is_paused)._claim(kinds)
         # Less goes first: what is sold out must not be sold once more meanwhile.
         return dict(sorted(due.items(), key=lambda item: (item[1].quantity is None, item[1].quantity or 0)))
 
