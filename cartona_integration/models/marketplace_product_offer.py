@@ -9,7 +9,7 @@ from odoo.tools import float_compare, float_round
 
 from .. import compat
 from ..dialects.base import ProductUpdate
-from .marketplace_mark import PRICE, RECOUNT, STOCK, SWITCHES
+from .marketplace_mark import PRICE, RECOUNT, STOCK, SWITCHES, kinds_of
 
 _logger = logging.getLogger(__name__)
 
@@ -99,6 +99,13 @@ class MarketplaceProductLink(models.Model):
             due = {link: link._unknown_of(offer) for link, offer in offers.items()}
         self._note_claim(offers, due)
         return {link.id: offer for link, offer in due.items() if offer}
+
+    def _outdated(self):
+        """Give {link id: kinds} of the figures that are not what the marketplace acknowledged."""
+        kinds = {kind for kind in (PRICE, STOCK) if self.account_id[SWITCHES[kind]]}
+        offers = self._offers_apart(dict.fromkeys(self, kinds))
+        unknown = {link.id: link._unknown_of(offer) for link, offer in offers.items()}
+        return {link_id: kinds_of(offer) for link_id, offer in unknown.items() if offer}
 
     def _wanted_kinds(self, marked):
         """Give the kinds to look at: after trouble all of them, as one may have been lost or refused."""

@@ -1,11 +1,13 @@
 from datetime import timedelta
 from decimal import Decimal
+from unittest.mock import patch
 
 from odoo import fields
 from odoo.exceptions import ValidationError
 from odoo.tests import new_test_user
 
 from ..compat import SERIES
+from ..models import marketplace_push
 from .common import ListedCase, rows_of, taken
 
 PRICING = "sales_team.group_sale_manager" + (",product.group_product_manager" if SERIES >= 19 else "")
@@ -246,3 +248,36 @@ class TestGuardRails(OfferCase):
         self.assertFalse(self.push())
         self.on_rest.is_paused = False
         self.assertEqual([row["price"] for row in self.push()], ["70.00"])
+
+
+class TestCheck(OfferCase):
+    """What no hook sees is found within the hour, without a call."""
+
+    def check(self):
+        self.door.requests.clear()
+        self.drop_marks()
+        self.run_job(self.rest, "check")
+        self.assertFalse(self.door.requests)
+        return self.marks(self.rest)
+
+    def test_what_the_marketplace_has_is_left_alone(self):
+        self.send_all()
+        self.assertFalse(self.check())
+
+    def test_a_tax_rate_that_changed_is_found(self):
+        tax = self.env["account.tax"].create({"name": "VAT", "amount": 10, "type_tax_use": "sale"})
+        self.tea.taxes_id = tax
+        self.send_all()
+        tax.amount = 20
+        self.assertEqual(self.check(), {(self.on_rest, "price")})
+        self.assertEqual([row["price"] for row in self.push()], ["120.00"])
+
+    def test_all_listings_are_looked_at_in_batches(self):
+        other = self.make_product("OTHER", list_price=7)
+        link = self.make_link(self.rest, other, "R2")
+        with patch.object(marketplace_push, "CHECKED_AT_ONCE", 1):
+            self.assertEqual({marked for marked, _kind in self.check()}, {self.on_rest, link})
+
+    def test_prices_that_are_not_sent_by_themselves_are_not_marked(self):
+        self.rest.auto_sync_prices = False
+        self.assertEqual(self.check(), {(self.on_rest, "stock")})
