@@ -20,11 +20,14 @@ sys.path.insert(0, str(ROOT / "tools"))
 import databases  # noqa: E402
 from environment import BUILD, Odoo  # noqa: E402
 from postgres import TESTS  # noqa: E402
+from processes import working_in  # noqa: E402
 from server import OdooService, SimulatorService, free_port, wait_for  # noqa: E402, F401
 
 
 class OdooServer:
     """A prefork server with a job runner on a copy of the addon's template database."""
+
+    DATABASE_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
     def __init__(self):
         source = Path(os.environ["HARNESS_SOURCE"])
@@ -96,6 +99,14 @@ class OdooServer:
     def kill_runner(self):
         """End the job runner's process; the server starts another."""
         self._kill(self.runner_pid())
+
+    def kill_postgres(self):
+        """End the tests' PostgreSQL as a power cut would, and start it again."""
+        self._kill(TESTS.postmaster())
+        wait_for(lambda: not working_in(TESTS.data), 60, "PostgreSQL's sessions have ended")
+        TESTS.start()
+        if self._connection:
+            self._connection.close()
 
     def runner_pid(self):
         """Give the job runner's process id, which it writes into each of its log lines."""
