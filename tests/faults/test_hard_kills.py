@@ -22,4 +22,5 @@ def test_what_was_acknowledged_survives_kills_of_every_process(open_shop, produc
         f"{EVENTS} orders, 30 % sent twice, {KILLS} kills {dict(Counter(kills))} (seed {SEED}): "
         f"answers {dict(ledger)}, 0 lost, 0 doubled"
     )
-    assert set(ledger) <= {200, 503, "no answer"}, "what was not stored is to be sent again, not given up"
+    # Nothing tells the sender to give up, such as 404 would.
+    assert all(answer in (200, "no answer") or answer >= 500 for answer in ledger)

@@ -37,12 +37,16 @@ class OdooServer:
         self.log = self.service.log
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.options = {}
         self.process = None
         self._connection = None
         self._uids = {}
 
     def create(self):
         databases.copy(self.odoo, os.environ["HARNESS_TEMPLATE"], self.db)
+        # A copy's sequences are only safe from a crash after this: PostgreSQL logs their values ahead of time,
+        # but in the database that was copied.
+        TESTS.client("psql", "-d", "postgres", "-qc", "CHECKPOINT")
         self.log.unlink(missing_ok=True)
 
     def drop(self):
@@ -54,7 +58,7 @@ class OdooServer:
 
     def start(self):
         """Start the server and wait until it answers and its job runner is ready."""
-        self.service.start(self.port, data_dir=self.odoo.build / "data")
+        self.service.start(self.port, data_dir=self.odoo.build / "data", **self.options)
         self.process = self.service.process
         self.service.wait_until_it_answers()
         self.service.wait_for_runner()
@@ -166,6 +170,9 @@ class OdooServer:
 
     def log_text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def postgres_log(self):
+        return TESTS.log.read_text(errors="replace")
 
     def errors(self):
         """Give the log's lines of level ERROR or CRITICAL."""
