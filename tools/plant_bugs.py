@@ -1,7 +1,7 @@
 """Plant bugs, one for each rule of the design, and see whether a test notices.
 
-``plant_bugs.py [word …]`` plants those whose rule holds one of the words; without words all. Each is planted in a
-copy of the project in the build folder, and only the tests named with it run there.
+``plant_bugs.py [word …]`` plants those whose rule holds one of the words; without words all. Each is planted
+in a copy of the project in the build folder, and only the tests named with it run there.
 """
 
 import os
@@ -274,7 +274,8 @@ def main():
             plant(file, text, instead)
             outcome = "caught" if run(stage, word) else "ESCAPED"
         except ValueError as error:
-            outcome, rule = "NOT PLANTED", f"{rule} ({error})"
+            outcome = "NOT PLANTED"
+            say(str(error))
         (COPY / file).write_text(original)
         outcomes[outcome].append(rule)
         say(f"{outcome}: {rule}")

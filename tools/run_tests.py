@@ -3,8 +3,8 @@
 ``STAGE=unit|addon|system`` runs one of them, ``ARGS='-k word'`` goes to pytest, ``KEEP=1`` leaves PostgreSQL
 running. A skipped test, an empty stage or one that could not run fails the whole run.
 
-Beside them, and only when asked for: ``STAGE=faults`` (the short proof, minutes), ``STAGE=soak`` (the same with
-larger numbers, hours, and the planted bugs), ``STAGE=bench`` (figures). ``SEED=n`` chooses another course.
+Beside them, and only when asked for: ``STAGE=faults`` (whatever can go wrong, minutes), ``STAGE=soak`` (the
+same with larger numbers, hours), ``STAGE=bench`` (figures). ``SEED=n`` chooses another course of the faults.
 """
 
 import os

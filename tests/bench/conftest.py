@@ -40,7 +40,7 @@ def inside():
 
 
 @pytest.fixture
-def figure(show):
+def figure(show):  # noqa: F811
     """Give a function that shows a figure with its goal and what it is made of.
 
     Nothing fails on a missed goal: a ratio on a shared machine is for people to judge.

@@ -1,6 +1,7 @@
 """Odoo inside this process, and how much CPU and how many SQL statements something takes.
 
-CPU is this process's and that of its PostgreSQL sessions, in seconds: neighbours on the machine change it little.
+CPU is this process's and that of its PostgreSQL sessions, in seconds: neighbours on the machine change it
+little.
 """
 
 import os
@@ -9,6 +10,11 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import odoo
+from odoo import api
+from odoo.modules.registry import Registry
+from odoo.sql_db import Cursor
 
 from ..system.harness import TESTS, Odoo, databases
 
@@ -32,18 +38,15 @@ class Inside:
     """Odoo in this process on a copy of the addon's template database."""
 
     def __init__(self):
-        self.odoo = Odoo(os.environ["HARNESS_SERIES"], Path(os.environ["HARNESS_SOURCE"]), "given by the test run")
+        self.odoo = Odoo(
+            os.environ["HARNESS_SERIES"], Path(os.environ["HARNESS_SOURCE"]), "given by the test run"
+        )
         self.db = f"bench_{self.odoo.series.replace('.', '_')}"
         databases.copy(self.odoo, os.environ["HARNESS_TEMPLATE"], self.db)
         conf = databases.config(
             self.odoo, TESTS, self.odoo.build / "bench", data_dir=self.odoo.build / "data", max_cron_threads=0
         )
         os.environ["MARKETPLACE_ALLOW_PRIVATE_TARGETS"] = "1"
-        import odoo
-        from odoo import api
-        from odoo.modules.registry import Registry
-        from odoo.sql_db import Cursor
-
         odoo.tools.config.parse_config(["-c", str(conf), "-d", self.db, "--no-http", "--log-level=error"])
         self.api, self.registry = api, Registry(self.db)
         self._count(Cursor)
@@ -59,8 +62,6 @@ class Inside:
         cursors.execute = counted
 
     def close(self):
-        import odoo
-
         odoo.sql_db.close_all()
         databases.drop(self.odoo, self.db)
 
@@ -124,7 +125,11 @@ class Inside:
 
         :return: their ids
         """
-        storable = {"detailed_type": "product"} if self.odoo.series < "18" else {"type": "consu", "is_storable": True}
+        storable = (
+            {"detailed_type": "product"}
+            if self.odoo.series < "18"
+            else {"type": "consu", "is_storable": True}
+        )
         with self.transaction() as env:
             found = env["product.product"].create(
                 [

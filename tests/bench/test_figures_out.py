@@ -41,14 +41,24 @@ def test_the_price_of_a_price(inside, middle, figure):
             costs[state] = catalogue.change(count)
             return costs[state].cpu
 
-        cpu = middle({"draft": lambda change=change: change("draft"), "live": lambda change=change: change("live")})
+        cpu = middle(
+            {"draft": lambda change=change: change("draft"), "live": lambda change=change: change("live")}
+        )
         extra = costs["live"].of(costs["live"].cr) - costs["draft"].of(costs["draft"].cr)
         wake = costs["live"].sql - costs["live"].of(costs["live"].cr)
-        figure(f"extra SQL statements of {count} changed prices", extra, 2,
-               f"{costs['draft'].of(costs['draft'].cr)} without an account; and {wake} of the wake-up")  # fmt: skip
+        figure(
+            f"extra SQL statements of {count} changed prices",
+            extra,
+            2,
+            f"{costs['draft'].of(costs['draft'].cr)} without an account; and {wake} of the wake-up",
+        )
         if count > 1:
-            figure(f"CPU of {count} changed prices beside none listed", cpu["live"] / cpu["draft"], 1.25,
-                   f"{1000 * cpu['live']:.0f} ms beside {1000 * cpu['draft']:.0f} ms")  # fmt: skip
+            figure(
+                f"CPU of {count} changed prices beside none listed",
+                cpu["live"] / cpu["draft"],
+                1.25,
+                f"{1000 * cpu['live']:.0f} ms beside {1000 * cpu['draft']:.0f} ms",
+            )
 
 
 def test_jobs_of_many_changes(inside, figure):
@@ -83,7 +93,9 @@ def test_a_delivery_of_five_lines(inside, figure):
             cost.cr = env.cr
         with inside.transaction() as env:
             assert env["stock.picking"].browse(picking_id).state == "done"
-            env.cr.execute("SELECT count(DISTINCT link_id), count(*) FROM marketplace_mark WHERE kind = 'stock'")
+            env.cr.execute(
+                "SELECT count(DISTINCT link_id), count(*) FROM marketplace_mark WHERE kind = 'stock'"
+            )
             cost.links, cost.marks = env.cr.fetchone()
             env.cr.execute("SELECT count(*) FROM queue_job")
             [cost.jobs] = env.cr.fetchone()
@@ -91,9 +103,13 @@ def test_a_delivery_of_five_lines(inside, figure):
     live, draft = found["live"], found["draft"]
     figure("jobs of a validated delivery of 5 lines", live.jobs, 1, "all listed")
     flushes = max(1, live.marks // 5)
-    figure("extra SQL statements of it per flush", (live.of(live.cr) - draft.of(draft.cr)) / flushes, 2,
-           f"{live.of(live.cr)} beside {draft.of(draft.cr)}, {live.marks} marks of {live.links} listings in "
-           f"{flushes} flushes; and {live.sql - live.of(live.cr)} of the wake-up")  # fmt: skip
+    figure(
+        "extra SQL statements of it per flush",
+        (live.of(live.cr) - draft.of(draft.cr)) / flushes,
+        2,
+        f"{live.of(live.cr)} beside {draft.of(draft.cr)}, {live.marks} marks of {live.links} listings in "
+        f"{flushes} flushes; and {live.sql - live.of(live.cr)} of the wake-up",
+    )
     figure("its listings that were marked", live.links, 5, "of 5", at_least=True)
 
 
@@ -127,20 +143,32 @@ def test_building_a_push(inside, middle, figure):
 
     functions = {"ours": lambda: claim(inside, catalogue.account, links[:1000]), "fields": by_field}
     cpu = middle(functions)
-    figure("building a push of 1,000 items beside reading lst_price and free_qty", cpu["ours"] / cpu["fields"], 0.65,
-           f"{1000 * cpu['ours']:.0f} ms beside {1000 * cpu['fields']:.0f} ms, claims and their commits included")  # fmt: skip
+    figure(
+        "building a push of 1,000 beside reading lst_price and free_qty",
+        cpu["ours"] / cpu["fields"],
+        0.65,
+        f"{1000 * cpu['ours']:.0f} ms beside {1000 * cpu['fields']:.0f} ms, claims and commits included",
+    )
 
     cpu = middle({"delta": lambda: claim(inside, catalogue.account, links[:100])})
     whole = claim(inside, catalogue.account, links)
     thousand = claim(inside, catalogue.account, links[:1000])
-    figure("full push: cost per item of 10,000 beside 1,000", whole / thousand / 10, 1.1,
-           f"{1000 * whole:.0f} ms beside {1000 * thousand:.0f} ms")  # fmt: skip
+    figure(
+        "full push: cost per item of 10,000 beside 1,000",
+        whole / thousand / 10,
+        1.1,
+        f"{1000 * whole:.0f} ms beside {1000 * thousand:.0f} ms",
+    )
     small = inside.make_account("rest")
     inside.link(small, catalogue.products[:1000])
     few = links_of(inside, small)
     less = middle({"delta": lambda: claim(inside, small, few[:100])})
-    figure("delta push of 100 of 10,000 listings beside 100 of 1,000", cpu["delta"] / less["delta"], 1.1,
-           f"{1000 * cpu['delta']:.1f} ms beside {1000 * less['delta']:.1f} ms")  # fmt: skip
+    figure(
+        "delta push of 100 of 10,000 listings beside 100 of 1,000",
+        cpu["delta"] / less["delta"],
+        1.1,
+        f"{1000 * cpu['delta']:.1f} ms beside {1000 * less['delta']:.1f} ms",
+    )
 
 
 def test_five_warehouses_beside_one(inside, middle, figure):
@@ -170,8 +198,12 @@ def test_five_warehouses_beside_one(inside, middle, figure):
         return cost.cpu
 
     cpu = middle({count: lambda count=count: free(count) for count in (1, WAREHOUSES)})
-    figure("free stock of 1,000 products in 5 warehouses beside 1", cpu[WAREHOUSES] / cpu[1], 2,
-           f"{50 * cpu[WAREHOUSES]:.1f} ms beside {50 * cpu[1]:.1f} ms")  # fmt: skip
+    figure(
+        "free stock of 1,000 products in 5 warehouses beside 1",
+        cpu[WAREHOUSES] / cpu[1],
+        2,
+        f"{50 * cpu[WAREHOUSES]:.1f} ms beside {50 * cpu[1]:.1f} ms",
+    )
 
 
 def test_the_client_beside_a_bare_session(inside, simulator, middle, figure):
@@ -199,8 +231,13 @@ def test_the_client_beside_a_bare_session(inside, simulator, middle, figure):
         return CALLS / (time.monotonic() - begun)
 
     rates = middle({"ours": ours, "bare": theirs}, runs=5)
-    figure("our client beside a bare keep-alive session", rates["ours"] / rates["bare"], 0.9,
-           f"{rates['ours']:.0f} beside {rates['bare']:.0f} calls/s to the simulator", at_least=True)  # fmt: skip
+    figure(
+        "our client beside a bare keep-alive session",
+        rates["ours"] / rates["bare"],
+        0.9,
+        f"{rates['ours']:.0f} beside {rates['bare']:.0f} calls/s to the simulator",
+        at_least=True,
+    )
 
 
 _catalogues = {}

@@ -15,6 +15,7 @@ REQUESTS = 400
 SENDERS = 8
 ORDERS = 50
 LINES = 5
+QUIET = {"tracking_disable": True, "mail_create_nosubscribe": True, "mail_create_nolog": True}
 
 
 def make_orders(prefix, count=ORDERS, keys=None):
@@ -25,10 +26,16 @@ def make_orders(prefix, count=ORDERS, keys=None):
         order = copy.deepcopy(base)
         line = order["order_details"][0]
         order["order_details"] = [
-            {**line, "id": number * LINES + index, "supplier_product_id": None,
-             "internal_product_id": f"{keys}{(number + index) % 20}", "amount": 2, "selling_price": 10}
+            {
+                **line,
+                "id": number * LINES + index,
+                "supplier_product_id": None,
+                "internal_product_id": f"{keys}{(number + index) % 20}",
+                "amount": 2,
+                "selling_price": 10,
+            }
             for index in range(LINES)
-        ]  # fmt: skip
+        ]
         order["hashed_id"], order["total_price"] = f"{prefix}-{number}", 20 * LINES
         order["retailer"]["retailer_code"] = f"B{prefix}{number % 10}"
         orders.append(order)
@@ -80,16 +87,16 @@ def test_the_webhook_beside_one_insert_and_beside_a_job_per_message(open_shop, s
     server.sql("DELETE FROM queue_job WHERE state != 'done'")
     server.rpc("marketplace.config", "action_activate", [shop.account])
     time.sleep(2)
-    server.sql("UPDATE queue_job SET state = 'enqueued', eta = NULL WHERE identity_key LIKE 'marketplace.import.%'")
+    server.sql(
+        "UPDATE queue_job SET state = 'enqueued', eta = NULL WHERE identity_key LIKE 'marketplace.import.%'"
+    )
     base = sample("cartona/order_pending")[0]
     rounds = iter(range(1000))
     sql = {}
 
     def post(name, address):
         number = next(rounds)
-        bodies = [
-            json.dumps(base | {"hashed_id": f"b{number}-{row}"}).encode() for row in range(REQUESTS)
-        ]
+        bodies = [json.dumps(base | {"hashed_id": f"b{number}-{row}"}).encode() for row in range(REQUESTS)]
         load = Load(address, bodies, shop.hook)
         rate = load.run()
         sql[name] = max(load.sql)
@@ -102,12 +109,26 @@ def test_the_webhook_beside_one_insert_and_beside_a_job_per_message(open_shop, s
     }
     rates = middle({name: lambda name=name: post(name, addresses[name]) for name in addresses})
     made_of = f"{rates['ours']:.0f} messages/s, {SENDERS} senders, 3 × {REQUESTS} in turns, client included"
-    figure("SQL statements of the acknowledgement's transaction", sql["ours"], 5,
-           f"control {sql['insert']} (savepoint, insert), ORM and job {sql['orm']}")  # fmt: skip
-    figure("webhook beside savepoint and one INSERT", rates["ours"] / rates["insert"], 0.80,
-           f"{made_of}; control {rates['insert']:.0f}/s", at_least=True)  # fmt: skip
-    figure("webhook beside ORM create and a job per message", rates["ours"] / rates["orm"], 1.7,
-           f"{made_of}; ORM and job {rates['orm']:.0f}/s", at_least=True)  # fmt: skip
+    figure(
+        "SQL statements of the acknowledgement's transaction",
+        sql["ours"],
+        5,
+        f"control {sql['insert']} (savepoint, insert), ORM and job {sql['orm']}",
+    )
+    figure(
+        "webhook beside savepoint and one INSERT",
+        rates["ours"] / rates["insert"],
+        0.80,
+        f"{made_of}; control {rates['insert']:.0f}/s",
+        at_least=True,
+    )
+    figure(
+        "webhook beside ORM create and a job per message",
+        rates["ours"] / rates["orm"],
+        1.7,
+        f"{made_of}; ORM and job {rates['orm']:.0f}/s",
+        at_least=True,
+    )
 
 
 def test_the_wake_up(inside, figure):
@@ -173,10 +194,9 @@ class Import:
         with self.inside.transaction() as env:
             account = env["marketplace.config"].browse(self.account)
             with self.inside.meter() as cost:
-                quiet = {"tracking_disable": True, "mail_create_nosubscribe": True, "mail_create_nolog": True}
-                env = env(user=account.user_id.id, context=quiet)
-                partners = env["res.partner"].create([{"name": f"Bare {number}"} for number in range(10)])
-                sales = env["sale.order"].create(
+                actor = env(user=account.user_id.id, context=QUIET)
+                partners = actor["res.partner"].create([{"name": f"Bare {number}"} for number in range(10)])
+                sales = actor["sale.order"].create(
                     [
                         {
                             "partner_id": partners[number % 10].id,
@@ -185,14 +205,21 @@ class Import:
                             "pricelist_id": account.pricelist_id.id,
                             "client_order_ref": f"bare{self.number}-{number}",
                             "order_line": [
-                                (0, 0, {"product_id": self.products[(number + index) % 20], "product_uom_qty": 2,
-                                        "price_unit": 10})
+                                (
+                                    0,
+                                    0,
+                                    {
+                                        "product_id": self.products[(number + index) % 20],
+                                        "product_uom_qty": 2,
+                                        "price_unit": 10,
+                                    },
+                                )
                                 for index in range(LINES)
                             ],
                         }
                         for number in range(ORDERS)
                     ]
-                )  # fmt: skip
+                )
                 if self.policy == "confirm":
                     sales.action_confirm()
                 env.cr.commit()
@@ -201,7 +228,9 @@ class Import:
 
 
 @pytest.mark.parametrize(
-    ("policy", "share", "statements"), [("draft", 0.75, 16), ("confirm", 0.85, 84)], ids=["draft", "confirmed"]
+    ("policy", "share", "statements"),
+    [("draft", 0.75, 16), ("confirm", 0.85, 84)],
+    ids=["draft", "confirmed"],
 )
 def test_the_import_beside_a_bare_create(inside, middle, figure, policy, share, statements):
     bench = Import(inside, policy)
@@ -216,10 +245,22 @@ def test_the_import_beside_a_bare_create(inside, middle, figure, policy, share, 
     )
     each = {name: 1000 * seconds / ORDERS for name, seconds in cpu.items()}
     name = "draft" if policy == "draft" else "confirmed"
-    figure(f"import of {ORDERS} {name} orders beside a bare create", cpu["bare"] / cpu["ours"], share,
-           f"{each['bare']:.1f} ms bare, {each['ours']:.1f} ms ours, CPU with PostgreSQL, per order of {LINES} lines",
-           at_least=True)  # fmt: skip
-    figure(f"SQL statements per {name} order of {LINES} lines", bench.sql["ours"], statements,
-           f"bare {bench.sql['bare']:.1f}; the whole job, wake-ups included")  # fmt: skip
-    figure(f"one bad among {ORDERS} {name} orders beside none", cpu["one bad"] / cpu["ours"], 2.5,
-           f"{each['one bad']:.1f} ms beside {each['ours']:.1f} ms per order")  # fmt: skip
+    figure(
+        f"import of {ORDERS} {name} orders beside a bare create",
+        cpu["bare"] / cpu["ours"],
+        share,
+        f"{each['bare']:.1f} ms bare, {each['ours']:.1f} ms ours, CPU per order",
+        at_least=True,
+    )
+    figure(
+        f"SQL statements per {name} order of {LINES} lines",
+        bench.sql["ours"],
+        statements,
+        f"bare {bench.sql['bare']:.1f}; the whole job, wake-ups included",
+    )
+    figure(
+        f"one bad among {ORDERS} {name} orders beside none",
+        cpu["one bad"] / cpu["ours"],
+        2.5,
+        f"{each['one bad']:.1f} ms beside {each['ours']:.1f} ms per order",
+    )

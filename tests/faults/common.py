@@ -11,14 +11,14 @@ import time
 
 import requests
 
-SEED = int(os.environ.get("SEED", 20261126))
+SEED = int(os.environ.get("SEED") or 20261126)
 #: what was chosen for this run, for the message that says how to repeat it
 sizes = {}
 
 
 def size(name, usual):
     """Give how many of something a test takes: ``FAULTS_<name>``, or the usual number."""
-    sizes[f"FAULTS_{name}"] = number = int(os.environ.get(f"FAULTS_{name}", usual))
+    sizes[f"FAULTS_{name}"] = number = int(os.environ.get(f"FAULTS_{name}") or usual)
     return number
 
 

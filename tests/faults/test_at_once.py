@@ -71,8 +71,8 @@ def test_the_same_order_at_once_is_stored_once_and_everybody_hears_yes(open_shop
         "SELECT cartona_id, count(*) FROM res_partner WHERE cartona_id LIKE %s GROUP BY 1", [f"%ONCE{SEED}-%"]
     )
     show(
-        f"{SENDERS} times at once, {ROUNDS} rounds (seed {SEED}): answers {dict(answers)}, accepted per round "
-        f"{dict(accepted)}, {sum(map(len, found.values()))} orders, {len(customers)} customers"
+        f"{SENDERS} times at once, {ROUNDS} rounds (seed {SEED}): answers {dict(answers)}, accepted "
+        f"per round {dict(accepted)}, {sum(map(len, found.values()))} orders, {len(customers)} customers"
     )
     assert set(answers) == {200}
     # 0 where the feed brought it first.

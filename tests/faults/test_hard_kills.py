@@ -1,4 +1,4 @@
-"""Every process dies at random moments while orders arrive, PostgreSQL too: what was acknowledged is there, once."""
+"""Every process dies while orders arrive, PostgreSQL too: what was acknowledged is there, once."""
 
 import random
 from collections import Counter

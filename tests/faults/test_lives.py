@@ -1,4 +1,4 @@
-"""Orders live at the marketplace while their messages arrive late, twice, or never: the end is what a model says."""
+"""Orders live over there while their messages arrive late, twice, or never: the end is what a model says."""
 
 import copy
 import random
@@ -85,25 +85,55 @@ class Life:
         base = sample("cartona/order_pending")[0]
         line = base["order_details"][0]
         rows = [
-            {**line, "id": int(number), "supplier_product_id": None, "internal_product_id": key,
-             "amount": quantity, "selling_price": price, "applied_cartona_discount": 0}
+            {
+                **line,
+                "id": int(number),
+                "supplier_product_id": None,
+                "internal_product_id": key,
+                "amount": quantity,
+                "selling_price": price,
+                "applied_cartona_discount": 0,
+            }
             for number, (key, quantity, price) in lines.items()
-        ]  # fmt: skip
+        ]
         retailer = {**base["retailer"], "retailer_code": self.retailer}
-        return {**base, "hashed_id": self.order_id, "status": status, "total_price": total,
-                "retailer": retailer, "order_details": rows}  # fmt: skip
+        return {
+            **base,
+            "hashed_id": self.order_id,
+            "status": status,
+            "total_price": total,
+            "retailer": retailer,
+            "order_details": rows,
+        }
 
     def _rest(self, status, lines, total, moment):
         base = sample("rest/neutral_order_created")["data"]["order"]
         line = base["lines"][0]
         rows = [
-            {**line, "id": number, "product_id": None, "sku": key, "barcode": None, "quantity": str(quantity),
-             "unit_price": str(price), "discount": "0.00", "taxes": []}
+            {
+                **line,
+                "id": number,
+                "product_id": None,
+                "sku": key,
+                "barcode": None,
+                "quantity": str(quantity),
+                "unit_price": str(price),
+                "discount": "0.00",
+                "taxes": [],
+            }
             for number, (key, quantity, price) in lines.items()
-        ]  # fmt: skip
-        return {**base, "id": self.order_id, "status": status, "total": str(total), "modified_at": moment,
-                "prices_include_tax": True, "customer": {**base["customer"], "id": self.retailer},
-                "lines": rows, "charges": []}  # fmt: skip
+        ]
+        return {
+            **base,
+            "id": self.order_id,
+            "status": status,
+            "total": str(total),
+            "modified_at": moment,
+            "prices_include_tax": True,
+            "customer": {**base["customer"], "id": self.retailer},
+            "lines": rows,
+            "charges": [],
+        }
 
     def change(self, number, moment):
         """Give the state as a status message."""
@@ -114,7 +144,7 @@ class Life:
     # -- the model ---------------------------------------------------------------------------------
 
     def end(self):
-        """Give (state, {line id: (quantity, price)}) Odoo has to show; lines of what is over do not matter."""
+        """Give (state, {line id: (quantity, price)}) to be shown; lines of what is over do not matter."""
         status, lines = self.states[-1]
         if status in ("cancelled", "returned"):
             return "cancel", None
@@ -151,8 +181,8 @@ def ends(shop):
     for order_id, state in shop.orders("cartona_id, state"):
         found[order_id] = state, {}
     rows = shop.server.sql(
-        "SELECT sale.cartona_id, line.marketplace_line_id, line.product_uom_qty::float, line.price_unit::float"
-        " FROM sale_order_line line JOIN sale_order sale ON sale.id = line.order_id"
+        "SELECT sale.cartona_id, line.marketplace_line_id, line.product_uom_qty::float,"
+        " line.price_unit::float FROM sale_order_line line JOIN sale_order sale ON sale.id = line.order_id"
         " WHERE sale.marketplace_config_id = %s AND line.product_uom_qty != 0",
         [shop.account],
     )
@@ -188,7 +218,7 @@ def test_shuffled_lives_end_as_the_model_says(open_shop, products, dialect, show
 
     late = []
     with ThreadPoolExecutor(SENDERS) as pool:
-        for (life, number), moment in zip(course(lives, rng), moments()):
+        for (life, number), moment in zip(course(lives, rng), moments(), strict=False):
             shop.post("orders", life.order(number, moment))
             late += messages(life, number, moment, rng)
             rng.shuffle(late)
@@ -208,7 +238,9 @@ def test_shuffled_lives_end_as_the_model_says(open_shop, products, dialect, show
             f"{shop.server.sql('SELECT topic, origin, status, state, reason FROM marketplace_event WHERE account_id = %s AND external_order_id = %s ORDER BY id', [shop.account, order_id])}"  # noqa: E501
             for order_id, (wanted, found) in list(wrong.items())[:5]
         ]
-        raise AssertionError(f"{len(wrong)} orders are wrong at the end, such as\n" + "\n".join(told)) from error
+        raise AssertionError(
+            f"{len(wrong)} orders are wrong at the end, such as\n" + "\n".join(told)
+        ) from error
     show(
         f"{len(lives)} lives of {sum(len(life.states) for life in lives)} states at {dialect} (seed {SEED}): "
         f"{dict(sent)} messages in {time.monotonic() - begun:.0f} s, "

@@ -15,14 +15,68 @@ from .common import SEED, size
 BODIES = size("BODIES", 10_000)
 SENDERS = 8
 HUGE = ("1e999", "-1e308", "9" * 400, "9" * 5000, "1e-400", "NaN", "-Infinity", "0.1e400000", "-0")
-ODD = (None, True, False, 0, -1, 10**30, 1e300, 0.1, "", "x", " ", "\u0000", "\u202e", "أ" * 300, [], {}, [[]],
-       {"a": 1}, "1,5", "٣", "2026-13-45", "0000-00-00", "9999-12-31T23:59:59Z", "x" * 70_000)  # fmt: skip
-BAD_BYTES = (b"\xff", b"\xc0\xaf", b"\x00", b"\xed\xa0\x80", b"\\ud800", b"\\udc00x", b"\\u0000", b"\xef\xbb\xbf")
-TYPES = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-16", "text/plain",
-         "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "APPLICATION/JSON", "a" * 4000)  # fmt: skip
+ODD = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    10**30,
+    1e300,
+    0.1,
+    "",
+    "x",
+    " ",
+    "\u0000",
+    "\u202e",
+    "أ" * 300,
+    [],
+    {},
+    [[]],
+    {"a": 1},
+    "1,5",
+    "٣",
+    "2026-13-45",
+    "0000-00-00",
+    "9999-12-31T23:59:59Z",
+    "x" * 70_000,
+)
+BAD_BYTES = (
+    b"\xff",
+    b"\xc0\xaf",
+    b"\x00",
+    b"\xed\xa0\x80",
+    b"\\ud800",
+    b"\\udc00x",
+    b"\\u0000",
+    b"\xef\xbb\xbf",
+)
+TYPES = (
+    "application/json",
+    "application/json; charset=utf-8",
+    "application/json;charset=utf-16",
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "",
+    "APPLICATION/JSON",
+    "a" * 4000,
+)
 LENGTHS = ("-1", "x", "", "99999999999", "1e3", "0", "5 5")
-STRANGERS = (None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic {token}", "bearer\t{token}x", "Bearer {token} ,x",
-             "Bearer None", "Bearer False", "Bearer \xff\xfe", "Bearer " + "x" * 7000)  # fmt: skip
+STRANGERS = (
+    None,
+    "",
+    "Bearer",
+    "Bearer ",
+    "Bearer wrong",
+    "Basic {token}",
+    "bearer\t{token}x",
+    "Bearer {token} ,x",
+    "Bearer None",
+    "Bearer False",
+    "Bearer \xff\xfe",
+    "Bearer " + "x" * 7000,
+)
 
 
 def paths(value, path=()):
@@ -54,8 +108,18 @@ class Mutator:
 
     def body(self, message):
         """Give the bytes of a body that is bad in one or two ways."""
-        ways = (self.swapped, self.huge, self.nested, self.doubled, self.flipped, self.truncated, self.garbled,
-                self.emptied, self.utf16, self.renamed)  # fmt: skip
+        ways = (
+            self.swapped,
+            self.huge,
+            self.nested,
+            self.doubled,
+            self.flipped,
+            self.truncated,
+            self.garbled,
+            self.emptied,
+            self.utf16,
+            self.renamed,
+        )
         body = self.random.choice(ways)(message)
         if self.random.random() < 0.2:
             body = self.flip(body)
@@ -85,7 +149,9 @@ class Mutator:
     def doubled(self, message):
         text = self.dump(message)
         key = self.random.choice([b'"status"', b'"id"', b'"hashed_id"', b'"order_details"', b'"lines"'])
-        return text.replace(key, key + b":" + self.random.choice([b"1", b'"x"', b"[]", b"null"]) + b"," + key, 1)
+        return text.replace(
+            key, key + b":" + self.random.choice([b"1", b'"x"', b"[]", b"null"]) + b"," + key, 1
+        )
 
     def flipped(self, message):
         return self.flip(self.dump(message))
@@ -106,7 +172,9 @@ class Mutator:
         return body[:place] + self.random.choice(BAD_BYTES) + body[place:]
 
     def emptied(self, _message):
-        return self.random.choice((b"", b"null", b"[]", b"{}", b"[{}]", b"[null]", b'"x"', b"1", b'{"orders": 1}'))
+        return self.random.choice(
+            (b"", b"null", b"[]", b"{}", b"[{}]", b"[null]", b'"x"', b"1", b'{"orders": 1}')
+        )
 
     def utf16(self, message):
         return json.dumps(message).encode(self.random.choice(("utf-16", "utf-16-le", "utf-32")))
@@ -129,7 +197,10 @@ class Mutator:
         elif chance < 0.05:
             lines.append(f"Content-Length: {self.random.randrange(len(body) + 1)}")
         elif chance < 0.07:
-            lines += ["Transfer-Encoding: chunked", *([f"Content-Length: {len(body)}"] if chance < 0.06 else [])]
+            lines += [
+                "Transfer-Encoding: chunked",
+                *([f"Content-Length: {len(body)}"] if chance < 0.06 else []),
+            ]
         elif chance > 0.02:
             lines.append(f"Content-Length: {len(body)}")
         if self.random.random() < 0.03:
@@ -154,11 +225,22 @@ class Mutator:
 
 
 NAMES = {
-    "cartona": ("order_pending", "order_offer_two_lines", "order_sparse_nulls", "order_installment_credit_topup",
-                "order_cancelled_by_retailer", "order_delivered_by_cartona"),
-    "rest": ("neutral_order_created", "neutral_order_updated", "neutral_order_cancelled", "neutral_order_status",
-             "neutral_ping"),
-}  # fmt: skip
+    "cartona": (
+        "order_pending",
+        "order_offer_two_lines",
+        "order_sparse_nulls",
+        "order_installment_credit_topup",
+        "order_cancelled_by_retailer",
+        "order_delivered_by_cartona",
+    ),
+    "rest": (
+        "neutral_order_created",
+        "neutral_order_updated",
+        "neutral_order_cancelled",
+        "neutral_order_status",
+        "neutral_ping",
+    ),
+}
 
 
 def message(dialect, number, rng):
@@ -213,5 +295,7 @@ def test_nothing_that_is_posted_brings_the_door_down(open_shop, products, server
     assert not any(status and status < 300 for stranger, status in answers if stranger)
     assert server.process.pid == pid and server.answers()
     assert server.errors()[errors:] == []
-    failed = [row for shop in known.values() for row in shop.events("state, id, reason") if row[0] == "failed"]
+    failed = [
+        row for shop in known.values() for row in shop.events("state, id, reason") if row[0] == "failed"
+    ]
     assert not failed, "a message was too much for the import"

@@ -161,8 +161,8 @@ def test_both_sides_agree_at_rest_whatever_went_wrong(open_shop, server, logins,
     ours = conflicts(server.postgres_log()[before:])
     business = [statement for statement in ours if "INSERT INTO marketplace_mark" in statement]
     show(
-        f"{CHANGES} changes of {PRODUCTS} products by {CLERKS} users in {took:.0f} s (seed {SEED}): {calls} calls, "
-        f"{struck} went wrong, {rivals} rival pushers, {kills} kills of all workers, "
+        f"{CHANGES} changes of {PRODUCTS} products by {CLERKS} users in {took:.0f} s (seed {SEED}): "
+        f"{calls} calls, {struck} went wrong, {rivals} rival pushers, {kills} kills of all workers, "
         f"{sum(clerk.lost for clerk in clerks)} requests repeated after a kill, "
         f"{sum(len(codes) for codes in refused.values())} listings said why they differ, 0 differ at rest; "
         f"conflicts on our tables: {len(business)} in business transactions, {dict(Counter(ours))} in all"

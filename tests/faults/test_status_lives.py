@@ -1,4 +1,4 @@
-"""Orders are confirmed and cancelled while the marketplaces fail: all statuses arrive, in order, and none twice."""
+"""Orders are confirmed and cancelled while marketplaces fail: all statuses arrive, in order, none twice."""
 
 import time
 from collections import Counter
@@ -94,14 +94,16 @@ def test_statuses_arrive_in_order_and_once_whatever_went_wrong(open_shop, produc
     time.sleep(3)
     for shop in shops:
         wait_for(
-            lambda shop=shop: all(state not in ("new", "failed") for [state] in shop.events()), 60, "echoes are read"
+            lambda shop=shop: all(state not in ("new", "failed") for [state] in shop.events()),
+            60,
+            "echoes are read",
         )
     after, _struck = trouble.struck()
     changes = sum(cycle.changes() for cycle in cycles)
     wrong = {order_id: found for cycle in cycles for order_id, found in cycle.differing().items()}
     show(
-        f"{CYCLES} life cycles, {changes} statuses in {took:.0f} s (seed {SEED}): {calls} calls, {struck} went wrong, "
-        f"{len(wrong)} lost or out of order, {after - calls} echoes"
+        f"{CYCLES} life cycles, {changes} statuses in {took:.0f} s (seed {SEED}): "
+        f"{calls} calls, {struck} went wrong, {len(wrong)} lost or out of order, {after - calls} echoes"
     )
     assert not wrong, f"wanted and found: {dict(list(wrong.items())[:5])}"
     assert after == calls, "an echo was answered with a call"

@@ -21,7 +21,7 @@ import databases  # noqa: E402
 from environment import BUILD, Odoo  # noqa: E402
 from postgres import TESTS  # noqa: E402
 from processes import working_in  # noqa: E402
-from server import OdooService, SimulatorService, free_port, wait_for  # noqa: E402, F401
+from server import OdooService, SimulatorService, free_port, wait_for  # noqa: E402
 
 
 class OdooServer:
@@ -44,8 +44,8 @@ class OdooServer:
 
     def create(self):
         databases.copy(self.odoo, os.environ["HARNESS_TEMPLATE"], self.db)
-        # A copy's sequences are only safe from a crash after this: PostgreSQL logs their values ahead of time,
-        # but in the database that was copied.
+        # A copy's sequences are only safe from a crash after this: PostgreSQL logs their values ahead of
+        # time, but in the database that was copied.
         TESTS.client("psql", "-d", "postgres", "-qc", "CHECKPOINT")
         self.log.unlink(missing_ok=True)
 
