@@ -12,6 +12,7 @@ from . import (
     marketplace_order_step,
     marketplace_product_link,
     marketplace_push,
+    marketplace_rehearsal,
     marketplace_sync_log,
     marketplace_sync_state,
     marketplace_traffic,

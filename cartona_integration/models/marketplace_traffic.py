@@ -109,7 +109,7 @@ class MarketplaceConfig(models.Model):
         eta = delay and timedelta(seconds=delay)
         if identity and self._is_cared_for(kind, identity):
             return
-        actor = self.with_user(self.user_id).with_company(self.company_id)
+        actor = self._as_actor()
         job = actor.with_delay(
             max_retries=0, eta=eta, identity_key=identity, description=f"{self.name}: {kind}"
         )
@@ -181,6 +181,23 @@ class MarketplaceConfig(models.Model):
                 if attempt == CONFLICT_TRIES or not is_conflict(error):
                     raise
                 _logger.info("Marketplace %s: %s repeated after a conflict", self.id, method)
+
+    def _rehearse(self, method, *args):
+        """Run one of the account's methods as its jobs would, in a transaction that is taken back.
+
+        :return: what the method returns: plain values, as its records end with the transaction
+        """
+        with self.env.registry.cursor() as cr:
+            account = self.with_env(self.env(cr=cr))._as_actor()
+            try:
+                return getattr(account, method)(*args)
+            finally:
+                # What it collected for the commit, wake-ups and mails, goes too.
+                cr.rollback()
+
+    def _as_actor(self):
+        """Give the account as its jobs see it."""
+        return self.with_user(self.user_id).with_company(self.company_id)
 
     def _until_done(self, kind, work):
         """Call ``work`` until it returns a false value, or hand over to a fresh job when time is up."""
@@ -313,7 +330,7 @@ class MarketplaceConfig(models.Model):
 
     def _work_here(self, kind):
         """Do a job's work in the cron, because nobody runs jobs."""
-        actor = self.with_user(self.user_id).with_company(self.company_id)
+        actor = self._as_actor()
         try:
             getattr(actor, f"_job_{kind}")()
         except RetryableJobError:
