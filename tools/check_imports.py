@@ -28,7 +28,7 @@ NETWORK_DOOR = "models/marketplace_api.py"
 BROAD_EXCEPTS = {
     "models/marketplace_event.py": 1,
     "models/marketplace_order_step.py": 1,
-    "models/marketplace_product_link.py": 1,
+    "models/marketplace_product_offer.py": 1,
 }
 # Places that may open a cursor of their own.
 OWN_CURSORS = {"models/marketplace_traffic.py"}

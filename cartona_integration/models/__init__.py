@@ -1,6 +1,7 @@
 from . import (
     marketplace_api,
     marketplace_config,
+    marketplace_config_allocation,
     marketplace_dashboard,
     marketplace_event,
     marketplace_feed,
@@ -11,6 +12,7 @@ from . import (
     marketplace_order_processor,
     marketplace_order_step,
     marketplace_product_link,
+    marketplace_product_offer,
     marketplace_push,
     marketplace_rehearsal,
     marketplace_sync_log,
@@ -18,6 +20,7 @@ from . import (
     marketplace_traffic,
     marketplace_webhook,
     marketplace_work_mixin,
+    product_pricelist,
     product_product,
     product_template,
     res_partner,

@@ -22,6 +22,7 @@ class MarketplaceSyncLog(models.Model):
             ("push", "Prices and stock sent"),
             ("link", "Listings looked for"),
             ("listings", "Listings read"),
+            ("check", "Figures compared"),
         ],
         required=True,
         readonly=True,

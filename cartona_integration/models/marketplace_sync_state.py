@@ -24,6 +24,7 @@ class MarketplaceSyncState(models.Model):
         "push": "Sending of prices and stock",
         "link": "Search for listings",
         "listings": "Reading of all listings",
+        "check": "Comparison of all figures",
     }
 
     account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade", index=True)

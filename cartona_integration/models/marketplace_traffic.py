@@ -26,6 +26,7 @@ LOCKS = {
     "link": 1_731_004,
     "listings": 1_731_005,
     "steps": 1_731_006,
+    "check": 1_731_007,
 }
 # Kinds of work whose rows tell that something waits: the sweep looks after them.
 WAITING = {

@@ -8,6 +8,7 @@ from . import (
     test_inbox,
     test_link,
     test_mark,
+    test_offer,
     test_order_import,
     test_processor,
     test_product,
