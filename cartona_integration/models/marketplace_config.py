@@ -495,7 +495,8 @@ class MarketplaceConfig(models.Model):
         active = self.filtered(lambda account: account.state in account.WORKING_STATES)
         if not active:
             raise UserError(_("Activate the account first."))
-        active._wake("pull")
+        for account in active:
+            account._ask_feed()
         return self._notify(_("Reading orders"), _("New orders appear in a few seconds."), "info")
 
     def action_sync_products(self):

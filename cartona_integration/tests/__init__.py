@@ -2,6 +2,7 @@ from . import (
     test_access,
     test_account,
     test_api,
+    test_by_hand,
     test_customer,
     test_hooks,
     test_inbox,
