@@ -593,6 +593,21 @@ class TestSignature(WebhookCase):
         answer = self.call(path, None, "GET", **self.sign(b""))
         self.assertEqual(json.loads(answer[1]), {"status": "ok", "account": "rest_test"})
 
+    def test_the_body_is_read_only_where_a_signature_has_to_be_checked(self):
+        def read():
+            raise AssertionError("read")
+
+        find = self.env["marketplace.config"]._authenticate_webhook
+        signature = {name: value for name, value in self.sign(b"").items() if value}
+        for key, headers in (
+            (self.rest.webhook_key, {"Authorization": "Bearer x"}),
+            (self.cartona.webhook_key, signature),
+            ("unknown", signature),
+        ):
+            self.assertFalse(find(key, headers, read))
+        with self.assertRaises(AssertionError):
+            find(self.rest.webhook_key, signature, read)
+
     def test_nothing_of_the_secret_is_logged(self):
         with self.assertLogs("odoo.addons.cartona_integration", "DEBUG") as caught:
             self.post()
