@@ -17,6 +17,7 @@ from .common import SEED, post, size
 LIVES = size("LIVES", 1000)
 SENDERS = 4
 DROPPED, DOUBLED, AS_STATUS_TOO = 0.2, 0.3, 0.2
+AT_A_TIME = 25
 # So many messages a late one may be overtaken by.
 LATENESS = 60
 RECOVERY = 300  # seconds
@@ -153,17 +154,21 @@ class Life:
 
 
 def course(lives, rng):
-    """Mix the states of all lives, each life's in its order.
+    """Mix the states of some lives at a time, each life's in its order.
+
+    Few enough that late messages meet the next states of their order.
 
     :return: list of (life, number of the state)
     """
-    turns = [life for life in lives for _state in life.states]
-    rng.shuffle(turns)
-    begun = Counter()
-    found = []
-    for life in turns:
+    waiting, begun, found = list(lives), Counter(), []
+    alive = [waiting.pop() for _number in range(min(AT_A_TIME, len(waiting)))]
+    while alive:
+        life = rng.choice(alive)
         found.append((life, begun[life]))
         begun[life] += 1
+        if begun[life] == len(life.states):
+            alive.remove(life)
+            alive += [waiting.pop()] if waiting else []
     return found
 
 
