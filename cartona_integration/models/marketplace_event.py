@@ -1,4 +1,4 @@
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from psycopg2 import IntegrityError, OperationalError
 from psycopg2.errors import UniqueViolation
@@ -13,6 +13,8 @@ from .marketplace_traffic import is_conflict
 from .marketplace_work_mixin import OPEN, STOPPED
 
 MAX_ID_LENGTH = 128
+# Origins that tell what the marketplace shows at that moment.
+READINGS = ("pull", "manual")
 
 
 class MarketplaceEvent(models.Model):
@@ -27,7 +29,11 @@ class MarketplaceEvent(models.Model):
     _help_cause = "messages"
 
     topic = fields.Selection([(ORDERS, "Order"), (STATUS, "Status")], required=True, readonly=True)
-    origin = fields.Selection([("webhook", "Webhook"), ("pull", "Pull")], required=True, readonly=True)
+    origin = fields.Selection(
+        [("webhook", "Webhook"), ("pull", "Pull"), ("manual", "Fetched by hand"), ("file", "File")],
+        required=True,
+        readonly=True,
+    )
     delivery_id = fields.Char(required=True, readonly=True, help="Unique per account and topic.")
     digest = fields.Char(required=True, readonly=True, help="Of the message's content.")
     status = fields.Char(string="Marketplace Status", readonly=True)
@@ -86,25 +92,27 @@ class MarketplaceEvent(models.Model):
     def _store(self, account, messages, origin):
         """Keep messages, each once.
 
-        A content that was seen before is a repeat, with one exception: a pull that brings back an older
+        A content that was seen before is a repeat, with one exception: a reading that brings back an older
         content without a modification time tells that the order went A → B → A.
 
         :param messages: iterable of :class:`~..dialects.base.Message`
-        :param str origin: ``webhook`` or ``pull``
-        :return: (stored, already known) counts
+        :param str origin: one of the field's values
+        :return: Counter of ``new`` orders, ``changed`` ones, and ``known`` messages
         """
         seen = self._seen_digests(account, messages)
-        stored = 0
+        counts = Counter()
         for message in messages:
             digests = seen[message.topic, message.order_id]
             digest = payload.digest(message.payload)
-            known = digests if message.modified_at or origin == "webhook" else digests[-1:]
+            known = digests[-1:] if origin in READINGS and not message.modified_at else digests
             if digest not in known and self._insert(account, message, origin, digest, len(digests)):
+                counts["changed" if digests else "new"] += 1
                 digests.append(digest)
-                stored += 1
-            elif origin == "webhook" and digests and digest != digests[-1]:
+                continue
+            counts["known"] += 1
+            if origin == "webhook" and digests and digest != digests[-1]:
                 account._ask_feed()
-        return stored, len(messages) - stored
+        return counts
 
     def _seen_digests(self, account, messages):
         """Give {(topic, order id): [digests, oldest first]} of what is stored."""
@@ -329,6 +337,18 @@ class MarketplaceEvent(models.Model):
 
     # -- resuming -----------------------------------------------------------------------------
 
+    def _hand_over(self, account):
+        """Let messages on hold go on, with the account of their token that they are for."""
+        own = self.filtered(lambda event: event.account_id == account)
+        if own:
+            own._reset()
+        for event in self - own:
+            messages = account._dialect().split(event.topic, payload.loads(event.payload.encode()))
+            # The same store as always: what that account has already stays there once.
+            self._store(account, messages, event.origin)
+            event._close("ignored", _("It is for the account %s.", account.name))
+            account._wake("import")
+
     def _resume_waiting_for_order(self):
         """Let status messages go on that came before their order."""
         self.env["marketplace.event.hold"]._resume(self.account_id, "order", [self.external_order_id])
@@ -385,13 +405,18 @@ class MarketplaceEventHold(models.Model):
         return [key for [key] in self._read_group(domain, ["key"])]
 
     @api.model
-    def _resume(self, account, kind, keys):
-        """Put the messages back into the queue that wait for one of the keys."""
+    def _waiting(self, account, kind, keys):
+        """Give the messages that wait for one of the keys."""
         domain = [
             ("kind", "=", kind),
             ("key", "in", keys),
             ("event_id.account_id", "=", account.id),
         ]
-        events = self.search(domain).event_id.filtered(lambda event: event.state == "hold")
+        return self.search(domain).event_id.filtered(lambda event: event.state == "hold")
+
+    @api.model
+    def _resume(self, account, kind, keys):
+        """Put the messages back into the queue that wait for one of the keys."""
+        events = self._waiting(account, kind, keys)
         if events:
             events._reset()

@@ -63,16 +63,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         :return: the sale order
         :raise Hold: a person, or a later message, is needed; nothing is changed
         """
-        if order.account_code and account.supplier_code and order.account_code != account.supplier_code:
-            raise Hold(
-                _("The order is for supplier code %s.", order.account_code),
-                _("Make an account with this supplier code, or correct the code on this account."),
-                [("account", order.account_code)],
-            )
         sale = self.env["sale.order"]._find_marketplace_order(account, order.id)
         if sale:
             self._update(account, sale, order)
         else:
+            account._check_addressee(order)
             sale = self._create(account, order)
         return sale
 

@@ -89,6 +89,13 @@ def open_shop(server, simulator):
                 **values,
             },
         )
+        # A price in another currency than the company's needs a rate.
+        server.sql(
+            "INSERT INTO res_currency_rate (currency_id, company_id, name, rate)"
+            " SELECT currency_id, company_id, '2020-01-01', 1 FROM marketplace_config WHERE id = %s"
+            " ON CONFLICT DO NOTHING",
+            [account],
+        )
         [[key]] = server.sql("SELECT webhook_key FROM marketplace_config WHERE id = %s", [account])
         webhook = {"base_url": server.url, "key": key, "token": hook}
         simulator.control(

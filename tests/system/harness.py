@@ -43,6 +43,8 @@ class OdooServer:
         self._uids = {}
 
     def create(self):
+        # A test run that was killed leaves one; while its job runner lives, the next one's waits.
+        self.service.stop()
         databases.copy(self.odoo, os.environ["HARNESS_TEMPLATE"], self.db)
         # A copy's sequences are only safe from a crash after this: PostgreSQL logs their values ahead of
         # time, but in the database that was copied.
@@ -184,6 +186,7 @@ class Simulator:
 
     def __init__(self):
         self.service = SimulatorService(sys.executable, BUILD / "system")
+        self.service.stop()
         self.service.start()
         self.service.wait_until_it_answers()
         self.process, self.url = self.service.process, self.service.url
