@@ -103,13 +103,15 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         if delivered:
             raise Hold(
                 _("The marketplace cancelled the order, but its goods are already delivered."),
-                _("Take the goods back with a return on the delivery; the order is then cancelled by itself."),
+                _("Take the goods back with a return on the delivery; the rest happens by itself."),
                 key,
             )
         posted = sale.sudo().invoice_ids.filtered(
-            lambda move: move.state == "posted"
-            and move.move_type == "out_invoice"
-            and move.payment_state != "reversed"
+            lambda move: (
+                move.state == "posted"
+                and move.move_type == "out_invoice"
+                and move.payment_state != "reversed"
+            )
         )
         if posted:
             raise Hold(
@@ -181,7 +183,10 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 self._hold_for_both(line, name, told[name])
         if all(wanted[name] == line[name] for name in TOLD):
             wanted["discount"] = line.discount
-        if wanted["product_uom_qty"] < line.qty_delivered and wanted["product_uom_qty"] != line.product_uom_qty:
+        if (
+            wanted["product_uom_qty"] < line.qty_delivered
+            and wanted["product_uom_qty"] != line.product_uom_qty
+        ):
             raise Hold(
                 _(
                     "%s: more is delivered than the changed order wants.",
@@ -221,7 +226,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _describe_changes(self, line, changed):
         """Say one line's changes in words, with the figures before them."""
         figures = ", ".join(
-            f"{self._label(name)} {line[name]:g} → {changed[name]:g}" for name in self._differing(line, changed)
+            f"{self._label(name)} {line[name]:g} → {changed[name]:g}"
+            for name in self._differing(line, changed)
         )
         return f"{line.name}: {figures}"
 
@@ -240,7 +246,9 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """Tell whether people gave lines other figures than the marketplace: totals then differ, too."""
         lines = sale.order_line.filtered("marketplace_line_id")
         lines = lines.filtered(lambda line: line.marketplace_line_id != ROUNDING)
-        return any(not self._is_same(name, line[name], line[last]) for line in lines for name, last in TOLD.items())
+        return any(
+            not self._is_same(name, line[name], line[last]) for line in lines for name, last in TOLD.items()
+        )
 
     @contextmanager
     def _unlocked(self, sale):

@@ -1,0 +1,1 @@
+from . import marketplace_customer_chooser, marketplace_ignore
