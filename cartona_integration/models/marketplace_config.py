@@ -170,9 +170,15 @@ class MarketplaceConfig(models.Model):
         help="Whether the marketplace's prices contain the sales tax, when the message is silent.",
     )
     tax_policy = fields.Selection(
-        [("product", "Taxes of the product"), ("none", "No taxes on the lines")],
+        [
+            ("product", "Taxes of the product"),
+            ("rate", "By the rate in the message"),
+            ("none", "No taxes on the lines"),
+        ],
         default="product",
         required=True,
+        help="By the rate: each percentage the marketplace sends means one of your taxes, see the table; "
+        "where it sends none, the product's taxes count.",
     )
     order_policy = fields.Selection(
         [("confirm", "Confirm at once"), ("draft", "Leave as quotation")],

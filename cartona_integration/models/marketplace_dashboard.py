@@ -103,6 +103,10 @@ class MarketplaceConfig(models.Model):
             return self._view_with("action_marketplace_link", "account_id", "problems")
         return self._view_with("action_marketplace_event", "account_id", "problems")
 
+    def action_view_blockages(self):
+        """Open what is missing, with the orders it blocks."""
+        return self._view_with("action_marketplace_blockage", "account_id")
+
     def action_view_log(self):
         """Open the account's log."""
         return self._view_with("action_marketplace_sync_log", "account_id")

@@ -75,9 +75,11 @@ class MarketplaceEvent(models.Model):
 
     _inherit = "marketplace.event"
 
+    is_customer_unclear = fields.Boolean(compute="_compute_is_customer_unclear")
+
     @api.model
     def _resume_holds(self, account):
-        """Let messages go on whose missing products, taxes, currencies, customers or returns are there now."""
+        """Let messages go on for which what they missed is there now."""
         holds = self.env["marketplace.event.hold"]
         for kind, find in (
             ("product", self._known_keys),
@@ -133,6 +135,62 @@ class MarketplaceEvent(models.Model):
             order.cartona_id for order in orders if not any(line.qty_delivered for line in order.order_line)
         ]
 
+    # -- by a person --------------------------------------------------------------------------
+
+    def action_ask_reason(self):
+        """Ask why the messages are ignored."""
+        return self._open_wizard("marketplace.ignore", _("Ignore"), {"default_event_ids": self.ids})
+
+    def action_choose_customer(self):
+        """Ask which contact the customer is."""
+        self.ensure_one()
+        return self._open_wizard(
+            "marketplace.customer.chooser", _("Choose the Customer"), {"default_event_id": self.id}
+        )
+
+    def _open_wizard(self, model, name, context):
+        return {
+            "type": "ir.actions.act_window",
+            "name": name,
+            "res_model": model,
+            "views": [(False, "form")],
+            "target": "new",
+            "context": context,
+        }
+
+    @api.depends("hold_ids.kind")
+    def _compute_is_customer_unclear(self):
+        for event in self:
+            event.is_customer_unclear = event.state == "hold" and "customer" in event.hold_ids.mapped("kind")
+
+    def _customer_candidates(self):
+        """Give the contacts that may be the customer of an order on hold for that.
+
+        Superuser: whoever looks after the inbox need not see all contacts, but has to choose among these.
+        """
+        event = self.sudo()
+        order = event._lenient_order()
+        if not order:
+            return self.env["res.partner"]
+        processor, account = event.env["marketplace.order.processor"], event.account_id
+        key, value = account._customer_key(order.customer), processor._strong_key(account, order)
+        known = self.env["res.partner"].sudo()._find_marketplace_customers({key}, account.company_id)
+        return known[key] | processor._find_alike(account, {value})[value]
+
+    def _choose_customer(self, partner):
+        """Take a contact for the customer, and let what waited for that go on. Superuser: see above."""
+        self._check_open()
+        event = self.sudo()
+        order, account = event._lenient_order(), event.account_id
+        key = order and account._customer_key(order.customer)
+        others = partner.sudo()._find_marketplace_customers({key}, account.company_id)[key]
+        if key and not partner.sudo().cartona_id and not others:
+            partner.sudo().cartona_id = key
+        event.customer_id = partner
+        event._reset()
+        if key:
+            event.env["marketplace.event.hold"]._resume(account, "customer", [key])
+
     @api.autovacuum
     def _gc_payloads(self):
         """Delete the content of messages that are settled for long, in portions; the rest of them stays."""
@@ -143,7 +201,8 @@ class MarketplaceEvent(models.Model):
                   JOIN marketplace_config account ON account.id = event.account_id
                  WHERE event.state IN ('done', 'ignored') AND event.payload != %s
                    AND account.keep_payload_days > 0
-                   AND event.write_date < now() AT TIME ZONE 'UTC' - account.keep_payload_days * interval '1 day'
+                   AND event.write_date
+                       < now() AT TIME ZONE 'UTC' - account.keep_payload_days * interval '1 day'
                  LIMIT 10000)
             """,
             [PURGED, PURGED],

@@ -103,9 +103,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         if delivered:
             raise Hold(
                 _("The marketplace cancelled the order, but its goods are already delivered."),
-                _(
-                    "Take the goods back with a return on the delivery; the order is then cancelled by itself."
-                ),
+                _("Take the goods back with a return on the delivery; the rest happens by itself."),
                 key,
             )
         posted = sale.sudo().invoice_ids.filtered(

@@ -19,7 +19,7 @@ class MarketplaceTaxRate(models.Model):
     account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade", index=True)
     company_id = fields.Many2one(related="account_id.company_id")
     rate = fields.Float(string="Rate %", required=True, digits=(16, RATE_DIGITS))
-    tax_id = fields.Many2one(
+    account_tax_id = fields.Many2one(
         "account.tax",
         required=True,
         domain="[('type_tax_use', '=', 'sale'), ('company_id', '=', company_id)]",
@@ -33,10 +33,10 @@ class MarketplaceTaxRate(models.Model):
             " ON marketplace_tax_rate (account_id, rate)"
         )
 
-    @api.depends("rate", "tax_id")
+    @api.depends("rate", "account_tax_id")
     def _compute_display_name(self):
         for mapping in self:
-            mapping.display_name = f"{mapping.rate:g} % → {mapping.tax_id.name}"
+            mapping.display_name = f"{mapping.rate:g} % → {mapping.account_tax_id.name}"
 
     @api.constrains("account_id", "rate")
     def _check_rate(self):
@@ -89,7 +89,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """Give the account's tax of a rate; a rate of 0 needs none."""
         return account.tax_rate_ids.filtered(
             lambda mapping: not float_compare(mapping.rate, float(rate), RATE_DIGITS)
-        ).tax_id
+        ).account_tax_id
 
     def _check_taxes(self, account, lines):
         """Have a tax for every rate the message tells, where the account goes by these.

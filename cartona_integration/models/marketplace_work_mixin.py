@@ -55,9 +55,16 @@ class MarketplaceWorkMixin(models.AbstractModel):
 
     def action_ignore(self):
         """Close what nobody will need."""
-        self._check_open()
-        self.sudo()._close("ignored", _("Ignored by %s", self.env.user.name))
+        self._ignore()
         return True
+
+    def _ignore(self, reason=None):
+        """Close what nobody will need, with who said so and why."""
+        self._check_open()
+        text = _("Ignored by %s", self.env.user.name)
+        # Superuser: users have no write access to it.
+        for work in self.sudo():
+            work._close("ignored", f"{text}: {reason}" if reason else text)
 
     def _check_open(self):
         """Refuse buttons on what is settled; reading the records first applies the user's rules."""

@@ -275,12 +275,9 @@ class SaleOrderLine(models.Model):
     marketplace_quantity = fields.Float(
         readonly=True,
         copy=False,
-        digits="Product Unit of Measure",
         help="What the marketplace said last; people may have changed the line since.",
     )
-    marketplace_price = fields.Float(
-        readonly=True, copy=False, digits="Product Price", help="What the marketplace said last."
-    )
+    marketplace_price = fields.Float(readonly=True, copy=False, help="What the marketplace said last.")
     marketplace_unit = fields.Char(readonly=True, copy=False)
     marketplace_unit_count = fields.Float(
         readonly=True,

@@ -168,8 +168,8 @@ class TestOrderTotals(OrderCase):
         self.assertFalse(order.order_line[1:][SOL_TAXES])
 
 
-class TestOrderTaxes(OrderCase):
-    """Prices with or without tax, whatever the convention of the product's own tax."""
+class TaxCase(OrderCase):
+    """Tea is sold with a tax of 14 % on top."""
 
     @classmethod
     def setUpClass(cls):
@@ -194,6 +194,10 @@ class TestOrderTaxes(OrderCase):
                 **values,
             }
         )
+
+
+class TestOrderTaxes(TaxCase):
+    """Prices with or without tax, whatever the convention of the product's own tax."""
 
     def taxes(self):
         return self.env["account.tax"].search_count([("company_id", "=", self.company.id)])

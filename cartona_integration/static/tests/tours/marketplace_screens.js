@@ -9,6 +9,7 @@ const OURS = [
     ["cartona_integration.action_marketplace_config", true],
     ["cartona_integration.action_marketplace_order", true],
     ["cartona_integration.action_marketplace_event", true],
+    ["cartona_integration.action_marketplace_blockage", false],
     ["cartona_integration.action_marketplace_link", true],
     ["cartona_integration.action_marketplace_order_step", true],
     ["cartona_integration.action_marketplace_sync_log", false],
