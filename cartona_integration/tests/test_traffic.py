@@ -158,6 +158,30 @@ class TestWakeUp(TrafficCase):
         self.env.flush_all()
         self.assertFalse(self.jobs(self.rest))
 
+    def statements(self, change):
+        """Count the statements of something."""
+        self.env.flush_all()
+        before = self.cr.sql_log_count
+        change()
+        self.env.flush_all()
+        return self.cr.sql_log_count - before
+
+    def test_a_wake_up_takes_three_statements_where_a_job_waits_and_ten_where_none_does(self):
+        self.rest._enqueue("pull")  # warm
+        self.assertLessEqual(self.statements(lambda: self.rest._enqueue("import")), 10)
+        self.assertLessEqual(self.statements(lambda: self.rest._enqueue("import")), 3)
+
+    def test_the_acknowledgement_takes_five_statements_however_many_orders_are_known(self):
+        def receive(number):
+            raw = payload.dumps(self.neutral(f"N{number}")).encode()
+            account = self.env["marketplace.config"]._authenticate_webhook(self.rest.webhook_key, hook)
+            account._receive("orders", raw)
+
+        hook = "Bearer hook-of-rest_test"
+        for number in range(3):
+            receive(number)
+        self.assertLessEqual(self.statements(lambda: receive(3)), 5)
+
     def test_a_rolled_back_transaction_wakes_nobody(self):
         self.rest._wake("import")
         self.env.cr.postcommit.clear()  # as a rollback does
