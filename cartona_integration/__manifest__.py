@@ -6,7 +6,7 @@
     "author": "cartona_integration contributors",
     "license": "LGPL-3",
     "depends": ["sale_stock", "queue_job"],
-    "external_dependencies": {"python": ["requests"]},
+    "external_dependencies": {"python": ["requests", "phonenumbers"]},
     "data": [
         "security/marketplace_groups.xml",
         "security/ir.model.access.csv",

@@ -4,6 +4,8 @@ None of these texts may hold a secret or a customer's data: they end in logs, on
 job rows.
 """
 
+from contextlib import contextmanager
+
 
 class MarketplaceError(Exception):
     """Base of everything a marketplace or its messages can make us raise."""
@@ -65,3 +67,48 @@ class Hold(Exception):
         self.reason = reason
         self.remedy = remedy
         self.keys = tuple(keys)
+
+
+class NotYet(Hold):
+    """An order the account does not want yet: it waits, which is no error and needs nobody.
+
+    :param until: when to look again (naive UTC); a newer message of the order is looked at in any case
+    """
+
+    def __init__(self, reason, until):
+        super().__init__(reason)
+        self.until = until
+
+
+class Unwanted(Hold):
+    """An order the account does not want at all: it is ignored, with the reason."""
+
+
+class Holds(Exception):
+    """Orders of a batch that cannot be imported, each with its own :class:`Hold`; the others can."""
+
+    def __init__(self):
+        super().__init__()
+        self.by_order = {}
+
+    @contextmanager
+    def of(self, order):
+        """Collect what holds one order up."""
+        try:
+            yield
+        except Hold as hold:
+            self.by_order[order.id] = hold
+
+    def under(self, names):
+        """Give the same holds under other names.
+
+        :param dict names: {order id: name}
+        """
+        renamed = Holds()
+        renamed.by_order = {names[order_id]: hold for order_id, hold in self.by_order.items()}
+        return renamed
+
+    def check(self):
+        """Raise when something was collected."""
+        if self.by_order:
+            raise self

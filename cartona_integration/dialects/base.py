@@ -111,6 +111,7 @@ class OrderLine:
     name: str | None = None
     discount: Decimal = Decimal(0)
     tax: Decimal = Decimal(0)
+    tax_rate: Decimal | None = None  # percent, where the message tells exactly one
     unit: str | None = None
     unit_count: Decimal | None = None
     note: str | None = None
@@ -148,6 +149,7 @@ class Order:
     delivery_date: date | None = None
     delivered_by: str | None = None
     payment_method: str | None = None
+    paid: bool | None = None
     delivery_otp: str | None = None
     cancel_reason: str | None = None
     note: str | None = None
@@ -503,9 +505,10 @@ class Dialect:
         """
         raise NotImplementedError
 
-    def parse_order(self, payload):
+    def parse_order(self, payload, zone=None):
         """Make an :class:`Order` of one stored message.
 
+        :param str zone: time zone of a time of placing without offset; None: the platform's own
         :raise PayloadError: a field is missing or of the wrong kind
         """
         raise NotImplementedError

@@ -15,6 +15,7 @@ from . import payload as reading
 from .payload import Field
 
 ZERO = Decimal(0)
+ZONE = "Africa/Cairo"
 
 STATUS_IN = {
     "pending": base.PENDING,
@@ -87,7 +88,7 @@ ORDER = STATUS_CHANGE | {
     "number": Field("receipt_id", reading.identifier),
     "account_code": Field("supplier_code", reading.identifier),
     # a time without offset (?) can only be Cairo's
-    "placed_at": Field("created_at", partial(reading.timestamp, zone="Africa/Cairo")),
+    "placed_at": Field("created_at", partial(reading.timestamp, zone=ZONE)),
     "delivery_date": Field(
         ("delivery_day", "estimated_delivery_day", "retailer_preferred_delivery_date"), reading.day
     ),
@@ -258,13 +259,17 @@ class Cartona(base.Dialect):
             account_code=identifier(row.get("supplier_code")),
         )
 
-    def parse_order(self, payload):
-        order = reading.read(ORDER, payload)
+    def parse_order(self, payload, zone=None):
+        order = reading.read(ORDER | (_placed_in(zone) if zone else {}), payload)
         return base.Order(**order, **_settlement(order["total"], payload), currency=self.default_currency)
 
     def parse_status(self, payload):
         found = reading.read(STATUS_CHANGE | {"reason": ORDER["cancel_reason"]}, payload)
         return base.StatusChange(**found)
+
+
+def _placed_in(zone):
+    return {"placed_at": Field("created_at", partial(reading.timestamp, zone=zone))}
 
 
 def _settlement(total, payload):

@@ -7,6 +7,7 @@ dot, times RFC 3339 in UTC. A list is ``{"<name>": [...], "next_page": <number> 
 from dataclasses import replace
 from datetime import timezone
 from decimal import Decimal
+from functools import partial
 
 from ..exceptions import PayloadError, Unavailable
 from . import base
@@ -27,11 +28,25 @@ def _texts(*names):
     return {name: Field(name, reading.text) for name in names}
 
 
-TAX = {"amount": Field("amount", reading.decimal, required=True)}
+TAX = {
+    "amount": Field("amount", reading.decimal, required=True),
+    "rate": Field("rate", reading.decimal),
+}
+# An authorized payment can still fail.
+PAID = {
+    "paid": True,
+    "partially_refunded": True,
+    "refunded": True,
+    "unpaid": False,
+    "authorized": False,
+    "partially_paid": False,
+    "void": False,
+}
 
 
 def _line(taxes=(), **values):
-    return base.OrderLine(tax=sum((tax["amount"] for tax in taxes), ZERO), **values)
+    rate = taxes[0].get("rate") if len(taxes) == 1 else None
+    return base.OrderLine(tax=sum((tax["amount"] for tax in taxes), ZERO), tax_rate=rate, **values)
 
 
 LINE = _texts("name", "unit", "note") | {
@@ -78,6 +93,7 @@ ORDER = {
     "number": Field("number", reading.identifier),
     "placed_at": Field("placed_at", reading.timestamp),
     "prices_include_tax": Field("prices_include_tax", reading.boolean),
+    "paid": Field("payment_state", reading.lenient(reading.one_of(PAID))),
     "delivered_by": Field("delivered_by", reading.one_of(DELIVERED_BY)),
     "delivery_date": Field("delivery_date", reading.day),
     "customer": Field("customer", reading.record(CUSTOMER, base.Customer), default=base.Customer()),
@@ -178,8 +194,8 @@ class Rest(base.Dialect):
             return _opened(topic, data)
         return _messages(topic, _inner(data) if topic == base.ORDERS else data)
 
-    def parse_order(self, payload):
-        order = base.Order(**reading.read(ORDER, payload))
+    def parse_order(self, payload, zone=None):
+        order = base.Order(**reading.read(ORDER | (_placed_in(zone) if zone else {}), payload))
         for index, line in enumerate(order.lines):
             if not (line.product_id or line.key or line.barcode):
                 expected = "one of product_id, sku and barcode"
@@ -188,6 +204,10 @@ class Rest(base.Dialect):
 
     def parse_status(self, payload):
         return base.StatusChange(**reading.read(STATUS_CHANGE, payload))
+
+
+def _placed_in(zone):
+    return {"placed_at": Field("placed_at", partial(reading.timestamp, zone=zone))}
 
 
 def _inner(data):

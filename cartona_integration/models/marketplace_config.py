@@ -596,8 +596,11 @@ class MarketplaceConfig(models.Model):
         """
         if not customer.id:
             return None
-        space = f"{self.code}_" if customer.space == ACCOUNT else ""
-        return f"retailer_{space}{customer.id}"
+        return f"{self._customer_space(customer)}{customer.id}"
+
+    def _customer_space(self, customer):
+        """Give what the ids of customers begin with that are numbered together with this one."""
+        return f"retailer_{self.code}_" if customer.space == ACCOUNT else "retailer_"
 
     def _state(self, kind):
         """Give the account's state row of a kind of work."""

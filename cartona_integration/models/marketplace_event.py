@@ -1,3 +1,4 @@
+import re
 from collections import Counter, defaultdict
 
 from psycopg2 import IntegrityError, OperationalError
@@ -7,7 +8,7 @@ from odoo import _, api, fields, models
 
 from ..dialects import payload
 from ..dialects.base import ORDERS, STATUS, STATUSES
-from ..exceptions import Hold, PayloadError
+from ..exceptions import Hold, Holds, NotYet, PayloadError, Unwanted
 from .marketplace_mark import STOCK
 from .marketplace_traffic import is_conflict
 from .marketplace_work_mixin import OPEN, STOPPED
@@ -15,6 +16,7 @@ from .marketplace_work_mixin import OPEN, STOPPED
 MAX_ID_LENGTH = 128
 # Origins that tell what the marketplace shows at that moment.
 READINGS = ("pull", "manual")
+MAX_KEY_LENGTH = 256
 
 
 class MarketplaceEvent(models.Model):
@@ -50,6 +52,9 @@ class MarketplaceEvent(models.Model):
         help="{product id: quantity} an order on hold wants of products we know: not for sale meanwhile.",
     )
     sale_order_id = fields.Many2one("sale.order", ondelete="set null", readonly=True, index="btree_not_null")
+    customer_id = fields.Many2one(
+        "res.partner", readonly=True, ondelete="set null", help="The contact a person chose as the customer."
+    )
     acknowledged_at = fields.Datetime(readonly=True)
 
     def init(self):
@@ -178,11 +183,12 @@ class MarketplaceEvent(models.Model):
             " ORDER BY external_order_id, id DESC",
             [account.id, ORDERS, [message.order_id for message in messages if message.order_id]],
         )
+        settled = ("done", "ignored", "hold") if account.acknowledge_holds else ("done", "ignored")
         shown = {(message.order_id, payload.digest(message.payload)) for message in messages}
         return {
             order_id: event_id
             for order_id, event_id, state, digest in self.env.cr.fetchall()
-            if state in ("done", "ignored") and (order_id, digest) in shown
+            if state in settled and (order_id, digest) in shown
         }
 
     # -- processing ---------------------------------------------------------------------------
@@ -199,46 +205,148 @@ class MarketplaceEvent(models.Model):
             event.tries += 1
         return events.ids
 
-    def _process(self):
-        """Turn one message into business records, and keep the outcome, whatever it is.
+    def _process_all(self):
+        """Process claimed messages: the first of each new order together, then the others one by one.
 
-        The one broad ``except`` of the inbound direction: a bug on one message must not stop the others.
+        The messages of one order keep their order.
         """
-        if self.state not in ("new", "failed"):
-            return
-        if self.tries > self.account_id.retry_attempts:
-            self._give_up(_("Processing did not come to an end %s times.", self.tries - 1))
+        first = self._first_of_new_orders()
+        first._process()
+        for event in self - first:
+            event._process()
+
+    def _first_of_new_orders(self):
+        """Give the messages that tell of an order of which nothing else is here or open."""
+        heads = self.browse()
+        seen = set()
+        for event in self.filtered("external_order_id"):
+            if event.external_order_id not in seen and event.topic == ORDERS and event._may_be_tried():
+                heads |= event
+            seen.add(event.external_order_id)
+        if len(heads) < 2:
+            return self.browse()
+        order_ids = heads.mapped("external_order_id")
+        account = heads.account_id
+        orders = self.env["sale.order"]._find_marketplace_orders(account, order_ids)
+        open_ones = self.search(
+            [
+                ("account_id", "=", account.id),
+                ("external_order_id", "in", order_ids),
+                ("topic", "=", ORDERS),
+                ("state", "in", OPEN),
+                ("id", "not in", heads.ids),
+            ]
+        )
+        ids = {event.external_order_id: event.id for event in heads}
+        known = set(orders.mapped("cartona_id"))
+        known |= {event.external_order_id for event in open_ones if event.id < ids[event.external_order_id]}
+        return heads.filtered(lambda event: event.external_order_id not in known)
+
+    def _may_be_tried(self):
+        return self.state in ("new", "failed") and self.tries <= self.account_id.retry_attempts
+
+    def _process(self):
+        """Turn messages into business records, and keep the outcome, whatever it is.
+
+        It is one message of any kind, or several that each are all there is of an order: these share a
+        savepoint, and are split when it fails. The one broad ``except`` of the inbound direction: a bug on
+        one message must not stop the others.
+        """
+        if len(self) <= 1 and not self._is_alive():
             return
         try:
             with self.env.cr.savepoint():
-                order = self._apply()
-        except PayloadError as error:
-            self._hold(self._payload_hold(error))
-        except Hold as hold:
-            self._hold(hold)
+                orders = self._apply()
+        except Holds as holds:
+            self._hold_some(holds.by_order)
         except (OperationalError, IntegrityError) as error:
             if is_conflict(error):
                 raise
-            self._fail(error)
+            self._split(error)
         except Exception as error:
-            self._fail(error)
+            self._split(error)
         else:
-            self._settle(order)
+            self._settle_all(orders)
+
+    def _is_alive(self):
+        """Tell whether the message is to be processed, and give it up after too many tries."""
+        if not self or self.state not in ("new", "failed"):
+            return False
+        if self._may_be_tried():
+            return True
+        self._give_up(_("Processing did not come to an end %s times.", self.tries - 1))
+        return False
+
+    def _split(self, error):
+        """Find the bad one of several: its quarter fails again, the others are done. Alone it has failed."""
+        if len(self) == 1:
+            self._fail(error)
+            return
+        size = max(1, -(-len(self) // 4))
+        for start in range(0, len(self), size):
+            self[start : start + size]._process()
 
     def _apply(self):
-        """Do what the message says.
+        """Do what the messages say.
 
-        :return: the sale order, or None for a message that is older than what we know
-        :raise Hold: a person, or a later message, is needed
-        :raise PayloadError: the message has not the shape its dialect promises
+        :return: {event: its sale order; a false value for a message that is older than what we know}
+        :raise Holds: some need a person, or a later message; nothing counts that was done
         """
-        data = payload.loads(self.payload.encode())
+        holds, orders, found = Holds(), {}, {}
+        for event in self:
+            with holds.of(event):
+                if len(self) == 1:
+                    found[event] = event._apply_alone()
+                else:
+                    orders[event] = event._read()
+        holds.check()
+        if orders:
+            found = self._import_new(orders)
+        return found
+
+    def _import_new(self, orders):
+        """Import orders that are not here.
+
+        :param dict orders: {event: Order}
+        """
+        ids = {order.id: event for event, order in orders.items()}
+        try:
+            sales = self.env["marketplace.order.processor"]._create_all(
+                self.account_id, list(orders.values()), self._chosen()
+            )
+        except Holds as holds:
+            raise holds.under({order_id: ids[order_id].id for order_id in holds.by_order}) from None
+        return {ids[order_id]: sale for order_id, sale in sales.items()}
+
+    def _chosen(self):
+        """Give {order id: the contact a person chose as its customer}."""
+        return {event.external_order_id: event.customer_id for event in self if event.customer_id}
+
+    def _read(self):
+        """Parse the message.
+
+        :raise Hold: it has not the shape its dialect promises
+        """
+        dialect, zone = self.account_id._dialect(), self.account_id.time_zone or None
+        try:
+            data = payload.loads(self.payload.encode())
+            return dialect.parse_status(data) if self.topic == STATUS else dialect.parse_order(data, zone)
+        except PayloadError as error:
+            raise self._payload_hold(error) from None
+
+    def _apply_alone(self):
+        """Do what one message says.
+
+        :return: the sale order, or a false value for a message that is older than what we know
+        :raise Hold: a person, or a later message, is needed
+        """
         processor = self.env["marketplace.order.processor"]
+        value = self._read()
+        if not self._is_news(value):
+            return None
         if self.topic == STATUS:
-            change = self.account_id._dialect().parse_status(data)
-            return self._is_news(change) and processor._change_status(self.account_id, change)
-        order = self.account_id._dialect().parse_order(data)
-        return self._is_news(order) and processor._import(self.account_id, order)
+            return processor._change_status(self.account_id, value)
+        return processor._import(self.account_id, value, self._chosen())
 
     def _is_news(self, value):
         """Compare an Order or StatusChange with what we know of its order."""
@@ -268,14 +376,48 @@ class MarketplaceEvent(models.Model):
 
     # -- outcomes -----------------------------------------------------------------------------
 
-    def _settle(self, order):
-        if not order:
-            self._close("ignored", _("Older than what is known of the order."))
-        else:
-            self._close("done", sale_order_id=order.id)
+    def _hold_some(self, holds):
+        """Park those that cannot be imported, each for its own reason; the others go on without them.
+
+        :param dict holds: {event id: Hold}
+        """
+        for event in self.filtered(lambda event: event.id in holds):
+            event._park(holds[event.id])
+        if rest := self.filtered(lambda event: event.id not in holds):
+            rest._process()
+
+    def _park(self, hold):
+        """Leave a message for a time, a person or for ever, as its hold says."""
+        if isinstance(hold, NotYet):
+            self._close("new", hold.reason, tries=0)
+            self.next_try = hold.until
             self._replace_older()
-            self._resume_waiting_for_order()
-        self._mind_feed()
+            self._keep_back(self._wanted_quantities())
+        elif isinstance(hold, Unwanted):
+            self._close("ignored", hold.reason)
+            self._replace_older()
+            self._mind_feed()
+        else:
+            self._hold(hold)
+
+    def _settle_all(self, orders):
+        """Close processed messages.
+
+        :param dict orders: {event: its sale order, a false value for an old message}
+        """
+        for event, order in orders.items():
+            if order:
+                event._close("done", sale_order_id=order.id)
+            else:
+                event._close("ignored", _("Older than what is known of the order."))
+            event._mind_feed()
+        done = self.filtered(lambda event: event.state == "done")
+        if len(self) == 1:
+            done._replace_older()
+        if done:
+            self.env["marketplace.event.hold"]._resume(
+                done.account_id, "order", done.mapped("external_order_id")
+            )
 
     def _close(self, state, reason=False, **values):
         self.hold_ids.unlink()
@@ -290,17 +432,40 @@ class MarketplaceEvent(models.Model):
         self._close("hold", hold.reason, tries=0)
         self.remedy = hold.remedy
         self.env["marketplace.event.hold"].create(
-            [{"event_id": self.id, "kind": kind, "key": key} for kind, key in hold.keys]
+            [
+                {"event_id": self.id, "kind": kind, "key": key[:MAX_KEY_LENGTH], **self._worth()}
+                for kind, key in hold.keys
+            ]
         )
         self._replace_older()
         if self.topic == ORDERS:
             self._keep_back(self._wanted_quantities())
+            if self.account_id.acknowledge_holds:
+                self._mind_feed()
+
+    def _worth(self):
+        """Give what the order is worth, as far as it can be read."""
+        order = self._lenient_order()
+        if not order:
+            return {}
+        currencies = self.env["res.currency"].with_context(active_test=False)
+        currency = order.currency and currencies.search([("name", "=", order.currency)])
+        return {
+            "amount": float(order.total),
+            "currency_id": (currency or self.account_id.currency_id).id,
+        }
+
+    def _lenient_order(self):
+        """Give the Order the message tells, None for a status or for what cannot be read."""
+        try:
+            return self._read() if self.topic == ORDERS else None
+        except Hold:
+            return None
 
     def _wanted_quantities(self):
         """Give {product id: quantity} the order wants of products we know, as far as it can be read."""
-        try:
-            order = self.account_id._dialect().parse_order(payload.loads(self.payload.encode()))
-        except PayloadError:
+        order = self._lenient_order()
+        if not order:
             return {}
         return self.env["marketplace.order.processor"]._wanted_quantities(self.account_id, order)
 
@@ -322,6 +487,7 @@ class MarketplaceEvent(models.Model):
         return Hold(
             payload.printable(reason),
             _("Ask the marketplace to correct the order, then process it again."),
+            [("message", re.sub(r"\[\d+\]", "[]", error.path))],
         )
 
     def _replace_older(self):
@@ -335,8 +501,6 @@ class MarketplaceEvent(models.Model):
         if self.account_id._dialect().can_acknowledge:
             self.account_id._ask_feed()
 
-    # -- resuming -----------------------------------------------------------------------------
-
     def _hand_over(self, account):
         """Let messages on hold go on, with the account of their token that they are for."""
         own = self.filtered(lambda event: event.account_id == account)
@@ -348,75 +512,3 @@ class MarketplaceEvent(models.Model):
             self._store(account, messages, event.origin)
             event._close("ignored", _("It is for the account %s.", account.name))
             account._wake("import")
-
-    def _resume_waiting_for_order(self):
-        """Let status messages go on that came before their order."""
-        self.env["marketplace.event.hold"]._resume(self.account_id, "order", [self.external_order_id])
-
-    @api.model
-    def _resume_holds(self, account):
-        """Let messages go on whose missing products or currencies are there now."""
-        holds = self.env["marketplace.event.hold"]
-        if keys := holds._open_keys(account, "product"):
-            holds._resume(account, "product", self._known_keys(account, keys))
-        if codes := holds._open_keys(account, "currency"):
-            active = self.env["res.currency"].search([("name", "in", codes)])
-            holds._resume(account, "currency", active.mapped("name"))
-
-    def _known_keys(self, account, keys):
-        """Give the keys, or listing ids, that name one product now."""
-        links = self.env["marketplace.product.link"]
-        sources = (
-            self.env["product.product"]._find_by_marketplace_key(account, keys),
-            links._find_linked(account, "key", keys),
-            links._find_linked(account, "external_id", keys),
-        )
-        return [key for key in keys if any(len(source[key]) == 1 for source in sources)]
-
-
-class MarketplaceEventHold(models.Model):
-    """One thing a message on hold misses."""
-
-    _name = "marketplace.event.hold"
-    _description = "Missing for a Marketplace Message"
-
-    event_id = fields.Many2one("marketplace.event", required=True, ondelete="cascade", index=True)
-    kind = fields.Selection(
-        [
-            ("product", "Product"),
-            ("order", "Order"),
-            ("account", "Account"),
-            ("currency", "Currency"),
-            ("total", "Total"),
-            ("later", "A later message"),
-        ],
-        required=True,
-    )
-    key = fields.Char(required=True, index=True)
-
-    @api.model
-    def _open_keys(self, account, kind):
-        """Give the distinct keys of a kind that messages of the account wait for."""
-        domain = [
-            ("event_id.account_id", "=", account.id),
-            ("event_id.state", "=", "hold"),
-            ("kind", "=", kind),
-        ]
-        return [key for [key] in self._read_group(domain, ["key"])]
-
-    @api.model
-    def _waiting(self, account, kind, keys):
-        """Give the messages that wait for one of the keys."""
-        domain = [
-            ("kind", "=", kind),
-            ("key", "in", keys),
-            ("event_id.account_id", "=", account.id),
-        ]
-        return self.search(domain).event_id.filtered(lambda event: event.state == "hold")
-
-    @api.model
-    def _resume(self, account, kind, keys):
-        """Put the messages back into the queue that wait for one of the keys."""
-        events = self._waiting(account, kind, keys)
-        if events:
-            events._reset()

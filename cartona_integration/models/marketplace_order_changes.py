@@ -9,6 +9,9 @@ from ..dialects import base
 from ..exceptions import Hold
 from .marketplace_order_processor import QUIET, ROUNDING, UNDERWAY
 
+# Figures of a line, and where the last of them is kept that the marketplace told.
+TOLD = {"product_uom_qty": "marketplace_quantity", "price_unit": "marketplace_price"}
+
 
 class MarketplaceOrderProcessor(models.AbstractModel):
     """Carries what happens to an order at the marketplace after its import into the sale order."""
@@ -18,11 +21,21 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _update(self, account, sale, order):
         values = self._prepare_status(order, order.cancel_reason)
         if order.status not in (base.HELD, *base.GONE) and sale.state != "cancel":
-            self._check_total(order)
+            self._check_total(account, order)
             self._update_lines(account, sale, order)
-            values |= {name: value for name, value in self._prepare_header(order).items() if value}
+            values |= self._prepare_header_news(sale, order)
         self._write_news(sale, values)
         self._follow_status(sale, order.status)
+
+    def _prepare_header_news(self, sale, order):
+        """Give the header's values to write: of what people may change only what the marketplace changed."""
+        before, told = sale.marketplace_told or {}, self._told(order)
+        told = {name: value or before.get(name) for name, value in told.items()}
+        values = {name: value for name, value in self._prepare_header(order).items() if value}
+        same = {name for name in told if name in before and before[name] == told[name]}
+        return {
+            name: value for name, value in {**values, "marketplace_told": told}.items() if name not in same
+        }
 
     def _write_news(self, sale, values):
         """Write what differs: a message that tells nothing new leaves no trace, not even a write date."""
@@ -47,31 +60,67 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             self._confirm(sale)
         sale.marketplace_step_ids._follow_marketplace()
 
-    def _confirm(self, sale):
-        """Confirm; the customer does not become a follower, and the order keeps its own date."""
-        if sale.state not in ("draft", "sent"):
+    def _confirm(self, sales):
+        """Confirm; the customers do not become followers, and the orders keep their own dates."""
+        sales = sales.filtered(lambda sale: sale.state in ("draft", "sent"))
+        if not sales:
             return
-        placed_at, partner = sale.date_order, sale.partner_id
-        sale.with_context(**QUIET).action_confirm()
-        sale.date_order = placed_at
-        if partner in sale.message_partner_ids:
-            sale.message_unsubscribe(partner.ids)
+        placed_at = {sale: sale.date_order for sale in sales}
+        sales.with_context(**QUIET).action_confirm()
+        for sale in sales:
+            sale.date_order = placed_at[sale]
+            if sale.partner_id in sale.message_partner_ids:
+                sale.message_unsubscribe(sale.partner_id.ids)
 
     def _cancel(self, sale):
-        """Cancel; goods that have left need a person.
+        """Cancel what can be cancelled without a person; Odoo takes reservations and drafts back.
 
-        :raise Hold: something is delivered
+        :raise Hold: goods have left or an invoice is posted
         """
         if sale.state == "cancel":
             return
-        if any(line.qty_delivered for line in sale.order_line):
-            raise Hold(
-                _("The marketplace cancelled the order, but goods are already delivered."),
-                _("Take the goods back with a return on the delivery, then ignore this message."),
-            )
+        self._check_cancellable(sale)
+        picked = sale.picking_ids.filtered(lambda picking: picking.state == "done")
         with self._unlocked(sale):
             # Bare, action_cancel returns a wizard on a confirmed order.
             sale.with_context(disable_cancel_warning=True, **QUIET).action_cancel()
+        if picked:
+            sale._message_log(
+                body=_("Goods were picked already, put them back: %s", ", ".join(picked.mapped("name")))
+            )
+
+    def _check_cancellable(self, sale):
+        """Hold what only a person may undo, with the way to undo it."""
+        key = [("return", sale.cartona_id)]
+        delivered = [line for line in sale.order_line if line.qty_delivered > 0]
+        rest = any(line.qty_delivered < line.product_uom_qty for line in sale.order_line)
+        if delivered and rest:
+            raise Hold(
+                _("The marketplace cancelled the order, but a part of it is already delivered."),
+                _("Take the goods back with a return on the delivery; the rest is then cancelled by itself."),
+                key,
+            )
+        if delivered:
+            raise Hold(
+                _("The marketplace cancelled the order, but its goods are already delivered."),
+                _(
+                    "Take the goods back with a return on the delivery; the order is then cancelled by itself."
+                ),
+                key,
+            )
+        posted = sale.sudo().invoice_ids.filtered(
+            lambda move: (
+                move.state == "posted"
+                and move.move_type == "out_invoice"
+                and move.payment_state != "reversed"
+            )
+        )
+        if posted:
+            raise Hold(
+                _("The marketplace cancelled the order, but it is invoiced: %s", posted[0].name),
+                _("Credit the invoice, then process the message again."),
+                [("changed", sale.cartona_id)],
+            )
 
     def _update_lines(self, account, sale, order):
         """Carry changed, new and removed lines into the order, each by the marketplace's line id.
@@ -85,66 +134,102 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         }
         rows = {row.id: row for row in self._rows(order)}
         new = [row for row_id, row in rows.items() if row_id not in known and row.quantity]
-        products = self._resolve_products(account, new)
-        commands = [
-            fields.Command.create(values)
-            for values in self._prepare_lines(account, order, sale.fiscal_position_id, new, products)
-        ]
+        commands = self._prepare_new_lines(account, sale, order, new)
         notes = [
             _("%(name)s: new, %(quantity)s", name=self._row_name(row), quantity=row.quantity) for row in new
         ]
         for row_id, line in known.items():
-            if changed := self._line_changes(line, rows.get(row_id)):
+            changed = self._line_changes(line, rows.get(row_id))
+            if self._differing(line, changed):
                 # A confirmed order has to keep its lines, Odoo says.
                 gone = row_id not in rows and sale.state in ("draft", "sent")
                 commands.append(
                     fields.Command.delete(line.id) if gone else fields.Command.update(line.id, changed)
                 )
                 notes.append(self._describe_changes(line, changed))
+            elif self._is_told_anew(line, changed):
+                line.write({name: changed[name] for name in TOLD.values()})
         if commands:
             self._write_lines(account, sale, order, commands, notes)
+
+    def _prepare_new_lines(self, account, sale, order, rows):
+        """Give commands that add the rows; their products and taxes have to be known."""
+        found = self._find_goods(account, [row.line for row in rows if row.line])
+        goods = self._choose_goods(account, rows, found)
+        self._check_taxes(account, goods)
+        values = self._prepare_lines(account, order, sale.fiscal_position_id, rows, goods, {})
+        return [fields.Command.create(line) for line in values]
 
     def _row_name(self, row):
         return row.name or row.line.name or row.line.key
 
     def _line_changes(self, line, row):
-        """Give the values to write when quantity or price differ; a row that is gone is quantity 0.
+        """Give the figures a line should have; a row that is gone is quantity 0.
 
-        The product never changes: a line keeps its product for life. The price is always written along:
-        Odoo computes it anew from the pricelist when the quantity changes.
+        What the marketplace did not change stays as it is here, whoever changed it. The product never
+        changes: a line keeps its product for life. The price is always written along: Odoo computes it anew
+        from the pricelist when the quantity changes.
 
-        :raise Hold: less is wanted than is delivered
+        :raise Hold: less is wanted than is delivered, or both sides changed a confirmed order
         """
-        wanted = {"product_uom_qty": 0.0, "price_unit": line.price_unit, "discount": 0.0}
+        told = {"product_uom_qty": 0.0, "price_unit": line.marketplace_price, "discount": 0.0}
         if row:
-            wanted |= {"product_uom_qty": float(row.quantity), "price_unit": float(row.price)}
-        if wanted["product_uom_qty"] < line.qty_delivered:
+            told |= {"product_uom_qty": float(row.quantity), "price_unit": float(row.price)}
+        wanted = dict(told)
+        for name, last in TOLD.items():
+            if self._is_same(name, told[name], line[last]):
+                wanted[name] = line[name]
+            elif line.order_id.state == "sale" and not (
+                self._is_same(name, line[name], line[last]) or self._is_same(name, line[name], told[name])
+            ):
+                self._hold_for_both(line, name, told[name])
+        if all(wanted[name] == line[name] for name in TOLD):
+            wanted["discount"] = line.discount
+        if (
+            wanted["product_uom_qty"] < line.qty_delivered
+            and wanted["product_uom_qty"] != line.product_uom_qty
+        ):
             raise Hold(
                 _(
                     "%s: more is delivered than the changed order wants.",
                     line.product_id.display_name,
                 ),
                 _("Take the goods back with a return on the delivery, then process the message again."),
+                [("changed", line.order_id.cartona_id)],
             )
-        return wanted if self._differing(line, wanted) else {}
+        return wanted | {last: told[name] for name, last in TOLD.items()}
+
+    def _hold_for_both(self, line, name, told):
+        raise Hold(
+            _(
+                "%(line)s: the marketplace changed the %(figure)s to %(told)s, somebody here to %(ours)s.",
+                line=line.product_id.display_name,
+                figure=self._label(name),
+                told=f"{told:g}",
+                ours=f"{line[name]:g}",
+            ),
+            _("Enter the marketplace's figure on the order and process the message again, or ignore it."),
+            [("changed", line.order_id.cartona_id)],
+        )
+
+    def _is_same(self, name, one, other):
+        return not float_compare(one, other, precision_digits=self._decimals(name))
+
+    def _is_told_anew(self, line, changed):
+        return any(not self._is_same(name, line[last], changed[last]) for name, last in TOLD.items())
 
     def _differing(self, line, wanted):
         """Give the names of the figures that differ at the accuracy Odoo stores them with."""
-        return [
-            name
-            for name in ("product_uom_qty", "price_unit", "discount")
-            if float_compare(line[name], wanted[name], precision_digits=self._decimals(name))
-        ]
+        return [name for name in (*TOLD, "discount") if not self._is_same(name, line[name], wanted[name])]
+
+    def _label(self, name):
+        return {"product_uom_qty": _("quantity"), "price_unit": _("price"), "discount": _("discount %")}[name]
 
     def _describe_changes(self, line, changed):
         """Say one line's changes in words, with the figures before them."""
-        labels = {
-            "product_uom_qty": _("quantity"),
-            "price_unit": _("price"),
-            "discount": _("discount %"),
-        }
         figures = ", ".join(
-            f"{labels[name]} {line[name]:g} → {changed[name]:g}" for name in self._differing(line, changed)
+            f"{self._label(name)} {line[name]:g} → {changed[name]:g}"
+            for name in self._differing(line, changed)
         )
         return f"{line.name}: {figures}"
 
@@ -153,10 +238,19 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         with self._unlocked(sale):
             rounding.write({"product_uom_qty": 0})
             sale.with_context(**QUIET).write({"order_line": commands})
-            self._settle_total(account, sale, order)
+            if not self._is_changed_here(sale):
+                self._settle_total(account, sale, order)
         items = Markup().join(Markup("<li>%s</li>") % note for note in notes)
         intro = _("The marketplace changed the order:")
         sale._message_log(body=Markup("<p>%s</p><ul>%s</ul>") % (intro, items))
+
+    def _is_changed_here(self, sale):
+        """Tell whether people gave lines other figures than the marketplace: totals then differ, too."""
+        lines = sale.order_line.filtered("marketplace_line_id")
+        lines = lines.filtered(lambda line: line.marketplace_line_id != ROUNDING)
+        return any(
+            not self._is_same(name, line[name], line[last]) for line in lines for name, last in TOLD.items()
+        )
 
     @contextmanager
     def _unlocked(self, sale):

@@ -1,18 +1,25 @@
 from collections import defaultdict
-from datetime import timezone
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
 from odoo import _, api, fields, models
 from odoo.tools import float_round
 
-from ..compat import SOL_TAXES, SOL_UOM, TAX_EXCLUDED, TAX_INCLUDED
+from ..compat import SOL_TAXES, SOL_UOM
 from ..dialects import base
-from ..exceptions import Hold
+from ..exceptions import Hold, Holds
 
 # Nobody is told and nothing is tracked while a machine writes the order; people see the marketplace's page.
-QUIET = {"tracking_disable": True, "mail_create_nosubscribe": True, "mail_create_nolog": True}
+QUIET = {
+    "tracking_disable": True,
+    "mail_create_nosubscribe": True,
+    "mail_create_nolog": True,
+    "mail_notrack": True,
+}
 UNDERWAY = (base.PARTIALLY_SHIPPED, base.SHIPPED, base.DELIVERED)
+# The goods have left the warehouse.
+LEFT = (base.SHIPPED, base.DELIVERED)
 ROUNDING = "rounding"
 # Decimals worth comparing where Odoo stores a figure as it comes.
 UNROUNDED = 8
@@ -36,6 +43,7 @@ class Goods(NamedTuple):
     key: str
     products: models.Model
     links: models.Model
+    name: str | None = None  # of what stands in for an unknown product
 
     @property
     def pack(self):
@@ -48,6 +56,19 @@ class Goods(NamedTuple):
         return len(self.products) == 1 and len({link.pack_uom_id for link in self.links}) <= 1
 
 
+@dataclass
+class Plan:
+    """An order on its way to become a sale order: what was found out for it so far."""
+
+    order: base.Order
+    rows: list
+    goods: dict
+    pricelist: models.Model
+    partner: models.Model | None = None
+    delivery: models.Model | None = None
+    position: models.Model | None = None
+
+
 class MarketplaceOrderProcessor(models.AbstractModel):
     """Makes sale orders of :class:`~..dialects.base.Order` values, and carries later changes into them."""
 
@@ -55,21 +76,23 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     _description = "Marketplace Order Processor"
 
     @api.model
-    def _import(self, account, order):
+    def _import(self, account, order, chosen=None):
         """Bring the account's sale order to what the marketplace says.
 
         :param account: one ``marketplace.config``
         :param Order order: newer than what is known of it
+        :param dict chosen: {order id: the contact a person chose as its customer}
         :return: the sale order
         :raise Hold: a person, or a later message, is needed; nothing is changed
         """
         sale = self.env["sale.order"]._find_marketplace_order(account, order.id)
         if sale:
             self._update(account, sale, order)
-        else:
-            account._check_addressee(order)
-            sale = self._create(account, order)
-        return sale
+            return sale
+        try:
+            return self._create_all(account, [order], chosen)[order.id]
+        except Holds as holds:
+            raise holds.by_order[order.id] from None
 
     @api.model
     def _change_status(self, account, change):
@@ -91,45 +114,113 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     # -- a new order --------------------------------------------------------------------------
 
-    def _create(self, account, order):
+    @api.model
+    def _create_all(self, account, orders, chosen=None):
+        """Make sale orders, all in one go: one search and one insert per table.
+
+        :param orders: orders that are not here
+        :param dict chosen: {order id: the contact a person chose as its customer}
+        :return: {order id: sale order}
+        :raise Holds: some cannot be imported; whatever was made must be rolled back
+        """
+        plans = self._plan(account, orders, chosen or {})
+        self._create_partners(account, plans)
+        self._find_positions(plans)
+        memo = {}
+        values = [self._prepare_order(account, plan, memo) for plan in plans]
+        sales = self.env["sale.order"].with_context(**QUIET).create(values)
+        self._settle_totals(account, plans, sales)
+        self._set_first_stages(account, plans, sales)
+        return {plan.order.id: sale for plan, sale in zip(plans, sales, strict=True)}
+
+    def _plan(self, account, orders, chosen):
+        """Find out all that is needed, before anything is made.
+
+        :raise Holds: something is missing for some of them
+        """
+        holds, plans = Holds(), []
+        goods = self._find_goods(account, [line for order in orders for line in order.lines])
+        pricelists = self._find_pricelists(account, orders)
+        for order in orders:
+            with holds.of(order):
+                plans.append(self._plan_order(account, order, goods, pricelists))
+        self._find_customers(account, plans, chosen, holds)
+        holds.check()
+        return plans
+
+    def _plan_order(self, account, order, goods, pricelists):
+        account._check_addressee(order)
         if order.status == base.HELD:
             raise Hold(
                 _("The customer is still editing the order."),
                 _("Nothing to do: it is imported when the customer has finished."),
                 [("later", order.id)],
             )
-        self._check_total(order)
+        self._check_wanted(account, order)
+        self._check_total(account, order)
         rows = [row for row in self._rows(order) if row.quantity]
-        products = self._resolve_products(account, rows)
-        partner = self._customer(account, order)
-        delivery = self._shipping_partner(partner, order)
-        position = self.env["account.fiscal.position"]._get_fiscal_position(partner, delivery)
-        lines = self._prepare_lines(account, order, position, rows, products)
-        values = self._prepare_order(account, order, partner, delivery, lines)
-        sale = self.env["sale.order"].with_context(**QUIET).create(values)
-        self._settle_total(account, sale, order)
-        self._set_first_stage(account, sale, order)
-        return sale
+        pricelist = pricelists.get(order.currency)
+        if pricelist is None:
+            self._hold_for_currency(order.currency or account.currency_id.name)
+        goods = self._choose_goods(account, rows, goods)
+        self._check_taxes(account, goods)
+        return Plan(order, rows, goods, pricelist)
 
-    def _set_first_stage(self, account, sale, order):
-        """Bring a new order to the stage it already has over there, or to the account's policy's."""
-        if order.status in base.GONE:
+    def _find_positions(self, plans):
+        """Find the plans' fiscal positions; most companies have none, and none are looked for then."""
+        positions, found = self.env["account.fiscal.position"], {}
+        domain = [("company_id", "in", (False, *self.env.company.parent_ids.ids))]
+        are_any = bool(positions.search_count(domain, limit=1))
+        for plan in plans:
+            pair = (plan.partner, plan.delivery)
+            if pair not in found:
+                found[pair] = positions._get_fiscal_position(*pair) if are_any else positions
+            plan.position = found[pair]
+
+    def _settle_totals(self, account, plans, sales):
+        """Make the totals of new orders the marketplace's, with one insert for all rounding lines.
+
+        :raise Holds: some differ by more than the account allows
+        """
+        holds, lines = Holds(), []
+        for plan, sale in zip(plans, sales, strict=True):
+            with holds.of(plan.order):
+                if amount := self._missing_amount(account, sale, plan.order):
+                    lines.append({"order_id": sale.id, **self._prepare_rounding(amount)})
+        holds.check()
+        if lines:
+            self.env["sale.order.line"].with_context(**QUIET).create(lines)
+
+    def _set_first_stages(self, account, plans, sales):
+        """Bring new orders to the stage they already have over there, or to the account's policy's."""
+        gone = underway = self.env["sale.order"]
+        for plan, sale in zip(plans, sales, strict=True):
+            if plan.order.status in base.GONE:
+                gone |= sale
+            elif plan.order.status in UNDERWAY:
+                underway |= sale
+        for sale in gone:
             self._cancel(sale)
-        elif order.status in UNDERWAY or account.order_policy == "confirm":
-            self._confirm(sale)
+        self._confirm(sales - gone if account.order_policy == "confirm" else underway)
+        if account.shipped_policy == "deliver":
+            self._deliver(underway.filtered(lambda sale: sale.marketplace_reported_status in LEFT))
 
-    def _prepare_order(self, account, order, partner, delivery, lines):
+    def _prepare_order(self, account, plan, memo):
+        order = plan.order
+        lines = self._prepare_lines(account, order, plan.position, plan.rows, plan.goods, memo)
         return {
             "marketplace_config_id": account.id,
             "cartona_id": order.id,
             "company_id": account.company_id.id,
             "warehouse_id": account.warehouse_id.id,
-            "pricelist_id": self._pricelist(account, order).id,
-            "partner_id": partner.id,
-            "partner_shipping_id": delivery.id,
-            "user_id": False,
+            "pricelist_id": plan.pricelist.id,
+            "partner_id": plan.partner.id,
+            "partner_shipping_id": plan.delivery.id,
+            "fiscal_position_id": plan.position.id,
+            "user_id": account.salesperson_id.id,
             "date_order": self._naive(order.placed_at) or fields.Datetime.now(),
             "order_line": [fields.Command.create(line) for line in lines],
+            **({"team_id": account.team_id.id} if account.team_id else {}),
             **self._prepare_header(order),
             **self._prepare_status(order, order.cancel_reason),
         }
@@ -147,6 +238,15 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "marketplace_receivable": order.receivable,
             "marketplace_payable": order.payable,
             "marketplace_note": order.note,
+            "marketplace_told": self._told(order),
+        }
+
+    def _told(self, order):
+        """Give what the marketplace says of fields people may change, as JSON keeps it."""
+        return {
+            "client_order_ref": order.number,
+            "commitment_date": order.delivery_date and order.delivery_date.isoformat(),
+            "marketplace_delivery_otp": order.delivery_otp,
         }
 
     def _prepare_status(self, value, reason):
@@ -179,35 +279,38 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             )
         return rows
 
-    def _prepare_lines(self, account, order, position, rows, products):
-        return [
-            {
-                **self._prepare_row(row, products),
-                SOL_TAXES: [
-                    fields.Command.set(
-                        self._taxes(account, order, position, products[row.line.id].products).ids
-                    )
-                ]
-                if row.line
-                else [fields.Command.clear()],
-            }
-            for row in rows
-        ]
+    def _prepare_lines(self, account, order, position, rows, goods, memo):
+        """Give the values of order lines.
 
-    def _prepare_row(self, row, products):
+        :param dict memo: remembers the taxes of one run
+        """
+        lines = []
+        for row in rows:
+            taxes = self.env["account.tax"]
+            if row.line:
+                product = goods[row.line].products
+                taxes = self._taxes(account, order, position, row.line, product, memo)
+            lines.append({**self._prepare_row(row, goods), SOL_TAXES: [fields.Command.set(taxes.ids)]})
+        return lines
+
+    def _prepare_row(self, row, goods):
         values = {
             "product_uom_qty": float(row.quantity),
             "price_unit": float(row.price),
             "discount": 0,
             "marketplace_line_id": row.id,
+            "marketplace_quantity": float(row.quantity),
+            "marketplace_price": float(row.price),
         }
         if row.name:
-            return {**values, "product_id": self._charge_product().id, "name": row.name}
-        goods = products[row.line.id]
+            charge = self._charge_product()
+            return {**values, "product_id": charge.id, SOL_UOM: charge.uom_id.id, "name": row.name}
+        found = goods[row.line]
         return {
             **values,
-            "product_id": goods.products.id,
-            **({SOL_UOM: goods.pack.id} if goods.pack else {}),
+            "product_id": found.products.id,
+            SOL_UOM: (found.pack or found.products.uom_id).id,
+            **({"name": found.name} if found.name else {}),
             "marketplace_unit": row.line.unit,
             "marketplace_unit_count": float(row.line.unit_count or 0),
         }
@@ -216,16 +319,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """Give the product of lines that are an amount, not goods."""
         return self.env.ref("cartona_integration.product_charge")
 
-    def _naive(self, moment):
-        """Give an aware time as Odoo stores it."""
-        return moment and moment.astimezone(timezone.utc).replace(tzinfo=None)
-
     # -- money --------------------------------------------------------------------------------
 
-    def _check_total(self, order):
-        """Compare the marketplace's own figures with each other, to the cent.
+    def _check_total(self, account, order):
+        """Compare the marketplace's own figures with each other.
 
-        :raise Hold: they differ: nobody can say what the customer owes
+        :raise Hold: they differ by more than the account tolerates: nobody can say what the customer owes
         """
         if any(line.unit_price < 0 or line.quantity < 0 for line in order.lines):
             raise Hold(
@@ -237,15 +336,17 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         total += sum((charge.amount for charge in order.charges), Decimal(0))
         if order.prices_include_tax is False:
             total += sum((taxed.tax for taxed in (*order.lines, *order.charges)), Decimal(0))
-        if abs(total - order.total) >= HALF_A_CENT:
+        if abs(total - order.total) >= HALF_A_CENT + Decimal(str(account.total_tolerance)):
             self._hold_for_total(order, total)
 
-    def _settle_total(self, account, sale, order):
-        """Make Odoo's total the marketplace's.
+    def _missing_amount(self, account, sale, order):
+        """Give what a rounding line has to add to make Odoo's total the marketplace's; mostly 0.
 
-        What Odoo's price accuracy cannot express becomes a rounding line; any more is a hold.
+        That is what Odoo's price accuracy cannot express, and what the account tolerates.
         Lines people added do not count. A marketplace that says nothing of tax and whose prices are without
         it gives a total without it.
+
+        :raise Hold: it is more
         """
         is_net = order.prices_include_tax is None and not account.prices_include_tax
         digits = self._decimals("price_unit")
@@ -259,27 +360,31 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         added = sale.order_line.filtered(lambda line: not line.marketplace_line_id)
         total, part = ("amount_untaxed", "price_subtotal") if is_net else ("amount_total", "price_total")
         found = sale.currency_id.round(sale[total] - sum(added.mapped(part)))
-        difference = float(order.total) - found
-        if sale.currency_id.is_zero(difference):
-            return
-        if abs(difference) > allowed:
+        difference = sale.currency_id.round(float(order.total) - found)
+        if abs(difference) > max(allowed, account.total_tolerance) + sale.currency_id.rounding / 2:
             self._hold_for_total(order, found)
-        self._set_rounding(sale, difference)
+        return difference
 
     def _decimals(self, name):
         """Give the decimals a figure of an order line is stored with; 19 keeps prices as they come."""
         digits = self.env["sale.order.line"]._fields[name].get_digits(self.env)
         return digits[1] if digits else UNROUNDED
 
-    def _set_rounding(self, sale, amount):
-        """Add the line that makes up for cents, or revive the one a confirmed order kept at quantity 0."""
+    def _settle_total(self, account, sale, order):
+        """Make the total of an order that is here the marketplace's.
+
+        The line that makes up for cents is revived where a confirmed order kept it at quantity 0.
+        """
+        amount = self._missing_amount(account, sale, order)
         line = sale.order_line.filtered(lambda line: line.marketplace_line_id == ROUNDING)
-        if line:
+        if amount and line:
             line.write({"product_uom_qty": 1, "price_unit": amount})
-        else:
-            row = self._prepare_row(Row(ROUNDING, Decimal(1), Decimal(0), name=_("Rounding")), {})
-            values = {**row, "price_unit": amount, SOL_TAXES: [fields.Command.clear()]}
-            sale.order_line = [fields.Command.create(values)]
+        elif amount:
+            sale.order_line = [fields.Command.create(self._prepare_rounding(amount))]
+
+    def _prepare_rounding(self, amount):
+        row = self._prepare_row(Row(ROUNDING, Decimal(1), Decimal(0), name=_("Rounding")), {})
+        return {**row, "price_unit": amount, SOL_TAXES: [fields.Command.clear()]}
 
     def _hold_for_total(self, order, found):
         raise Hold(
@@ -292,96 +397,62 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             [("total", order.id)],
         )
 
-    def _pricelist(self, account, order):
-        """Give the pricelist that makes the order be in the message's currency, or in the account's.
+    def _find_pricelists(self, account, orders):
+        """Give {currency of a message: pricelist that makes an order be in it}; inactive ones are missing."""
+        wanted = {order.currency: order.currency or account.currency_id.name for order in orders}
+        found = self.env["res.currency"].search([("name", "in", list(wanted.values()))])
+        by_code = {currency.name: currency for currency in found}
+        return {
+            told: account._pricelist_in(by_code[code]) for told, code in wanted.items() if code in by_code
+        }
 
-        :raise Hold: the currency is unknown or not active; the company's is never taken silently
-        """
-        code = order.currency or account.currency_id.name
-        currency = self.env["res.currency"].search([("name", "=", code)])
-        if not currency:
-            raise Hold(
-                _("The order's currency %s is not active.", code),
-                _("Activate the currency; the order is then imported by itself."),
-                [("currency", code)],
-            )
-        return account._pricelist_in(currency)
-
-    def _taxes(self, account, order, position, product):
-        """Give the line's taxes: the product's, mapped for the customer, in the marketplace's convention."""
-        if account.tax_policy == "none":
-            return self.env["account.tax"]
-        included = (
-            account.prices_include_tax if order.prices_include_tax is None else order.prices_include_tax
+    def _hold_for_currency(self, code):
+        """Hold: the currency is unknown or not active; the company's is never taken silently."""
+        raise Hold(
+            _("The order's currency %s is not active.", code),
+            _("Activate the currency; the order is then imported by itself."),
+            [("currency", code)],
         )
-        taxes = position.map_tax(product.taxes_id.filtered(lambda tax: tax.company_id == account.company_id))
-        single = taxes.filtered(lambda tax: not tax.children_tax_ids) | taxes.children_tax_ids
-        return self.env["account.tax"].union(*(self._convention(account, tax, included) for tax in single))
 
-    def _convention(self, account, tax, included):
-        """Give the tax of the same rate that is (not) included in the price, made when there is none."""
-        if tax.price_include == included or not tax.amount:
-            return tax
-        twins = self.env["account.tax"].search(
-            [
-                ("company_id", "=", account.company_id.id),
-                ("type_tax_use", "=", "sale"),
-                ("amount_type", "=", tax.amount_type),
-                ("amount", "=", tax.amount),
-            ]
-        )
-        twins = twins.filtered(lambda other: other.price_include == included)
-        return twins[:1] or self._create_twin(account, tax, included)
+    # -- products -------------- ---------------------------------------------------------------
 
-    def _create_twin(self, account, tax, included):
-        """Copy a tax, with its accounts and tags, for prices of the other convention.
+    def _choose_goods(self, account, rows, goods):
+        """Pick the rows' products out of what was found.
 
-        Superuser: the acting user has no accounting rights.
-        """
-        kind = _("included") if included else _("on top")
-        name = f"{tax.name} ({kind})"
-        twin = tax.sudo().copy({"name": name, **(TAX_INCLUDED if included else TAX_EXCLUDED)})
-        account.sudo()._message_log(
-            body=_(
-                "Tax %(tax)s was made for the marketplace's prices, after %(model)s.",
-                tax=name,
-                model=tax.name,
-            )
-        )
-        return twin.with_env(self.env)
-
-    # -- products and customers ---------------------------------------------------------------
-
-    def _resolve_products(self, account, rows):
-        """Find the rows' products.
-
-        :return: {line id: :class:`Goods`}
+        :param dict goods: what :meth:`_find_goods` gave
+        :return: {line: :class:`Goods`}
         :raise Hold: one is unknown or ambiguous; the order is imported whole or not at all
         """
-        goods = self._find_goods(account, [row.line for row in rows if row.line])
-        bad = {found.key: found.products for found in goods.values() if not found.is_clear}
+        chosen = {row.line: goods[row.line] for row in rows if row.line}
+        if account.unknown_product_policy == "placeholder":
+            stand_in = account._placeholder()
+            for line, found in chosen.items():
+                if not found.products:
+                    name = f"[{found.key}] {line.name or _('Unknown product')}"
+                    chosen[line] = Goods(found.key, stand_in, found.links.browse(), name)
+        bad = {found.key: found.products for found in chosen.values() if not found.is_clear}
         if bad:
             self._hold_for_products(list(bad), [key for key, products in bad.items() if products])
-        return goods
+        return chosen
 
     def _find_goods(self, account, lines):
         """Find what lines are about: by the listing's id, then its key, then the product's. Never by name.
 
         A line without a key is looked up by its barcode.
 
-        :return: {line id: :class:`Goods`}
+        :return: {line: :class:`Goods`}
         """
-        keys = {line.id: line.key or line.product_id or line.barcode or "?" for line in lines}
+        keys = {line: line.key or line.product_id or line.barcode or "?" for line in lines}
         links = self.env["marketplace.product.link"]
         by_id = links._find_linked(account, "external_id", {line.product_id for line in lines})
         by_key = links._find_linked(account, "key", set(keys.values()))
         found = self.env["product.product"]._find_by_marketplace_key(account, set(keys.values()))
         goods = {}
         for line in lines:
-            key = keys[line.id]
+            key = keys[line]
             link = by_id[line.product_id] or by_key[key]
             products = link.product_id or found[key]
-            goods[line.id] = Goods(key, products, link)
+            goods[line] = Goods(key, products, link)
         return goods
 
     @api.model
@@ -396,7 +467,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         wanted = defaultdict(float)
         goods = self._find_goods(account, order.lines)
         for line in order.lines:
-            found = goods[line.id]
+            found = goods[line]
             if found.is_clear:
                 unit = found.pack or found.products.uom_id
                 quantity = unit._compute_quantity(float(line.quantity), found.products.uom_id, round=False)
@@ -410,75 +481,3 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             reason = _("Unknown product: %s", ", ".join(bad))
         remedy = _("Give exactly one product this marketplace key; the order is then imported by itself.")
         raise Hold(reason, remedy, [("product", key) for key in bad])
-
-    def _customer(self, account, order):
-        """Find the customer by the marketplace's id, or create it; never by name."""
-        key = account._customer_key(order.customer)
-        partners = self.env["res.partner"]._find_marketplace_customer(key, account.company_id) if key else ()
-        if len(partners) > 1:
-            raise Hold(
-                _("Several contacts are marketplace customer %s.", key),
-                _("Keep the id on one of them, then process the message again."),
-            )
-        return partners or self.env["res.partner"].with_context(**QUIET).create(
-            {
-                "cartona_id": key,
-                "company_id": account.company_id.id,
-                "name": order.customer.name or order.customer.company or _("Customer of order %s", order.id),
-                "is_company": bool(order.customer.company),
-                "email": order.customer.email,
-                "phone": order.customer.phone,
-                "vat": order.customer.vat,
-                "customer_rank": 1,
-                **self._prepare_address(order.shipping or base.Address()),
-            }
-        )
-
-    def _shipping_partner(self, partner, order):
-        """Give where to deliver: the customer, or one of its delivery addresses, made when it is new."""
-        address = order.shipping and self._prepare_address(order.shipping)
-        if not address or not any(address.values()):
-            return partner
-        for known in partner | partner.child_ids.filtered(lambda child: child.type == "delivery"):
-            if self._is_at(known, address):
-                return known
-        contact = order.shipping.name or partner.name
-        phone = order.shipping.phone or order.customer.phone
-        return (
-            self.env["res.partner"]
-            .with_context(**QUIET)
-            .create(
-                {
-                    "parent_id": partner.id,
-                    "company_id": partner.company_id.id,
-                    "type": "delivery",
-                    "name": contact,
-                    "phone": phone,
-                    **address,
-                }
-            )
-        )
-
-    def _is_at(self, partner, address):
-        """Tell whether a contact has this address. Its note does not count: Odoo stores it as HTML."""
-        known = partner._convert_to_write({name: partner[name] for name in address if name != "comment"})
-        return all((known[name] or False) == (address[name] or False) for name in known)
-
-    def _prepare_address(self, address):
-        country = address.country and self.env["res.country"].search([("code", "=", address.country)])
-        state = (
-            country
-            and address.state
-            and self.env["res.country.state"].search(
-                [("country_id", "=", country.id), ("name", "=ilike", address.state)], limit=1
-            )
-        )
-        return {
-            "street": address.street,
-            "street2": address.street2 or (address.state if not state else False),
-            "city": address.city,
-            "zip": address.zip,
-            "state_id": state and state.id,
-            "country_id": country and country.id,
-            "comment": address.note,
-        }

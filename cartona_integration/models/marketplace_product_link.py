@@ -295,18 +295,16 @@ class MarketplaceProductLink(models.Model):
 
         :param str field: ``external_id`` or ``key``
         """
-        found = defaultdict(self.browse)
-        wanted = {value for value in values if value}
+        links, wanted = self.browse(), [value for value in values if value]
         if wanted:
             domain = [
                 ("account_id", "=", account.id),
-                (field, "in", list(wanted)),
+                (field, "in", wanted),
                 ("state", "=", "linked"),
                 ("product_id.active", "=", True),
             ]
-            for link in self.search(domain):
-                found[link[field]] |= link
-        return found
+            links = self.search(domain)
+        return defaultdict(self.browse, links.grouped(field))
 
     # -- what became of it ------------------------------------------------------------------------
 

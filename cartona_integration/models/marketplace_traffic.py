@@ -40,7 +40,7 @@ CONFLICT_TRIES = 6
 JOB_SECONDS = 40
 # A job of ours that is due for so long has no job runner.
 STUCK_AFTER = timedelta(minutes=2)
-IMPORT_BATCH = 20
+IMPORT_BATCH = 50
 # Unique indexes that decide races: who violates one lost, and sees the winner in a new transaction.
 IDENTITY_INDEXES = {
     "sale_order_marketplace_identity_uniq",
@@ -173,11 +173,7 @@ class MarketplaceConfig(models.Model):
         """
         for attempt in range(1, CONFLICT_TRIES + 1):
             try:
-                with self.env.registry.cursor() as cr:
-                    # Named, so that it lives until the commit: Odoo writes what is pending through a
-                    # transaction's environments and holds them weakly; without one it is lost in silence.
-                    account = self.with_env(self.env(cr=cr))
-                    return getattr(account, method)(*args)
+                return self._commit_once(method, *args)
             except (OperationalError, IntegrityError) as error:
                 if attempt == CONFLICT_TRIES or not is_conflict(error):
                     raise
@@ -199,6 +195,14 @@ class MarketplaceConfig(models.Model):
     def _as_actor(self):
         """Give the account as its jobs see it."""
         return self.with_user(self.user_id).with_company(self.company_id)
+
+    def _commit_once(self, method, *args):
+        """Run one of the account's methods in a short transaction of its own and commit it."""
+        with self.env.registry.cursor() as cr:
+            # Named, so that it lives until the commit: Odoo writes what is pending through a
+            # transaction's environments and holds them weakly; without one it is lost in silence.
+            account = self.with_env(self.env(cr=cr))
+            return getattr(account, method)(*args)
 
     def _until_done(self, kind, work):
         """Call ``work`` until it returns a false value, or hand over to a fresh job when time is up."""
@@ -226,8 +230,23 @@ class MarketplaceConfig(models.Model):
     def _import_batch(self):
         ids = self._committed("_claim_events")
         if ids:
-            self._committed("_process_events", ids)
+            self._process_portion(ids)
         return ids
+
+    def _process_portion(self, ids):
+        """Process messages in one transaction; after a conflict with another one in two of half the size."""
+        if len(ids) == 1:
+            self._committed("_process_events", ids)
+            return
+        try:
+            self._commit_once("_process_events", ids)
+        except (OperationalError, IntegrityError) as error:
+            if not is_conflict(error):
+                raise
+            _logger.info("Marketplace %s: %d messages are split after a conflict", self.id, len(ids))
+            middle = len(ids) // 2
+            self._process_portion(ids[:middle])
+            self._process_portion(ids[middle:])
 
     def _claim_events(self):
         """Count a try on the next messages, so that one that kills its worker is stopped one day."""
@@ -236,8 +255,7 @@ class MarketplaceConfig(models.Model):
         return self.env["marketplace.event"]._claim(self, IMPORT_BATCH)
 
     def _process_events(self, ids):
-        for event in self.env["marketplace.event"].browse(ids):
-            event._process()
+        self.env["marketplace.event"].browse(ids)._process_all()
         self._state("import")._succeed()
 
     def _job_steps(self):

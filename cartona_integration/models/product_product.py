@@ -107,14 +107,11 @@ class ProductProduct(models.Model):
 
         :param keys: what products are called on marketplaces; the account's links are not looked at
         """
-        found = defaultdict(self.browse)
         domain = [
             ("cartona_id", "in", list(keys)),
             ("company_id", "in", (False, account.company_id.id)),
         ]
-        for product in self.search(domain):
-            found[product.cartona_id] |= product
-        return found
+        return defaultdict(self.browse, self.search(domain).grouped("cartona_id"))
 
     def _marketplace_variants(self):
         return self

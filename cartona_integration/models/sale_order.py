@@ -75,6 +75,12 @@ class SaleOrder(models.Model):
     )
     marketplace_payment_method = fields.Char(readonly=True, copy=False)
     marketplace_delivery_otp = fields.Char(string="Delivery Code", copy=False)
+    marketplace_told = fields.Json(
+        readonly=True,
+        copy=False,
+        help="What the marketplace said last of what people may change here: it is written again only when "
+        "the marketplace says something else.",
+    )
     marketplace_note = fields.Text(string="Customer's Note", readonly=True, copy=False)
     marketplace_cancel_reason = fields.Char(
         copy=False, help="Told to the marketplace with our cancellation, where it takes such a reason."
@@ -248,7 +254,14 @@ class SaleOrder(models.Model):
     @api.model
     def _find_marketplace_order(self, account, order_id):
         """Find an account's order by the marketplace's id."""
-        return self.search([("marketplace_config_id", "=", account.id), ("cartona_id", "=", order_id)])
+        return self._find_marketplace_orders(account, [order_id])
+
+    @api.model
+    def _find_marketplace_orders(self, account, order_ids):
+        """Find an account's orders by the marketplace's ids."""
+        return self.search(
+            [("marketplace_config_id", "=", account.id), ("cartona_id", "in", list(order_ids))]
+        )
 
 
 class SaleOrderLine(models.Model):
@@ -258,6 +271,15 @@ class SaleOrderLine(models.Model):
         readonly=True,
         copy=False,
         help="The line's identity over there: an offer gives a product several lines.",
+    )
+    marketplace_quantity = fields.Float(
+        readonly=True,
+        copy=False,
+        digits="Product Unit of Measure",
+        help="What the marketplace said last; people may have changed the line since.",
+    )
+    marketplace_price = fields.Float(
+        readonly=True, copy=False, digits="Product Price", help="What the marketplace said last."
     )
     marketplace_unit = fields.Char(readonly=True, copy=False)
     marketplace_unit_count = fields.Float(

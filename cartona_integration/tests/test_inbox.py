@@ -9,7 +9,7 @@ from ..compat import STORABLE
 from ..dialects import payload
 from ..models.marketplace_event import MarketplaceEvent
 from ..models.marketplace_order_processor import MarketplaceOrderProcessor
-from ..models.marketplace_traffic import CONFLICT_TRIES
+from ..models.marketplace_traffic import CONFLICT_TRIES, IMPORT_BATCH
 from ..models.marketplace_work_mixin import MAX_RETRY_PAUSE
 from .common import MarketplaceCase, sample
 
@@ -58,31 +58,31 @@ class InboxCase(MarketplaceCase):
 
     def broken(self, error=None, order_id="BAD"):
         """Give a patch: the processor has a bug on one order."""
-        original = MarketplaceOrderProcessor._import
+        original = MarketplaceOrderProcessor._create_all
 
-        def _import(processor, account, order):
-            if order.id == order_id:
+        def _create_all(processor, account, orders, chosen=None):
+            if any(order.id == order_id for order in orders):
                 raise error or KeyError("CANARY of the customer")
-            return original(processor, account, order)
+            return original(processor, account, orders, chosen)
 
-        return patch.object(MarketplaceOrderProcessor, "_import", _import)
+        return patch.object(MarketplaceOrderProcessor, "_create_all", _create_all)
 
     def raising(self, code, constraint=""):
         """Give a patch that has PostgreSQL itself raise an error on one order, the given times."""
-        original = MarketplaceOrderProcessor._import
+        original = MarketplaceOrderProcessor._create_all
         self.raised = 0
 
-        def _import(processor, account, order):
-            if order.id == "BAD" and self.raised < self.raise_times:
+        def _create_all(processor, account, orders, chosen=None):
+            if any(order.id == "BAD" for order in orders) and self.raised < self.raise_times:
                 self.raised += 1
                 processor.env.cr.execute(
                     f"DO $$ BEGIN RAISE EXCEPTION 'told to' USING ERRCODE = '{code}',"
                     f" CONSTRAINT = '{constraint}'; END $$",
                     log_exceptions=False,
                 )
-            return original(processor, account, order)
+            return original(processor, account, orders, chosen)
 
-        return patch.object(MarketplaceOrderProcessor, "_import", _import)
+        return patch.object(MarketplaceOrderProcessor, "_create_all", _create_all)
 
 
 class TestStoring(InboxCase):
@@ -551,7 +551,7 @@ class TestFailures(InboxCase):
 
     def test_another_unique_index_means_a_bad_message(self):
         self.receive(self.rest, [self.neutral("A"), self.neutral("BAD"), self.neutral("B")], run=False)
-        self.raise_times = 1
+        self.raise_times = 100
         with self.raising("23505", "product_product_barcode_uniq"), self.assertLogs(LOGGER, "ERROR"):
             self.run_job(self.rest, "import")
         self.assertEqual(self.states(), ["done", "failed", "done"])
@@ -612,7 +612,7 @@ class TestPoison(InboxCase):
         self.assertEqual(self.states(), ["done"])
 
     def test_a_batch_has_a_limit_and_the_job_goes_on_to_the_end(self):
-        self.receive(self.rest, [self.neutral(f"N{number}") for number in range(25)], run=False)
-        self.assertEqual(len(self.claim()), 20)
+        self.receive(self.rest, [self.neutral(f"N{number}") for number in range(IMPORT_BATCH + 5)], run=False)
+        self.assertEqual(len(self.claim()), IMPORT_BATCH)
         self.run_job(self.rest, "import")
         self.assertEqual(set(self.states()), {"done"})

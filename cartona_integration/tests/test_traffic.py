@@ -175,7 +175,7 @@ class TestWakeUp(TrafficCase):
         def receive(number):
             raw = payload.dumps(self.neutral(f"N{number}")).encode()
             account = self.env["marketplace.config"]._authenticate_webhook(
-                self.rest.webhook_key, {"Authorization": "Bearer hook-of-rest_test"}, raw
+                self.rest.webhook_key, {"Authorization": "Bearer hook-of-rest_test"}
             )
             account._receive("orders", raw)
 

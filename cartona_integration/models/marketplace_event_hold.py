@@ -1,0 +1,219 @@
+from odoo import _, api, fields, models
+
+# What the content of a message is when it was deleted, see keep_payload_days.
+PURGED = "{}"
+
+
+class MarketplaceEventHold(models.Model):
+    """One thing a message on hold misses."""
+
+    _name = "marketplace.event.hold"
+    _description = "Missing for a Marketplace Message"
+
+    event_id = fields.Many2one("marketplace.event", required=True, ondelete="cascade", index=True)
+    kind = fields.Selection(
+        [
+            ("product", "Product"),
+            ("tax", "Tax"),
+            ("currency", "Currency"),
+            ("customer", "Customer"),
+            ("total", "Total"),
+            ("message", "Readable message"),
+            ("account", "Account"),
+            ("shipped", "Decision on a shipped order"),
+            ("return", "Return of the goods"),
+            ("changed", "Decision on a changed order"),
+            ("order", "Order"),
+            ("later", "A later message"),
+        ],
+        required=True,
+    )
+    key = fields.Char(required=True, index=True)
+    amount = fields.Monetary(readonly=True, help="The order's total, as far as it can be read.")
+    currency_id = fields.Many2one("res.currency", readonly=True)
+
+    @api.model
+    def _open_keys(self, account, kind):
+        """Give the distinct keys of a kind that messages of the account wait for."""
+        domain = [
+            ("event_id.account_id", "=", account.id),
+            ("event_id.state", "=", "hold"),
+            ("kind", "=", kind),
+        ]
+        return [key for [key] in self._read_group(domain, ["key"])]
+
+    @api.model
+    def _waiting(self, account, kind, keys):
+        """Give the messages that wait for one of the keys."""
+        domain = [
+            ("kind", "=", kind),
+            ("key", "in", keys),
+            ("event_id.account_id", "=", account.id),
+        ]
+        return self.search(domain).event_id.filtered(lambda event: event.state == "hold")
+
+    @api.model
+    def _resume(self, account, kind, keys):
+        """Put the messages back into the queue that wait for one of the keys."""
+        events = self._waiting(account, kind, keys)
+        if events:
+            events._reset()
+
+    @api.model
+    def _wake_waiting(self, kind, keys):
+        """Wake the imports of accounts whose messages wait for one of the keys.
+
+        Superuser: whoever enters what was missing needs no rights on the inbox.
+        """
+        if keys:
+            holds = self.sudo().search([("kind", "=", kind), ("key", "in", list(keys))])
+            holds.event_id.account_id._wake("import")
+
+
+class MarketplaceEvent(models.Model):
+    """How messages on hold go on, each by what it waits for."""
+
+    _inherit = "marketplace.event"
+
+    @api.model
+    def _resume_holds(self, account):
+        """Let messages go on whose missing products, taxes, currencies, customers or returns are there now."""
+        holds = self.env["marketplace.event.hold"]
+        for kind, find in (
+            ("product", self._known_keys),
+            ("currency", self._active_currencies),
+            ("tax", self._mapped_rates),
+            ("customer", self._single_customers),
+            ("return", self._returned_orders),
+        ):
+            if keys := holds._open_keys(account, kind):
+                holds._resume(account, kind, find(account, keys))
+
+    @api.model
+    def _resume_kind(self, account, kind):
+        """Look anew at all that waits for this kind of thing: a setting that decides on it has changed."""
+        holds = self.env["marketplace.event.hold"]
+        if keys := holds._open_keys(account, kind):
+            holds._resume(account, kind, keys)
+
+    @api.model
+    def _hurry(self, account):
+        """Have messages that wait for their time looked at now: what they wait for may not count any more."""
+        domain = [("account_id", "=", account.id), ("state", "=", "new"), ("next_try", "!=", False)]
+        if waiting := self.search(domain):
+            waiting._reset()
+
+    def _known_keys(self, account, keys):
+        """Give the keys, or listing ids, that name one product now."""
+        links = self.env["marketplace.product.link"]
+        sources = (
+            self.env["product.product"]._find_by_marketplace_key(account, keys),
+            links._find_linked(account, "key", keys),
+            links._find_linked(account, "external_id", keys),
+        )
+        return [key for key in keys if any(len(source[key]) == 1 for source in sources)]
+
+    def _active_currencies(self, account, codes):
+        return self.env["res.currency"].search([("name", "in", codes)]).mapped("name")
+
+    def _mapped_rates(self, account, keys):
+        rate_key = self.env["marketplace.order.processor"]._rate_key
+        return list({rate_key(mapping.rate) for mapping in account.tax_rate_ids} & set(keys))
+
+    def _single_customers(self, account, keys):
+        found = self.env["res.partner"]._find_marketplace_customers(keys, account.company_id)
+        return [key for key in keys if len(found[key]) == 1]
+
+    def _returned_orders(self, account, keys):
+        """Give the orders whose goods are all back."""
+        orders = self.env["sale.order"].search(
+            [("marketplace_config_id", "=", account.id), ("cartona_id", "in", keys)]
+        )
+        return [
+            order.cartona_id for order in orders if not any(line.qty_delivered for line in order.order_line)
+        ]
+
+    @api.autovacuum
+    def _gc_payloads(self):
+        """Delete the content of messages that are settled for long, in portions; the rest of them stays."""
+        self.env.cr.execute(
+            """
+            UPDATE marketplace_event SET payload = %s WHERE id IN (
+                SELECT event.id FROM marketplace_event event
+                  JOIN marketplace_config account ON account.id = event.account_id
+                 WHERE event.state IN ('done', 'ignored') AND event.payload != %s
+                   AND account.keep_payload_days > 0
+                   AND event.write_date < now() AT TIME ZONE 'UTC' - account.keep_payload_days * interval '1 day'
+                 LIMIT 10000)
+            """,
+            [PURGED, PURGED],
+        )
+        self.invalidate_model(["payload"])
+
+
+class MarketplaceBlockage(models.Model):
+    """What is missing, how many orders wait for it and what these are worth."""
+
+    _name = "marketplace.blockage"
+    _description = "What Blocks Marketplace Orders"
+    _auto = False
+    _order = "order_count desc, amount desc, id"
+    _rec_name = "key"
+
+    account_id = fields.Many2one("marketplace.config", readonly=True)
+    company_id = fields.Many2one("res.company", readonly=True)
+    kind = fields.Selection(
+        selection=lambda self: self.env["marketplace.event.hold"]._fields["kind"].selection,
+        string="Missing",
+        readonly=True,
+    )
+    key = fields.Char(readonly=True)
+    order_count = fields.Integer(string="Orders", readonly=True)
+    amount = fields.Monetary(readonly=True)
+    currency_id = fields.Many2one("res.currency", readonly=True)
+    since = fields.Datetime(readonly=True)
+
+    @property
+    def _table_query(self):
+        return """
+            SELECT min(hold.id) AS id, event.account_id, account.company_id, hold.kind, hold.key,
+                   hold.currency_id, count(DISTINCT event.external_order_id) AS order_count,
+                   sum(hold.amount) AS amount, min(event.create_date) AS since
+              FROM marketplace_event_hold hold
+              JOIN marketplace_event event ON event.id = hold.event_id AND event.state = 'hold'
+              JOIN marketplace_config account ON account.id = event.account_id
+          GROUP BY event.account_id, account.company_id, hold.kind, hold.key, hold.currency_id
+        """
+
+    def action_view_messages(self):
+        """Open the messages that wait for it."""
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_event")
+        domain = [
+            ("account_id", "=", self.account_id.id),
+            ("state", "=", "hold"),
+            ("hold_ids.kind", "=", self.kind),
+            ("hold_ids.key", "=", self.key),
+        ]
+        return {**action, "domain": domain, "context": {}}
+
+    def action_mend(self):
+        """Open where it is mended; what only a look at the messages shows, there."""
+        self.ensure_one()
+        if self.kind in ("tax", "account", "shipped", "total"):
+            return self.account_id.action_open_account()
+        if self.kind == "product":
+            return self._open("product.product", [], {"default_cartona_id": self.key})
+        if self.kind == "currency":
+            return self._open("res.currency", [("name", "=", self.key)], {"active_test": False})
+        return self.action_view_messages()
+
+    def _open(self, model, domain, context):
+        return {
+            "type": "ir.actions.act_window",
+            "name": _("Missing: %s", self.key),
+            "res_model": model,
+            "views": [(False, "list"), (False, "form")],
+            "domain": domain,
+            "context": context,
+        }

@@ -1,0 +1,145 @@
+from odoo import _, api, fields, models
+from odoo.exceptions import ValidationError
+from odoo.tools import float_compare
+
+from ..compat import TAX_EXCLUDED, TAX_INCLUDED
+from ..exceptions import Hold
+
+# Decimals of a rate worth telling apart.
+RATE_DIGITS = 4
+
+
+class MarketplaceTaxRate(models.Model):
+    """Which of the company's taxes a rate in an account's messages means."""
+
+    _name = "marketplace.tax.rate"
+    _description = "Tax of a Marketplace Rate"
+    _order = "account_id, rate"
+
+    account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade", index=True)
+    company_id = fields.Many2one(related="account_id.company_id")
+    rate = fields.Float(string="Rate %", required=True, digits=(16, RATE_DIGITS))
+    tax_id = fields.Many2one(
+        "account.tax",
+        required=True,
+        domain="[('type_tax_use', '=', 'sale'), ('company_id', '=', company_id)]",
+        help="With the price or on top of it: the order decides, a tax of the other kind is found or made.",
+    )
+
+    def init(self):
+        super().init()
+        self.env.cr.execute(
+            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_tax_rate_uniq"
+            " ON marketplace_tax_rate (account_id, rate)"
+        )
+
+    @api.depends("rate", "tax_id")
+    def _compute_display_name(self):
+        for mapping in self:
+            mapping.display_name = f"{mapping.rate:g} % → {mapping.tax_id.name}"
+
+    @api.constrains("account_id", "rate")
+    def _check_rate(self):
+        for mapping in self:
+            others = mapping.account_id.tax_rate_ids - mapping
+            if any(not float_compare(mapping.rate, other.rate, RATE_DIGITS) for other in others):
+                raise ValidationError(_("The rate %s stands in the table twice.", f"{mapping.rate:g} %"))
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        mappings = super().create(vals_list)
+        mappings.account_id._wake("import")
+        return mappings
+
+    def write(self, vals):
+        res = super().write(vals)
+        self.account_id._wake("import")
+        return res
+
+
+class MarketplaceOrderProcessor(models.AbstractModel):
+    """Finds the taxes of order lines by the account's rule."""
+
+    _inherit = "marketplace.order.processor"
+
+    def _taxes(self, account, order, position, line, product, memo):
+        """Give a line's taxes, mapped for the customer, in the marketplace's convention.
+
+        :param dict memo: remembers what was found in this run
+        """
+        if account.tax_policy == "none":
+            return self.env["account.tax"]
+        included = (
+            account.prices_include_tax if order.prices_include_tax is None else order.prices_include_tax
+        )
+        if account.tax_policy == "rate" and line.tax_rate is not None:
+            taxes = self._taxes_of_rate(account, line.tax_rate)
+        else:
+            taxes = product.taxes_id.filtered(lambda tax: tax.company_id == account.company_id)
+        key = ("taxes", taxes, position, included)
+        if key not in memo:
+            taxes = position.map_tax(taxes)
+            single = taxes.filtered(lambda tax: not tax.children_tax_ids) | taxes.children_tax_ids
+            memo[key] = self.env["account.tax"].union(
+                *(self._convention(account, tax, included) for tax in single)
+            )
+        return memo[key]
+
+    def _taxes_of_rate(self, account, rate):
+        """Give the account's tax of a rate; a rate of 0 needs none."""
+        return account.tax_rate_ids.filtered(
+            lambda mapping: not float_compare(mapping.rate, float(rate), RATE_DIGITS)
+        ).tax_id
+
+    def _check_taxes(self, account, lines):
+        """Have a tax for every rate the message tells, where the account goes by these.
+
+        :raise Hold: the account's table lacks some
+        """
+        if account.tax_policy != "rate":
+            return
+        rates = {line.tax_rate for line in lines if line.tax_rate}
+        missing = [self._rate_key(rate) for rate in rates if not self._taxes_of_rate(account, rate)]
+        if missing:
+            raise Hold(
+                _("The account has no tax for a rate of %s %%.", ", ".join(sorted(missing))),
+                _("Add the rate to the account's tax table; the order is then imported by itself."),
+                [("tax", key) for key in missing],
+            )
+
+    @api.model
+    def _rate_key(self, rate):
+        """Write a rate the same way whatever its spelling: 14, 14.0 and 14.00 are one."""
+        return f"{float(rate):.{RATE_DIGITS}f}".rstrip("0").rstrip(".")
+
+    def _convention(self, account, tax, included):
+        """Give the tax of the same rate that is (not) included in the price, made when there is none."""
+        if tax.price_include == included or not tax.amount:
+            return tax
+        twins = self.env["account.tax"].search(
+            [
+                ("company_id", "=", account.company_id.id),
+                ("type_tax_use", "=", "sale"),
+                ("amount_type", "=", tax.amount_type),
+                ("amount", "=", tax.amount),
+            ]
+        )
+        twins = twins.filtered(lambda other: other.price_include == included)
+        return twins[:1] or self._create_twin(account, tax, included)
+
+    def _create_twin(self, account, tax, included):
+        """Copy a tax, with its accounts and tags, for prices of the other convention.
+
+        Superuser: the acting user has no accounting rights.
+        """
+        kind = _("included") if included else _("on top")
+        name = f"{tax.name} ({kind})"
+        twin = tax.sudo().copy({"name": name, **(TAX_INCLUDED if included else TAX_EXCLUDED)})
+        account.sudo()._message_log(
+            body=_(
+                "Tax %(tax)s was made for the marketplace's prices, after %(model)s.",
+                tax=name,
+                model=tax.name,
+            )
+        )
+        return twin.with_env(self.env)
