@@ -27,13 +27,14 @@ class ProductProduct(models.Model):
     @api.constrains("cartona_id", "product_tmpl_id")
     def _check_cartona_id(self):
         """Refuse a key twice in one company. Superuser: the other product may be out of the user's sight."""
-        named = self.filtered("cartona_id")
-        found = self.sudo()._search_marketplace_key(named.mapped("cartona_id"))
+        named, everything = self.filtered("cartona_id"), self.sudo()
+        found = defaultdict(everything.browse)
+        for other in everything._search_marketplace_key(named.mapped("cartona_id")):
+            found[other.cartona_id] |= other
         for product in named:
-            rivals = found.filtered(
+            rivals = found[product.cartona_id].filtered(
                 lambda other, product=product: (
-                    other.cartona_id == product.cartona_id
-                    and other.id != product.id
+                    other.id != product.id
                     and (
                         other.company_id == product.company_id
                         or not other.company_id

@@ -80,16 +80,17 @@ class Load:
 
 def test_the_webhook_beside_one_insert_and_beside_a_job_per_message(open_shop, server, middle, figure):
     shop = open_shop("cartona", auto_pull_orders=False)
-    server.rpc("marketplace.config", "action_pause", [shop.account])  # only the door works
     server.sql("CREATE TABLE bench_message (id bigserial PRIMARY KEY, key text UNIQUE, body text)")
-    time.sleep(2)
+    time.sleep(3)  # what activating asked for
+    server.rpc("marketplace.config", "action_pause", [shop.account])  # only the door works
     # A job that waits, and that nobody runs: the wake-up finds it.
-    server.sql("DELETE FROM queue_job WHERE state != 'done'")
-    server.rpc("marketplace.config", "action_activate", [shop.account])
-    time.sleep(2)
+    identity = f"marketplace.import.{shop.account}"
     server.sql(
-        "UPDATE queue_job SET state = 'enqueued', eta = NULL WHERE identity_key LIKE 'marketplace.import.%'"
+        "UPDATE queue_job SET state = 'enqueued'"
+        " WHERE id = (SELECT max(id) FROM queue_job WHERE identity_key = %s)",
+        [identity],
     )
+    assert server.sql("SELECT 1 FROM queue_job WHERE identity_key = %s AND state = 'enqueued'", [identity])
     base = sample("cartona/order_pending")[0]
     rounds = iter(range(1000))
     sql = {}
