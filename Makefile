@@ -3,7 +3,7 @@ PYTHON ?= python3
 export SERIES STAGE ARGS KEEP SEED
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: demo test faults bench soak lint format screenshots stop clean
+.PHONY: demo test faults bench soak lint format translations screenshots stop clean
 
 demo:
 	@$(PYTHON) tools/demo.py
@@ -26,6 +26,9 @@ lint:
 
 format:
 	@$(PYTHON) tools/lint.py --fix
+
+translations:
+	@$(PYTHON) tools/translations.py
 
 screenshots:
 	@$(PYTHON) tools/screenshots.py

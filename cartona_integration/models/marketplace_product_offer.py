@@ -232,8 +232,8 @@ class MarketplaceProductLink(models.Model):
         if not limit or not before or abs(float(price) - before) <= before * limit / 100:
             return False
         return _(
-            "The price would go from %(before)s to %(price)s, more than %(limit)g %%: approve it.",
-            before=f"{before:g}",
+            "The price would go from %(before)g to %(price)s, more than %(limit)g %%: approve it.",
+            before=before,
             price=price,
             limit=limit,
         )
@@ -249,7 +249,7 @@ class MarketplaceProductLink(models.Model):
         )
         if account.currency_id.compare_amounts(net, cost) >= 0:
             return False
-        return _("The price is below the cost of %s: approve it.", f"{cost:g}")
+        return _("The price is below the cost of %g: approve it.", cost)
 
     def _stocks(self, account):
         """Give {link: {quantity, unlimited}} in whole listed units.

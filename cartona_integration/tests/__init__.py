@@ -19,5 +19,6 @@ from . import (
     test_screens,
     test_steps,
     test_traffic,
+    test_translations,
     test_webhook,
 )

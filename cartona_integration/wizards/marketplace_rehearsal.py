@@ -40,7 +40,7 @@ class MarketplaceRehearsal(models.TransientModel):
         self._check_manager()
         shown = self.create({"result": self._render(results, total, errors)})
         return {
-            "name": self._description,
+            "name": _("What Would Happen?"),
             "type": "ir.actions.act_window",
             "res_model": self._name,
             "res_id": shown.id,
