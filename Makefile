@@ -1,15 +1,25 @@
 # Everything is done by the scripts in tools/, which run without make.
 PYTHON ?= python3
-export SERIES STAGE ARGS KEEP
+export SERIES STAGE ARGS KEEP SEED
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: demo test lint format screenshots stop clean
+.PHONY: demo test faults bench soak lint format screenshots stop clean
 
 demo:
 	@$(PYTHON) tools/demo.py
 
 test:
 	@$(PYTHON) tools/run_tests.py
+
+faults:
+	@STAGE=faults $(PYTHON) tools/run_tests.py
+
+bench:
+	@STAGE=bench $(PYTHON) tools/run_tests.py
+
+soak:
+	@STAGE=soak $(PYTHON) tools/run_tests.py
+	@$(PYTHON) tools/plant_bugs.py
 
 lint:
 	@$(PYTHON) tools/lint.py

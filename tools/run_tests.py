@@ -2,6 +2,9 @@
 
 ``STAGE=unit|addon|system`` runs one of them, ``ARGS='-k word'`` goes to pytest, ``KEEP=1`` leaves PostgreSQL
 running. A skipped test, an empty stage or one that could not run fails the whole run.
+
+Beside them, and only when asked for: ``STAGE=faults`` (whatever can go wrong, minutes), ``STAGE=soak`` (the
+same with larger numbers, hours), ``STAGE=bench`` (figures). ``SEED=n`` chooses another course of the faults.
 """
 
 import os
@@ -20,6 +23,17 @@ from environment import ADDON, ROOT
 from postgres import TESTS
 
 WHOLE_SYSTEM = "system"
+# What the fault tests take when there is time; each may be set in the environment.
+SOAK = {
+    "FAULTS_ROUNDS": 500,
+    "FAULTS_BODIES": 100_000,
+    "FAULTS_LIVES": 5_000,
+    "FAULTS_KILLS": 500,
+    "FAULTS_EVENTS": 20_000,
+    "FAULTS_PRODUCTS": 1_000,
+    "FAULTS_CHANGES": 100_000,
+    "FAULTS_CYCLES": 2_000,
+}
 
 
 @dataclass
@@ -85,24 +99,46 @@ def addon(odoo):
     )  # fmt: skip
 
 
-def system(odoo):
-    """Whole-system tests: prefork server, job runner, simulator."""
+def on_a_server(odoo, stage, *folders, **env):
+    """Run tests that start a server of their own: prefork, with a job runner, beside the simulator."""
     template = databases.make_addon_template(odoo)
     return pytest(
-        odoo, WHOLE_SYSTEM, "-p", "no:odoo", "tests/system",
+        odoo, stage, "-p", "no:odoo", *folders,
         HARNESS_SERIES=odoo.series, HARNESS_SOURCE=str(odoo.source), HARNESS_TEMPLATE=template,
-        **TESTS.environment(),
+        **TESTS.environment(), **env,
     )  # fmt: skip
 
 
+def system(odoo):
+    """Whole-system tests."""
+    return on_a_server(odoo, WHOLE_SYSTEM, "tests/system")
+
+
+def faults(odoo):
+    """Whatever can go wrong goes wrong, at random."""
+    return on_a_server(odoo, "faults", "tests/faults")
+
+
+def soak(odoo):
+    """The fault tests for hours, growth, and whether the tests notice planted bugs."""
+    sizes = {name: os.environ.get(name, str(value)) for name, value in SOAK.items()}
+    return on_a_server(odoo, "soak", "tests/faults", "tests/soak", **sizes)
+
+
+def bench(odoo):
+    """Figures, as ratios of things measured in the same run."""
+    return on_a_server(odoo, "bench", "tests/bench")
+
+
 STAGES = {"unit": unit, "addon": addon, WHOLE_SYSTEM: system}
+ON_REQUEST = {"faults": faults, "soak": soak, "bench": bench}
 
 
 def main():
     wanted = [os.environ["STAGE"]] if os.environ.get("STAGE") else list(STAGES)
     odoo, started = setup.prepare()
     try:
-        results = [STAGES[stage](odoo) for stage in wanted]
+        results = [(STAGES | ON_REQUEST)[stage](odoo) for stage in wanted]
     finally:
         if started and not os.environ.get("KEEP"):
             TESTS.stop()

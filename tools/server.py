@@ -58,27 +58,26 @@ class OdooService(Service):
 
         :param int socket_port: where it answers web sockets; any free one when not given
         """
-        conf = databases.config(
-            self.odoo, self.cluster, self.folder,
-            db_name=self.database,
-            workers=WORKERS,
-            max_cron_threads=1,
-            limit_time_real=120,
-            limit_time_cpu=120,
-            http_interface="127.0.0.1",
-            http_port=port,
-            gevent_port=socket_port or free_port(),
-            server_wide_modules="base,web,queue_job,cartona_integration",
-            **options,
-        )  # fmt: skip
         settings = {
+            "db_name": self.database,
+            "workers": WORKERS,
+            "max_cron_threads": 1,
+            "limit_time_real": 120,
+            "limit_time_cpu": 120,
+            "http_interface": "127.0.0.1",
+            "http_port": port,
+            "gevent_port": socket_port or free_port(),
+            "server_wide_modules": "base,web,queue_job,cartona_integration",
+        }
+        conf = databases.config(self.odoo, self.cluster, self.folder, **settings | options)
+        variables = {
             "ODOO_QUEUE_JOB_CHANNELS": f"root:{JOBS_AT_ONCE}",
             "ODOO_QUEUE_JOB_HOST": "127.0.0.1",
             "ODOO_QUEUE_JOB_PORT": str(port),
             "MARKETPLACE_ALLOW_PRIVATE_TARGETS": "1",
         }
         self.health = f"http://127.0.0.1:{port}{HEALTH}"
-        super().start([*self.odoo.command, "-c", conf], env=self.odoo.environment(**settings))
+        super().start([*self.odoo.command, "-c", conf], env=self.odoo.environment(**variables))
 
     def wait_until_it_answers(self):
         wait_for(self.answers, START_SECONDS, f"the server answers; see {self.log}")

@@ -1,5 +1,7 @@
 import json
 import logging
+import math
+import time
 from collections import Counter
 
 from odoo import SUPERUSER_ID, http
@@ -22,13 +24,33 @@ DOOR = {
 RETRY = [("Retry-After", "30")]  # seconds
 PATH = "/marketplace_integration/webhook"
 
+BURST = 20  # seconds' worth of calls that may come at once
+
 # Per process, for people who read logs; a row per refused call would be a gift to whoever floods us.
 refused = Counter()
+# Per process: (database, account) -> (calls it may still make, when that was so).
+allowances = {}
 
 
 def addresses(name):
     """Give a route's spellings: bare or with the account's key, with and without a trailing slash."""
     return [f"{PATH}/{name}{key}{slash}" for key in ("", "/<string:key>") for slash in ("", "/")]
+
+
+def seconds_to_wait(caller, rate):
+    """Take one call off what a caller may make now.
+
+    :param int rate: calls per second that come back to it; 0: it may always
+    :return: 0, or after how many seconds it may call
+    """
+    if not rate:
+        return 0
+    now = time.monotonic()
+    left, then = allowances.get(caller, (rate * BURST, now))
+    left = min(rate * BURST, left + max(0, now - then) * rate)
+    allowed = left >= 1
+    allowances[caller] = left - allowed, now
+    return 0 if allowed else math.ceil((1 - left) / rate)
 
 
 class MarketplaceWebhook(http.Controller):
@@ -49,7 +71,7 @@ class MarketplaceWebhook(http.Controller):
         """Say that the door is there; to whoever proves to be an account, also whose door it is."""
         if not request.db:
             return self._answer(503, {"error": "unavailable"}, RETRY)
-        account = self._account(key) if "Authorization" in request.httprequest.headers else None
+        account = self._account(key)
         return self._answer(200, {"status": "ok", **({"account": account.name} if account else {})})
 
     def _receive(self, topic, key):
@@ -63,9 +85,17 @@ class MarketplaceWebhook(http.Controller):
             refused[topic] += 1
             _logger.info("Marketplace webhook %s refused, %d so far", topic, refused[topic])
             return self._answer(401, {"error": "unauthorized"})
+        pause = seconds_to_wait((request.db, account.id), account.webhook_rate)
+        if pause:
+            return self._answer(429, {"error": "too many"}, [("Retry-After", str(pause))])
+        return self._keep(topic, account)
+
+    def _keep(self, topic, account):
+        call = request.httprequest
         try:
-            # Kept by the request: after a conflict Odoo calls us again, and the body can be read only once.
-            accepted, duplicate = account._receive(topic, request.httprequest.get_data())
+            accepted, duplicate = account._receive(
+                topic, call.get_data(), account._signed_delivery_id(call.headers)
+            )
         except PayloadError as error:
             account._log_unreadable(error)
             return self._answer(400, {"error": "unreadable", "detail": str(error)})
@@ -83,8 +113,9 @@ class MarketplaceWebhook(http.Controller):
 
     def _account(self, key):
         """Find the account that proves itself. Superuser: strangers have no user."""
-        accounts = request.env["marketplace.config"].with_user(SUPERUSER_ID)
-        return accounts._authenticate_webhook(key, request.httprequest.headers.get("Authorization"))
+        accounts, call = request.env["marketplace.config"].with_user(SUPERUSER_ID), request.httprequest
+        # Kept by the request: after a conflict Odoo calls us again, and the body can be read only once.
+        return accounts._authenticate_webhook(key, call.headers, call.get_data)
 
     def _answer(self, status, data, headers=()):
         body = json.dumps(data, ensure_ascii=False)

@@ -2,6 +2,9 @@
 UPDATE marketplace_config
    SET auth_secret = NULL,
        webhook_token_digest = NULL,
+       webhook_secret_current = NULL,
+       webhook_secret_previous = NULL,
+       webhook_previous_until = NULL,
        state = 'draft';
 UPDATE queue_job
    SET state = 'cancelled'

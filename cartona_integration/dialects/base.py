@@ -185,6 +185,8 @@ class Message:
     status: str | None = None
     modified_at: datetime | None = None
     delivery_id: str | None = None
+    number: str | None = None  # the one people see
+    account_code: str | None = None  # see Order.account_code
 
 
 @dataclass(frozen=True)
@@ -296,8 +298,16 @@ class Dialect:
     #: ISO cursor over the modification time (True), or a feed drained by acknowledging (False)
     feed_has_cursor = True
     can_acknowledge = False
+    #: timedelta: after acknowledging, the list from so long ago is read once more; None: there is no need
+    reread_after_acknowledging = None
     can_read_order = False
     can_create_products = False
+    #: one token may serve several accounts, whose messages and updates then name them by a code
+    token_covers_accounts = False
+    #: the platform's own signature of its pushes, see ``signature.HmacBody``; None: as the account says
+    webhook_signature = None
+    #: the signed id of a push names it for ever; False: some senders use it again for something else
+    signed_id_is_unique = False
     #: words a cancellation may give as its reason; empty: any text
     cancel_reasons = frozenset()
 
@@ -553,6 +563,18 @@ def rows(data):
     if not isinstance(data, (dict, list)):
         raise reading.wrong("body", "an object or a list", data)
     return data if isinstance(data, list) else [data]
+
+
+def delivered(delivery_id, messages):
+    """Name the messages of one delivery after it; the n-th message of one order gets ``:n``."""
+    if not delivery_id:
+        return messages
+    named, seen = [], {}
+    for message in messages:
+        seen[message.order_id] = count = seen.get(message.order_id, 0) + 1
+        name = f"{delivery_id}:{message.order_id or ''}" + (f":{count}" if count > 1 else "")
+        named.append(replace(message, delivery_id=name))
+    return tuple(named)
 
 
 def word(words, status):

@@ -121,6 +121,7 @@ class Rest(base.Dialect):
 
     can_read_order = True
     can_create_products = True
+    signed_id_is_unique = True
 
     # -- calls -----------------------------------------------------------------------------------
 
@@ -232,18 +233,7 @@ def _opened(topic, envelope):
         found = _messages(base.STATUS, [known | row | gone for row in rows])
     else:
         found = (base.Message(topic, envelope),)
-    return _delivered(reading.lenient(reading.identifier)(envelope.get("id")), found)
-
-
-def _delivered(envelope_id, messages):
-    if not envelope_id:
-        return messages
-    named, seen = [], {}
-    for message in messages:
-        seen[message.order_id] = count = seen.get(message.order_id, 0) + 1
-        delivery_id = f"{envelope_id}:{message.order_id or ''}" + (f":{count}" if count > 1 else "")
-        named.append(replace(message, delivery_id=delivery_id))
-    return tuple(named)
+    return base.delivered(reading.lenient(reading.identifier)(envelope.get("id")), found)
 
 
 def _messages(topic, data):
@@ -260,6 +250,7 @@ def _message(topic, row):
         order_id=reading.lenient(reading.identifier)(row.get("id")),
         status=base.word(STATUSES, reading.first_text(row, ("status",))),
         modified_at=reading.lenient(reading.timestamp)(row.get("modified_at")),
+        number=reading.lenient(reading.identifier)(row.get("number")),
     )
 
 

@@ -17,6 +17,7 @@ ALLOW_PRIVATE_TARGETS = "MARKETPLACE_ALLOW_PRIVATE_TARGETS"
 SHOWN_BY = {
     "active", "state", "pricelist_id", "currency_id", "prices_include_tax", "tax_policy", "company_id",
     "warehouse_id", "stock_warehouse_ids", "stock_buffer", "auto_sync_prices", "auto_sync_stock",
+    "stock_percentage", "stock_maximum", "stock_minimum", "price_jump", "price_floor",
 }  # fmt: skip
 MASK = "••••••••"
 # Shorter tokens show nothing of themselves.
@@ -500,7 +501,8 @@ class MarketplaceConfig(models.Model):
         active = self.filtered(lambda account: account.state in account.WORKING_STATES)
         if not active:
             raise UserError(_("Activate the account first."))
-        active._wake("pull")
+        for account in active:
+            account._ask_feed()
         return self._notify(_("Reading orders"), _("New orders appear in a few seconds."), "info")
 
     def action_sync_products(self):

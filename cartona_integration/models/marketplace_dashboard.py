@@ -1,7 +1,5 @@
 from odoo import api, fields, models
 
-from .marketplace_work_mixin import STOPPED
-
 
 class MarketplaceConfig(models.Model):
     """What the dashboard tells of an account. Counts over indexed columns, never over the log."""
@@ -62,7 +60,7 @@ class MarketplaceConfig(models.Model):
 
     @api.depends("problem_event_count", "problem_link_count")
     def _compute_problem_count(self):
-        steps = self._count("marketplace.order.step", [("state", "in", STOPPED)])
+        steps = self._count("marketplace.order.step", [("state", "=", "failed")])
         for account in self:
             account.problem_step_count = steps.get(account.id, 0)
             account.problem_count = (

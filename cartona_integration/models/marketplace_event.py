@@ -1,5 +1,5 @@
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from psycopg2 import IntegrityError, OperationalError
 from psycopg2.errors import UniqueViolation
@@ -15,6 +15,8 @@ from .marketplace_work_mixin import OPEN, STOPPED
 
 MAX_ID_LENGTH = 128
 MAX_KEY_LENGTH = 256
+# Origins that tell what the marketplace shows at that moment.
+READINGS = ("pull", "manual")
 
 
 class MarketplaceEvent(models.Model):
@@ -29,7 +31,11 @@ class MarketplaceEvent(models.Model):
     _help_cause = "messages"
 
     topic = fields.Selection([(ORDERS, "Order"), (STATUS, "Status")], required=True, readonly=True)
-    origin = fields.Selection([("webhook", "Webhook"), ("pull", "Pull")], required=True, readonly=True)
+    origin = fields.Selection(
+        [("webhook", "Webhook"), ("pull", "Pull"), ("manual", "Fetched by hand"), ("file", "File")],
+        required=True,
+        readonly=True,
+    )
     delivery_id = fields.Char(required=True, readonly=True, help="Unique per account and topic.")
     digest = fields.Char(required=True, readonly=True, help="Of the message's content.")
     status = fields.Char(string="Marketplace Status", readonly=True)
@@ -91,25 +97,27 @@ class MarketplaceEvent(models.Model):
     def _store(self, account, messages, origin):
         """Keep messages, each once.
 
-        A content that was seen before is a repeat, with one exception: a pull that brings back an older
+        A content that was seen before is a repeat, with one exception: a reading that brings back an older
         content without a modification time tells that the order went A → B → A.
 
         :param messages: iterable of :class:`~..dialects.base.Message`
-        :param str origin: ``webhook`` or ``pull``
-        :return: (stored, already known) counts
+        :param str origin: one of the field's values
+        :return: Counter of ``new`` orders, ``changed`` ones, and ``known`` messages
         """
         seen = self._seen_digests(account, messages)
-        stored = 0
+        counts = Counter()
         for message in messages:
             digests = seen[message.topic, message.order_id]
             digest = payload.digest(message.payload)
-            known = digests if message.modified_at or origin == "webhook" else digests[-1:]
+            known = digests[-1:] if origin in READINGS and not message.modified_at else digests
             if digest not in known and self._insert(account, message, origin, digest, len(digests)):
+                counts["changed" if digests else "new"] += 1
                 digests.append(digest)
-                stored += 1
-            elif origin == "webhook" and digests and digest != digests[-1]:
+                continue
+            counts["known"] += 1
+            if origin == "webhook" and digests and digest != digests[-1]:
                 account._ask_feed()
-        return stored, len(messages) - stored
+        return counts
 
     def _seen_digests(self, account, messages):
         """Give {(topic, order id): [digests, oldest first]} of what is stored."""
@@ -248,7 +256,7 @@ class MarketplaceEvent(models.Model):
             return
         try:
             with self.env.cr.savepoint():
-                orders = self._apply()
+                orders = self._apply_all()
         except Holds as holds:
             self._hold_some(holds.by_order)
         except (OperationalError, IntegrityError) as error:
@@ -278,7 +286,7 @@ class MarketplaceEvent(models.Model):
         for start in range(0, len(self), size):
             self[start : start + size]._process()
 
-    def _apply(self):
+    def _apply_all(self):
         """Do what the messages say.
 
         :return: {event: its sale order; a false value for a message that is older than what we know}
@@ -288,7 +296,7 @@ class MarketplaceEvent(models.Model):
         for event in self:
             with holds.of(event):
                 if len(self) == 1:
-                    found[event] = event._apply_alone()
+                    found[event] = event._apply()
                 else:
                     orders[event] = event._read()
         holds.check()
@@ -326,7 +334,7 @@ class MarketplaceEvent(models.Model):
         except PayloadError as error:
             raise self._payload_hold(error) from None
 
-    def _apply_alone(self):
+    def _apply(self):
         """Do what one message says.
 
         :return: the sale order, or a false value for a message that is older than what we know

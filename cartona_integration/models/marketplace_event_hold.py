@@ -1,5 +1,7 @@
 from odoo import _, api, fields, models
 
+from ..dialects import payload
+
 # What the content of a message is when it was deleted, see keep_payload_days.
 PURGED = "{}"
 
@@ -43,14 +45,19 @@ class MarketplaceEventHold(models.Model):
         return [key for [key] in self._read_group(domain, ["key"])]
 
     @api.model
-    def _resume(self, account, kind, keys):
-        """Put the messages back into the queue that wait for one of the keys."""
+    def _waiting(self, account, kind, keys):
+        """Give the messages that wait for one of the keys."""
         domain = [
             ("kind", "=", kind),
             ("key", "in", keys),
             ("event_id.account_id", "=", account.id),
         ]
-        events = self.search(domain).event_id.filtered(lambda event: event.state == "hold")
+        return self.search(domain).event_id.filtered(lambda event: event.state == "hold")
+
+    @api.model
+    def _resume(self, account, kind, keys):
+        """Put the messages back into the queue that wait for one of the keys."""
+        events = self._waiting(account, kind, keys)
         if events:
             events._reset()
 
@@ -85,6 +92,18 @@ class MarketplaceEvent(models.Model):
         ):
             if keys := holds._open_keys(account, kind):
                 holds._resume(account, kind, find(account, keys))
+
+    def _hand_over(self, account):
+        """Let messages on hold go on, with the account of their token that they are for."""
+        own = self.filtered(lambda event: event.account_id == account)
+        if own:
+            own._reset()
+        for event in self - own:
+            messages = account._dialect().split(event.topic, payload.loads(event.payload.encode()))
+            # The same store as always: what that account has already stays there once.
+            self._store(account, messages, event.origin)
+            event._close("ignored", _("It is for the account %s.", account.name))
+            account._wake("import")
 
     @api.model
     def _resume_kind(self, account, kind):

@@ -15,6 +15,12 @@ REACH = {
     "product.template": (
         "link.product_id IN (SELECT id FROM product_product WHERE product_tmpl_id = ANY(%(ids)s))"
     ),
+    "product.category": """link.product_id IN (
+        SELECT product.id FROM product_category above
+          JOIN product_category category ON category.parent_path LIKE above.parent_path || '%%'
+          JOIN product_template template ON template.categ_id = category.id
+          JOIN product_product product ON product.product_tmpl_id = template.id
+         WHERE above.id = ANY(%(ids)s))""",
     "marketplace.product.link": "link.id = ANY(%(ids)s)",
     "marketplace.config": "link.account_id = ANY(%(ids)s)",
 }
@@ -101,7 +107,7 @@ class MarketplaceMark(models.Model):
                   FROM marketplace_product_link link
                   JOIN marketplace_config account ON account.id = link.account_id
                  WHERE {REACH[model]}
-                   AND link.state = 'linked'
+                   AND link.state = 'linked' AND NOT coalesce(link.is_paused, false)
                    AND account.active AND account.state != 'draft' {switch}
              RETURNING account_id
             )

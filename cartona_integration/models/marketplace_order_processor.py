@@ -87,7 +87,6 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """
         sale = self.env["sale.order"]._find_marketplace_order(account, order.id)
         if sale:
-            self._check_addressee(account, order)
             self._update(account, sale, order)
             return sale
         try:
@@ -150,7 +149,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         return plans
 
     def _plan_order(self, account, order, goods, pricelists):
-        self._check_addressee(account, order)
+        account._check_addressee(order)
         if order.status == base.HELD:
             raise Hold(
                 _("The customer is still editing the order."),
@@ -166,14 +165,6 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         goods = self._choose_goods(account, rows, goods)
         self._check_taxes(account, goods)
         return Plan(order, rows, goods, pricelist)
-
-    def _check_addressee(self, account, order):
-        if order.account_code and account.supplier_code and order.account_code != account.supplier_code:
-            raise Hold(
-                _("The order is for supplier code %s.", order.account_code),
-                _("Make an account with this supplier code, or correct the code on this account."),
-                [("account", order.account_code)],
-            )
 
     def _find_positions(self, plans):
         """Find the plans' fiscal positions; most companies have none, and none are looked for then."""

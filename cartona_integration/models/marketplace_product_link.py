@@ -1,23 +1,10 @@
-import logging
 from collections import defaultdict
-from dataclasses import replace
-from decimal import Decimal
-
-from psycopg2 import OperationalError
 
 from odoo import _, api, fields, models
 from odoo.exceptions import UserError, ValidationError
-from odoo.tools import float_compare, float_round
 
-from .. import compat
-from ..dialects.base import ProductUpdate
-from .marketplace_mark import PRICE, RECOUNT, STOCK, SWITCHES
 from .search import search_by
 
-_logger = logging.getLogger(__name__)
-
-# Odoo stores figures as binary fractions: what differs by less is the same figure.
-SAME = 6  # decimals
 IDENTITY = {"key", "external_id"}
 NOTHING_ACKNOWLEDGED = {"price_acknowledged": False, "quantity_acknowledged": False}
 
@@ -173,7 +160,7 @@ class MarketplaceProductLink(models.Model):
         # What comes from the marketplace says when it was asked.
         if IDENTITY & set(vals) and "looked_up_at" not in vals:
             self._seek_anew()
-        if {"product_id", "pack_uom_id"} & set(vals):
+        if {"product_id", "pack_uom_id", "is_paused"} & set(vals):
             self._show_anew()
         return res
 
@@ -318,163 +305,6 @@ class MarketplaceProductLink(models.Model):
             ]
             links = self.search(domain)
         return defaultdict(self.browse, links.grouped(field))
-
-    # -- what a listing should show ---------------------------------------------------------------
-
-    def _claim(self, kinds):
-        """Compute what listings of one account should show, and note what is about to be sent.
-
-        :param dict kinds: {link id: kinds that were marked}
-        :return: {link id: ProductUpdate} of the figures the marketplace has not acknowledged
-        """
-        self.filtered(lambda link: RECOUNT in kinds[link.id]).quantity_acknowledged = False
-        looked_at = {link: link._wanted_kinds(kinds[link.id]) for link in self}
-        offers = self._offers_apart(looked_at)
-        due = {}
-        if self.account_id.state == "live":  # shadow: computed and shown, never sent
-            due = {link: link._unknown_of(offer) for link, offer in offers.items()}
-        self._note_claim(offers, due)
-        return {link.id: offer for link, offer in due.items() if offer}
-
-    def _wanted_kinds(self, marked):
-        """Give the kinds to look at: after trouble all of them, as one may have been lost or refused."""
-        wanted = {STOCK if kind == RECOUNT else kind for kind in marked}
-        if not (self.in_doubt or self.reason):
-            return wanted
-        return wanted | {kind for kind in (PRICE, STOCK) if self.account_id[SWITCHES[kind]]}
-
-    def _offers_apart(self, kinds):
-        """Compute figures; a listing whose figures cannot be told does not stop the others.
-
-        The one broad ``except`` of the outbound direction.
-        """
-        try:
-            with self.env.cr.savepoint():
-                return self._offers(kinds)
-        except OperationalError:
-            raise
-        except Exception as error:
-            if len(self) < 2:
-                _logger.exception("Figures of marketplace listing %s", self.id)
-                self.reason = _("Price and stock cannot be computed (%s).", type(error).__name__)
-                return {}
-        half = len(self) // 2
-        return self[:half]._offers_apart(kinds) | self[half:]._offers_apart(kinds)
-
-    def _offers(self, kinds):
-        """Compute the figures of listings of one account.
-
-        :param dict kinds: {link: set of PRICE and STOCK}
-        :return: {link: ProductUpdate}; a figure that cannot be told is None, and ``reason`` says why
-        """
-        account = self.account_id
-        self.filtered("reason").reason = False
-        told = self._with_a_unit()
-        prices = told.filtered(lambda link: PRICE in kinds[link])._prices(account)
-        stocks = told.filtered(lambda link: STOCK in kinds[link])._stocks(account)
-        return {
-            link: ProductUpdate(
-                key=link.key or None,
-                product_id=link.external_id or None,
-                price=prices.get(link),
-                currency=account.currency_id.name if link in prices else None,
-                **stocks.get(link, {}),
-                account_code=account.supplier_code or None,
-            )
-            for link in self
-        }
-
-    def _with_a_unit(self):
-        """Leave out listings in a pack that the product, whose unit was changed since, is not sold in."""
-        lost = self.filtered(
-            lambda link: (
-                link.product_id
-                and link.pack_uom_id
-                and not self._is_convertible(link.product_id.uom_id, link.pack_uom_id)
-            )
-        )
-        lost.reason = _(
-            "The product is kept in another kind of unit now: choose what the listing is sold in."
-        )
-        return self - lost
-
-    def _is_ours(self):
-        """Tell whether there is a product, and of the account's company or of none."""
-        return self.product_id and self.product_id.company_id in (
-            self.env["res.company"],
-            self.account_id.company_id,
-        )
-
-    def _prices(self, account):
-        """Give {link: price} per listed unit, in the account's currency and tax convention.
-
-        A product that costs nothing is not offered for nothing: that is a price nobody entered.
-        """
-        prices = {}
-        for pack, links in self.filtered(lambda link: link._is_ours()).grouped("pack_uom_id").items():
-            products = links.product_id.with_company(account.company_id)
-            found = account.pricelist_id._get_products_price(
-                products, 1.0, uom=pack, currency=account.currency_id
-            )
-            for link in links:
-                prices[link] = account._listed_price(link.product_id, found[link.product_id.id])
-        for link in [link for link, price in prices.items() if price <= 0]:
-            link.reason = _("The product has no price: enter one, it is then sent by itself.")
-            del prices[link]
-        return prices
-
-    def _stocks(self, account):
-        """Give {link: {quantity, unlimited}} in whole listed units.
-
-        What is not sold any more shows 0. Without a warehouse nothing is told: never 0 by mistake.
-        """
-        if not account.stock_warehouse_ids:
-            self.reason = _("The account has no warehouse to sell from: choose one, stock is then sent.")
-            return {}
-        self.filtered(lambda link: not link.product_id).reason = _(
-            "The product was deleted; the listing shows a stock of 0. Choose another product."
-        )
-        free = self.product_id._marketplace_free(account)
-        return {link: link._stock(account, free) for link in self}
-
-    def _stock(self, account, free):
-        product = self.product_id
-        if not (self._is_ours() and product.active and product.sale_ok):
-            return {"quantity": Decimal(0), "unlimited": False}
-        if not compat.is_storable(product):
-            return {"unlimited": True}
-        quantity = free[product.id] - account.stock_buffer
-        if self.pack_uom_id:
-            quantity = product.uom_id._compute_quantity(quantity, self.pack_uom_id, round=False)
-        whole = float_round(max(0.0, quantity), precision_digits=0, rounding_method="DOWN")
-        return {"quantity": Decimal(int(whole)), "unlimited": False}
-
-    def _unknown_of(self, offer):
-        """Leave out of an offer what the marketplace has acknowledged; None when nothing is left."""
-        if self.price_acknowledged and self._is_same("acknowledged_price", offer.price):
-            offer = replace(offer, price=None, currency=None)
-        if self._shows_stock(offer):
-            offer = replace(offer, quantity=None, unlimited=None)
-        return None if offer.price is offer.unlimited is None else offer
-
-    def _shows_stock(self, offer):
-        return (
-            self.quantity_acknowledged
-            and self.acknowledged_unlimited == offer.unlimited
-            and (offer.unlimited or self._is_same("acknowledged_quantity", offer.quantity))
-        )
-
-    def _is_same(self, name, figure):
-        """Compare at more decimals than any price has: Odoo stores binary fractions."""
-        return figure is not None and not float_compare(self[name], float(figure), precision_digits=SAME)
-
-    def _prepare_listing(self):
-        """Give what a new listing shall show; None when that cannot be told, and ``reason`` says why."""
-        product = self.product_id
-        offer = self._offers_apart({self: {PRICE, STOCK}}).get(self)
-        if self.reason:
-            return None
-        return replace(offer, name=product.display_name, barcode=product.barcode or None, active=True)
 
     # -- what became of it ------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from .marketplace_mark import kinds_of
 
 # So many products are looked for one by one; for more, reading all listings takes fewer calls.
 LOOKUPS = 20
+CHECKED_AT_ONCE = 500
 # What was sent so long ago without an answer, while nobody sends, was sent by a job that died.
 DOUBT_AFTER = timedelta(minutes=1)
 
@@ -56,7 +57,7 @@ class MarketplaceConfig(models.Model):
             return None
         # Superuser: a product may have gone to another company; its listing has to be emptied all the same.
         links = self.env["marketplace.product.link"].sudo().browse(kinds).exists()
-        due = links.filtered(lambda link: link.state == "linked")._claim(kinds)
+        due = links.filtered(lambda link: link.state == "linked" and not link.is_paused)._claim(kinds)
         # Less goes first: what is sold out must not be sold once more meanwhile.
         return dict(sorted(due.items(), key=lambda item: (item[1].quantity is None, item[1].quantity or 0)))
 
@@ -256,6 +257,36 @@ class MarketplaceConfig(models.Model):
     def _cron_listings(self):
         """Have all listings read once a day: new ones are linked, what they show is noted."""
         self.search([("state", "in", self.WORKING_STATES)])._wake("listings")
+
+    # -- what no hook sees ----------------------------------------------------------------------
+
+    @api.model
+    def _cron_check(self):
+        """Have all figures computed anew: exchange and tax rates leave no mark by themselves."""
+        self.search([("state", "in", self.WORKING_STATES)])._wake("check")
+
+    def _job_check(self):
+        """Mark the listings whose figures are no longer what the marketplace acknowledged. No calls."""
+        with self._locked("check"):
+            last = self._may_work("check") and self._committed("_check_links", 0)
+            while last:
+                last = self._committed("_check_links", last)
+
+    def _check_links(self, after):
+        """Compare one batch of listings.
+
+        :param int after: the last link id of the batch before
+        :return: the last of this one; None at the end
+        """
+        domain = [("account_id", "=", self.id), ("state", "=", "linked"), ("is_paused", "=", False)]
+        links = self.env["marketplace.product.link"].sudo()
+        batch = links.search([*domain, ("id", ">", after)], order="id", limit=CHECKED_AT_ONCE)
+        if not batch:
+            self._state("check")._succeed()
+            return None
+        self.env["marketplace.mark"].sudo()._put_back(self, batch._outdated())
+        self._wake("push")
+        return batch[-1].id
 
     # -- the sweep ------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ class MarketplaceSyncLog(models.Model):
             ("push", "Prices and stock sent"),
             ("link", "Listings looked for"),
             ("listings", "Listings read"),
+            ("check", "Figures compared"),
         ],
         required=True,
         readonly=True,
@@ -30,6 +31,8 @@ class MarketplaceSyncLog(models.Model):
     message = fields.Char(readonly=True)
     received = fields.Integer(readonly=True)
     new = fields.Integer(readonly=True)
+    changed = fields.Integer(readonly=True)
+    asked_from = fields.Datetime(readonly=True, help="Empty: everything that waits.")
     known = fields.Integer(string="Already Known", readonly=True)
 
     def init(self):
@@ -40,12 +43,16 @@ class MarketplaceSyncLog(models.Model):
         )
 
     @api.model
-    def _log_hourly(self, account, kind, message):
-        """Keep at most one such error per account and hour: a broken sender must not fill the table."""
+    def _log_hourly(self, account, kind, message, level="error", **values):
+        """Keep at most one such row per account and hour: a broken sender must not fill the table."""
         recent = fields.Datetime.now() - timedelta(hours=1)
-        domain = [("account_id", "=", account.id), ("kind", "=", kind), ("level", "=", "error")]
+        domain = [("account_id", "=", account.id), ("kind", "=", kind), ("level", "=", level)]
         if not self.search_count([*domain, ("create_date", ">", recent)], limit=1):
-            self.create({"account_id": account.id, "kind": kind, "level": "error", "message": message})
+            self._log(account, kind, message, level=level, **values)
+
+    @api.model
+    def _log(self, account, kind, message, **values):
+        self.create({"account_id": account.id, "kind": kind, "message": message, **values})
 
     @api.autovacuum
     def _gc_old_rows(self):

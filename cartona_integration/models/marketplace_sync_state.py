@@ -4,6 +4,7 @@ from random import uniform
 from odoo import SUPERUSER_ID, api, fields, models
 
 MAX_PAUSE = 3600  # seconds
+MISSED_DURING = timedelta(days=1)
 
 
 class MarketplaceSyncState(models.Model):
@@ -23,6 +24,7 @@ class MarketplaceSyncState(models.Model):
         "push": "Sending of prices and stock",
         "link": "Search for listings",
         "listings": "Reading of all listings",
+        "check": "Comparison of all figures",
     }
 
     account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade", index=True)
@@ -33,6 +35,8 @@ class MarketplaceSyncState(models.Model):
     failures = fields.Integer(help="Failed runs in a row.")
     paused_until = fields.Datetime(help="Empty on a paused row: until a person changes something.")
     pause_reason = fields.Char()
+    missed = fields.Integer(help="New orders since the moment below that no webhook told of.")
+    missed_since = fields.Datetime()
 
     def init(self):
         super().init()
@@ -78,6 +82,14 @@ class MarketplaceSyncState(models.Model):
         seconds = retry_after or min(MAX_PAUSE, 5 * 2**self.failures) * uniform(0.75, 1.25)
         self._pause(reason, seconds)
         return seconds
+
+    def _count_missed(self, count):
+        """Count orders a webhook should have told of; a day later the count begins anew."""
+        now = fields.Datetime.now()
+        if not self.missed_since or self.missed_since < now - MISSED_DURING:
+            self.write({"missed": 0, "missed_since": now})
+        if count:
+            self.missed += count
 
     def _resume(self):
         self.write({"pause_reason": False, "paused_until": False, "failures": 0})

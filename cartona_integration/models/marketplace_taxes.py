@@ -72,9 +72,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         key = ("taxes", taxes, position, included)
         if key not in memo:
             taxes = position.map_tax(taxes)
-            single = (
-                taxes.filtered(lambda tax: not tax.children_tax_ids) | taxes.children_tax_ids
-            )
+            single = taxes.filtered(lambda tax: not tax.children_tax_ids) | taxes.children_tax_ids
             memo[key] = self.env["account.tax"].union(
                 *(self._convention(account, tax, included) for tax in single)
             )

@@ -1,4 +1,3 @@
-import hmac
 import logging
 import time
 from contextlib import contextmanager
@@ -8,13 +7,13 @@ from functools import partial
 from markupsafe import escape
 from psycopg2 import IntegrityError, OperationalError
 
-from odoo import SUPERUSER_ID, _, api, fields, models
+from odoo import SUPERUSER_ID, api, fields, models
 from odoo.service.model import PG_CONCURRENCY_ERRORS_TO_RETRY
 
 from odoo.addons.queue_job.exception import RetryableJobError
 
 from ..dialects import payload
-from ..exceptions import CredentialsRefused, MarketplaceError, PayloadError, Refused, Unavailable
+from ..exceptions import CredentialsRefused, PayloadError, Refused, Unavailable
 from .marketplace_work_mixin import OPEN
 
 _logger = logging.getLogger(__name__)
@@ -27,6 +26,7 @@ LOCKS = {
     "link": 1_731_004,
     "listings": 1_731_005,
     "steps": 1_731_006,
+    "check": 1_731_007,
 }
 # Kinds of work whose rows tell that something waits: the sweep looks after them.
 WAITING = {
@@ -60,58 +60,9 @@ def is_conflict(error):
 
 
 class MarketplaceConfig(models.Model):
-    """How an account's messages travel: the webhook's entrance, wake-ups, locks, jobs, crons."""
+    """How an account's messages travel: wake-ups, locks, jobs, crons."""
 
     _inherit = "marketplace.config"
-
-    # -- webhook ------------------------------------------------------------------------------
-
-    @api.model
-    def _authenticate_webhook(self, key, authorization):
-        """Find the account a webhook call proves to come from. Fails closed.
-
-        :param str key: the key in the path, None on the bare address
-        :param str authorization: the Authorization header
-        :return: one account, or none
-        """
-        scheme, _space, token = (authorization or "").partition(" ")
-        digest = self._digest(token.strip()) if scheme.lower() == "bearer" else ""
-        named = [("webhook_key", "=", key)] if key else []
-        accounts = self.search([*named, ("webhook_token_digest", "!=", False), ("state", "!=", "draft")])
-        for account in accounts:
-            if hmac.compare_digest(account.webhook_token_digest.encode(), digest.encode()):
-                return account
-        return self.browse()
-
-    def _receive(self, topic, raw):
-        """Keep what a marketplace posted; everything else happens in a job.
-
-        :param str topic: ``orders`` or ``status``
-        :param bytes raw: the body as it came
-        :return: (accepted, duplicate) counts
-        :raise PayloadError: nothing in it can be attributed to an order
-        """
-        messages = self._dialect().split(topic, payload.loads(raw))
-        if messages and not any(message.order_id for message in messages):
-            raise PayloadError("/", _("an order id"), _("none"))
-        accepted, duplicate = self.env["marketplace.event"]._store(self, messages, "webhook")
-        _logger.info(
-            "Marketplace %s: webhook %s, %d bytes, %d accepted, %d duplicate",
-            self.code,
-            topic,
-            len(raw),
-            accepted,
-            duplicate,
-        )
-        if accepted:
-            self._wake("import")
-        return accepted, duplicate
-
-    def _log_unreadable(self, error):
-        """Leave a trace of an authenticated but unreadable call."""
-        self.env["marketplace.sync.log"]._log_hourly(
-            self, "webhook", _("A call could not be read: %s", payload.printable(str(error)))
-        )
 
     # -- wake-up ------------------------------------------------------------------------------
 
@@ -159,7 +110,7 @@ class MarketplaceConfig(models.Model):
         eta = delay and timedelta(seconds=delay)
         if identity and self._is_cared_for(kind, identity):
             return
-        actor = self.with_user(self.user_id).with_company(self.company_id)
+        actor = self._as_actor()
         job = actor.with_delay(
             max_retries=0, eta=eta, identity_key=identity, description=f"{self.name}: {kind}"
         )
@@ -236,6 +187,23 @@ class MarketplaceConfig(models.Model):
             account = self.with_env(self.env(cr=cr))
             return getattr(account, method)(*args)
 
+    def _rehearse(self, method, *args):
+        """Run one of the account's methods as its jobs would, in a transaction that is taken back.
+
+        :return: what the method returns: plain values, as its records end with the transaction
+        """
+        with self.env.registry.cursor() as cr:
+            account = self.with_env(self.env(cr=cr))._as_actor()
+            try:
+                return getattr(account, method)(*args)
+            finally:
+                # What it collected for the commit, wake-ups and mails, goes too.
+                cr.rollback()
+
+    def _as_actor(self):
+        """Give the account as its jobs see it."""
+        return self.with_user(self.user_id).with_company(self.company_id)
+
     def _until_done(self, kind, work):
         """Call ``work`` until it returns a false value, or hand over to a fresh job when time is up."""
         deadline = time.monotonic() + JOB_SECONDS
@@ -256,6 +224,7 @@ class MarketplaceConfig(models.Model):
             self._until_done("import", self._import_batch)
 
     def _resume_holds(self):
+        self._hand_over_holds()
         self.env["marketplace.event"]._resume_holds(self)
 
     def _import_batch(self):
@@ -288,93 +257,6 @@ class MarketplaceConfig(models.Model):
     def _process_events(self, ids):
         self.env["marketplace.event"].browse(ids)._process_all()
         self._state("import")._succeed()
-
-    def _job_pull(self):
-        """Read the marketplace's order list, keep what is new, acknowledge what is safely here."""
-        with self._locked("pull"):
-            if not self._committed("_may_work", "pull"):
-                return
-            try:
-                settled = self._read_feed()
-                # Not before the reading ends: pages shift when an order leaves the feed.
-                self._acknowledge(settled)
-            except MarketplaceError as error:
-                self._committed("_stop", "pull", error)
-
-    def _read_feed(self):
-        """Store all pages of the feed.
-
-        :return: {order id: event id} of the orders whose state in the feed is settled here
-        """
-        received = new = 0
-        settled = {}
-        for page in self.env["marketplace.api"]._read_orders(self, self._committed("_pull_since")):
-            stored, settled_here = self._committed("_store_page", page.rows)
-            received, new, settled = received + len(page.rows), new + stored, settled | settled_here
-        self._committed("_finish_pull", received, new)
-        return settled
-
-    def _pull_since(self):
-        """Give the time to read from: that of the newest stored order with an overlap, never our clock."""
-        cursor = self._state("pull").cursor
-        overlap = timedelta(minutes=5)
-        return payload.timestamp(cursor) - overlap if cursor else None
-
-    def _ask_feed(self):
-        """Have the feed tell which state of an order is the true one, and acknowledge it."""
-        self._wake("pull")
-
-    def _store_page(self, messages):
-        events = self.env["marketplace.event"]
-        new, _known = events._store(self, messages, "pull")
-        newest = max((message.modified_at for message in messages if message.modified_at), default=None)
-        state = self._state("pull")
-        if newest and (not state.cursor or newest > payload.timestamp(state.cursor)):
-            state.cursor = newest.isoformat()
-        if new:
-            self._wake("import")
-        return new, events._settled(self, messages)
-
-    def _finish_pull(self, received, new):
-        self._state("pull")._succeed()
-        if new:
-            self.env["marketplace.sync.log"].create(
-                {
-                    "account_id": self.id,
-                    "kind": "pull",
-                    "received": received,
-                    "new": new,
-                    "known": received - new,
-                    "message": _("%(new)d new of %(received)d received", new=new, received=received),
-                }
-            )
-
-    def _acknowledge(self, settled):
-        """Tell the marketplace which orders are safely here, as soon as the feed has shown them.
-
-        An acknowledgement names an order, not a state of it: whatever changes between the reading and the
-        call would be acknowledged unseen. Nothing is kept: what was not taken is in the next pull again.
-
-        :param settled: {order id: event id}
-        """
-        dialect = self._dialect()
-        if not dialect.can_acknowledge or self.state != "live":
-            return
-        order_ids = list(settled)
-        for start in range(0, len(order_ids), dialect.batch_size):
-            batch = order_ids[start : start + dialect.batch_size]
-            results = self.env["marketplace.api"]._acknowledge_orders(self, batch)
-            taken = [
-                settled[key] for key, result in zip(batch, results, strict=True) if result.ok is not False
-            ]
-            refused = [result.reason for result in results if result.ok is False]
-            self._committed("_note_acknowledged", taken, refused[:1])
-
-    def _note_acknowledged(self, taken, refused):
-        self.env["marketplace.event"].browse(taken).write({"acknowledged_at": fields.Datetime.now()})
-        for reason in refused:
-            message = _("An acknowledgement was refused: %s", payload.printable(reason or ""))
-            self.env["marketplace.sync.log"]._log_hourly(self, "pull", message)
 
     def _job_steps(self):
         """Tell the marketplace the orders' statuses, each order's in their order, until none waits."""
@@ -450,16 +332,6 @@ class MarketplaceConfig(models.Model):
     # -- crons --------------------------------------------------------------------------------
 
     @api.model
-    def _cron_pull(self):
-        """Start the regular reading of the order lists that are due."""
-        for account in self.search([("state", "in", self.WORKING_STATES), ("auto_pull_orders", "=", True)]):
-            due = (account.last_order_pull or fields.Datetime.from_string("1970-01-01 00:00:00")) + timedelta(
-                minutes=account.pull_interval
-            )
-            if due <= fields.Datetime.now():
-                account._wake("pull")
-
-    @api.model
     def _cron_sweep(self):
         """Find work whose wake-up was lost to a crash; without a job runner, do it here."""
         for account in self.search([("state", "in", self.WORKING_STATES)]):
@@ -477,7 +349,7 @@ class MarketplaceConfig(models.Model):
 
     def _work_here(self, kind):
         """Do a job's work in the cron, because nobody runs jobs."""
-        actor = self.with_user(self.user_id).with_company(self.company_id)
+        actor = self._as_actor()
         try:
             getattr(actor, f"_job_{kind}")()
         except RetryableJobError:

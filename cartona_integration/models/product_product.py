@@ -4,7 +4,7 @@ from odoo import _, api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
 from ..compat import SOL_UOM
-from .marketplace_mark import STOCK
+from .marketplace_mark import PRICE, STOCK
 
 
 class ProductProduct(models.Model):
@@ -59,9 +59,22 @@ class ProductProduct(models.Model):
     def write(self, vals):
         res = super().write(vals)
         self._note_marketplace_keys([vals])
+        if "standard_price" in vals:
+            self._note_marketplace_cost()
         if "active" in vals:
             self.env["marketplace.mark"].sudo()._note(STOCK, self)
         return res
+
+    def _note_marketplace_cost(self):
+        """Note that prices which follow from the cost change. Superuser: whoever edits it sees no marks."""
+        if self.env["marketplace.config"]._has_active_account():
+            items = self.env["product.pricelist.item"].sudo()
+            follows = items.search_count([("base", "=", "standard_price")], limit=1)
+            guarded = (
+                self.env["marketplace.config"].sudo().search_count([("price_floor", "=", "cost")], limit=1)
+            )
+            if follows or guarded:
+                self.env["marketplace.mark"].sudo()._note(PRICE, self)
 
     def unlink(self):
         """Delete; their listings stay and are withdrawn."""
@@ -129,17 +142,20 @@ class ProductProduct(models.Model):
         On hand − reserved − confirmed demand nothing is reserved for yet − what marketplace quotations and
         orders on hold want. The account's safety stock is not taken off.
         """
-        warehouses = account.stock_warehouse_ids
         free = dict.fromkeys(self.ids, 0.0)
-        for figures, sign in (
-            (self._marketplace_on_hand(warehouses), 1),
-            (self._marketplace_demanded(warehouses), -1),
-            (self._marketplace_quoted(warehouses), -1),
-            (self._marketplace_held(warehouses), -1),
-        ):
+        for _name, sign, figures in self._marketplace_parts(account.stock_warehouse_ids):
             for product_id, quantity in figures.items():
                 free[product_id] += sign * quantity
         return free
+
+    def _marketplace_parts(self, warehouses):
+        """Give what free stock is made of: list of (name for people, sign, {product id: quantity})."""
+        return [
+            (_("on hand, not reserved"), 1, self._marketplace_on_hand(warehouses)),
+            (_("wanted by orders, not reserved yet"), -1, self._marketplace_demanded(warehouses)),
+            (_("in marketplace quotations"), -1, self._marketplace_quoted(warehouses)),
+            (_("in marketplace orders on hold"), -1, self._marketplace_held(warehouses)),
+        ]
 
     def _marketplace_on_hand(self, warehouses):
         """Give {product id: on hand − reserved} in the warehouses' own locations."""

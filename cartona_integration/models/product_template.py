@@ -5,7 +5,7 @@ from .marketplace_mark import PRICE, STOCK
 
 # What a listing's figures follow from, beside stock itself.
 FIGURES = {
-    PRICE: {"list_price", "taxes_id", "uom_id", "company_id"},
+    PRICE: {"list_price", "taxes_id", "uom_id", "company_id", "categ_id"},
     STOCK: {"active", "sale_ok", "uom_id", "company_id", *STORABLE},
 }
 
@@ -73,3 +73,14 @@ class ProductTemplate(models.Model):
 
     def _get_related_fields_variant_template(self):
         return [*super()._get_related_fields_variant_template(), "cartona_id"]
+
+
+class ProductTemplateAttributeValue(models.Model):
+    _inherit = "product.template.attribute.value"
+
+    def write(self, vals):
+        """A variant's extra price is part of its price. Superuser: whoever edits it need not see marks."""
+        res = super().write(vals)
+        if "price_extra" in vals:
+            self.env["marketplace.mark"].sudo()._note(PRICE, self.product_tmpl_id)
+        return res

@@ -144,14 +144,16 @@ class SaleOrder(models.Model):
         """Read it from inbox and steps. Superuser: whoever sees the order may know, without seeing these."""
         for order in self:
             events, steps = order.sudo().marketplace_event_ids, order.sudo().marketplace_step_ids
-            stopped = [work for work in (*events, *steps) if work.state in STOPPED]
+            # A step on hold goes on by itself when the marketplace's customer has finished.
+            stopped = [work for work in events if work.state in STOPPED]
+            stopped += [step for step in steps if step.state == "failed"]
             order.marketplace_error_message = stopped[0].reason if stopped else False
             if not order.marketplace_config_id:
                 order.marketplace_sync_status = False
             elif stopped:
                 order.marketplace_sync_status = "error"
             else:
-                waits = any(work.state == "new" for work in (*events, *steps))
+                waits = any(work.state in OPEN for work in (*events, *steps))
                 order.marketplace_sync_status = "pending" if waits else "synced"
 
     def write(self, vals):
@@ -212,15 +214,14 @@ class SaleOrder(models.Model):
     def _search_marketplace_sync_status(self, operator, value):
         """Search by it. Only users who may see inbox and steps are offered to."""
 
-        def working(*states):
-            of = ("marketplace_event_ids.state", "marketplace_step_ids.state")
-            return ["|", *((path, "in", states) for path in of)]
-
-        ours, error, pending = ("marketplace_config_id", "!=", False), working(*STOPPED), working("new")
+        events, steps = "marketplace_event_ids.state", "marketplace_step_ids.state"
+        ours = ("marketplace_config_id", "!=", False)
+        error = ["|", (events, "in", STOPPED), (steps, "=", "failed")]
+        pending = ["|", (events, "in", OPEN), (steps, "in", OPEN)]
         domains = {
             "error": error,
             "pending": ["&", "!", *error, *pending],
-            "synced": ["&", ours, "&", "!", *error, "!", *pending],
+            "synced": ["&", ours, "!", *pending],
             False: ["!", ours],
         }
         return search_by(domains, operator, value)

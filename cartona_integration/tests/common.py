@@ -129,6 +129,10 @@ class MarketplaceCase(TransactionCase):
                 **values,
             }
         )
+        if not account.currency_id.rate_ids:
+            cls.env["res.currency.rate"].create(
+                {"currency_id": account.currency_id.id, "rate": 1, "company_id": account.company_id.id}
+            )
         account.action_activate()
         return account
 

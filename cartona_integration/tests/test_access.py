@@ -20,9 +20,17 @@ OURS = (
     "marketplace.sync.state",
 )
 INBOX = ("marketplace.event", "marketplace.event.hold", "marketplace.sync.log", "marketplace.sync.state")
-SECRETS = ("auth_secret", "webhook_token_digest", "auth_token", "webhook_token")
+SECRETS = (
+    "auth_secret",
+    "webhook_token_digest",
+    "webhook_secret_current",
+    "webhook_secret_previous",
+    "auth_token",
+    "webhook_token",
+    "webhook_secret",
+)
 # Nobody reads these, not even whoever entered them.
-STORED_SECRETS = ("auth_secret", "webhook_token_digest")
+STORED_SECRETS = SECRETS[:4]
 ORDINARY = (
     "base.group_user,sales_team.group_sale_manager,stock.group_stock_manager,base.group_partner_manager"
 )
@@ -67,9 +75,18 @@ class AccessCase(MarketplaceCase):
             self.cartona.sudo().auth_secret,
             self.cartona.sudo().webhook_token_digest,
             "hook-of-cartona_test",
+            *self.give_signing_secrets(),
         ]
         self.wakeups.clear()
         self.forget()
+
+    def give_signing_secrets(self):
+        """Let the account have a signing secret and the one before it."""
+        self.cartona.webhook_signing = "body"
+        secrets = "the-signing-secret-before", "the-signing-secret-of-now"
+        for secret in secrets:
+            self.cartona.webhook_secret = secret
+        return secrets
 
     def forget(self):
         """Empty the cache: what one user read must not be there for the next."""
@@ -162,8 +179,9 @@ class TestSecrets(AccessCase):
         account = self.as_user(self.manager, self.cartona)
         self.assertEqual(account.read(["auth_token"])[0]["auth_token"], "••••••••1234")
         self.assertEqual(account.read(["webhook_token"])[0]["webhook_token"], "••••••••")
+        self.assertEqual(account.read(["webhook_secret"])[0]["webhook_secret"], "••••••••")
         for user in (self.clerk, self.robot):
-            for name in ("auth_token", "webhook_token"):
+            for name in ("auth_token", "webhook_token", "webhook_secret"):
                 with self.assertRaises(AccessError):
                     self.as_user(user, self.cartona).read([name])
 
@@ -173,14 +191,15 @@ class TestSecrets(AccessCase):
 
     def test_saving_the_mask_changes_nothing(self):
         account = self.as_user(self.manager, self.cartona)
-        account.write({"auth_token": account.auth_token, "webhook_token": account.webhook_token})
+        account.write({name: account[name] for name in ("auth_token", "webhook_token", "webhook_secret")})
         self.forget()
         self.assertEqual(self.cartona.sudo().auth_secret, "token-of-cartona_test")
         self.assertEqual(self.cartona.sudo().webhook_token_digest, self.canaries[1])
+        self.assertEqual(self.cartona.sudo().webhook_secret_current, self.canaries[-1])
 
     def test_a_copy_has_no_secret_and_another_key(self):
         copy = self.as_user(self.manager, self.cartona).copy({"code": "copy"})
-        self.assertFalse(copy.sudo().auth_secret or copy.sudo().webhook_token_digest)
+        self.assertFalse([name for name in STORED_SECRETS if copy.sudo()[name]])
         self.assertNotEqual(copy.webhook_key, self.cartona.webhook_key)
         self.assertEqual(copy.state, "draft")
 
@@ -261,6 +280,8 @@ class TestRoles(AccessCase):
             "action_activate",
             "action_reset_to_draft",
             "action_generate_webhook_token",
+            "action_rotate_webhook_secret",
+            "action_drop_previous_webhook_secret",
         ):
             with self.assertRaises(AccessError, msg=action):
                 getattr(self.as_user(self.clerk, self.cartona), action)()
@@ -377,6 +398,8 @@ class TestCompanies(AccessCase):
             "action_activate",
             "action_reset_to_draft",
             "action_generate_webhook_token",
+            "action_rotate_webhook_secret",
+            "action_drop_previous_webhook_secret",
         ):
             with self.assertRaises(AccessError, msg=action):
                 getattr(self.as_user(self.neighbour, self.cartona), action)()

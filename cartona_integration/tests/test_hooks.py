@@ -24,16 +24,21 @@ class TestHooks(MarketplaceCase):
         return job
 
     def test_a_neutralized_copy_has_no_secrets(self):
+        for _number in range(2):
+            self.rest.action_rotate_webhook_secret()
         self.neutralize()
         for account in (self.cartona, self.rest):
             self.assertFalse(account.sudo().auth_secret or account.sudo().webhook_token_digest)
-            self.assertFalse(account.auth_token or account.webhook_token)
+            self.assertFalse(account.auth_token or account.webhook_token or account.webhook_secret)
+            self.assertFalse(account.sudo().webhook_secret_current or account.sudo().webhook_secret_previous)
 
     def test_a_neutralized_copy_lets_nobody_in(self):
         self.neutralize()
         accounts = self.env["marketplace.config"]
         for key in (None, self.rest.webhook_key):
-            self.assertFalse(accounts._authenticate_webhook(key, "Bearer hook-of-rest_test"))
+            self.assertFalse(
+                accounts._authenticate_webhook(key, {"Authorization": "Bearer hook-of-rest_test"})
+            )
 
     def test_a_neutralized_copy_calls_nobody(self):
         self.neutralize()

@@ -8,11 +8,11 @@ from odoo.tools import mute_logger
 from ..compat import SERVICE, TAX_EXCLUDED, TAX_INCLUDED
 from ..dialects.base import UNREADABLE, Answer, ItemResult, ProductUpdate
 from ..exceptions import Unavailable
-from ..models.marketplace_product_link import MarketplaceProductLink
+from ..models.marketplace_product_offer import MarketplaceProductLink
 from ..models.marketplace_push import DOUBT_AFTER
 from .common import ListedCase, ok, rows_of, taken
 
-LOG = "odoo.addons.cartona_integration.models.marketplace_product_link"
+LOG = "odoo.addons.cartona_integration.models.marketplace_product_offer"
 
 
 class PushCase(ListedCase):
@@ -291,6 +291,7 @@ class TestPrice(PushCase):
     def test_the_accounts_pricelist_and_currency_decide(self):
         pound = self.env["res.currency"].with_context(active_test=False).search([("name", "=", "EGP")])
         pound.active = True
+        pound.rate_ids.unlink()
         self.env["res.currency.rate"].create(
             {"currency_id": pound.id, "rate": 50, "company_id": self.env.company.id, "name": "2020-01-01"}
         )

@@ -158,6 +158,31 @@ class TestWakeUp(TrafficCase):
         self.env.flush_all()
         self.assertFalse(self.jobs(self.rest))
 
+    def statements(self, change):
+        """Count the statements of something."""
+        self.env.flush_all()
+        before = self.cr.sql_log_count
+        change()
+        self.env.flush_all()
+        return self.cr.sql_log_count - before
+
+    def test_a_wake_up_takes_three_statements_where_a_job_waits_and_ten_where_none_does(self):
+        self.rest._enqueue("pull")  # warm
+        self.assertLessEqual(self.statements(lambda: self.rest._enqueue("import")), 10)
+        self.assertLessEqual(self.statements(lambda: self.rest._enqueue("import")), 3)
+
+    def test_the_acknowledgement_takes_five_statements_however_many_orders_are_known(self):
+        def receive(number):
+            raw = payload.dumps(self.neutral(f"N{number}")).encode()
+            account = self.env["marketplace.config"]._authenticate_webhook(
+                self.rest.webhook_key, {"Authorization": "Bearer hook-of-rest_test"}
+            )
+            account._receive("orders", raw)
+
+        for number in range(3):
+            receive(number)
+        self.assertLessEqual(self.statements(lambda: receive(3)), 5)
+
     def test_a_rolled_back_transaction_wakes_nobody(self):
         self.rest._wake("import")
         self.env.cr.postcommit.clear()  # as a rollback does
@@ -459,7 +484,7 @@ class TestAcknowledge(TrafficCase):
             del self.door.requests[:]
             self.pull(self.cartona, [self.cartona_order("K1")], [self.cartona_order("K2")], [])
         operations = [request.operation for request in self.door.requests]
-        self.assertEqual(operations, ["orders", "orders", "orders", "acknowledge"])
+        self.assertEqual(operations[:4], ["orders", "orders", "orders", "acknowledge"])
 
     def test_a_reading_that_broke_off_acknowledges_nothing(self):
         with patch.object(Cartona, "page_size", 1):
@@ -627,3 +652,317 @@ class TestSweep(TrafficCase):
             self.sweep()
         self.assertTrue(seen)
         self.assertNotIn(self.env.cr, seen)
+
+
+class TestTokenGroup(TrafficCase):
+    """One token, several accounts: one list of orders, each order at the account its code names."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.cartona.supplier_code = "1"
+        cls.second = cls.make_account("cartona", code="second", supplier_code="2", **cls.shared())
+
+    @classmethod
+    def shared(cls):
+        """Give what makes an account one of the group; an address may be spelled in several ways."""
+        return {"auth_token": "token-of-cartona_test", "api_base_url": "https://Marketplace.test/api/"}
+
+    def setUp(self):
+        super().setUp()
+        self.door.will("acknowledge", ok([]))
+        self.wakeups.clear()
+
+    def show_feed(self, *orders, account=None):
+        self.door.will("orders", ok(list(orders)))
+        self.run_job(account or self.cartona, "pull")
+
+    def to(self, code, order_id=None):
+        return self.cartona_order(order_id or f"K{code}", supplier_code=code)
+
+    def import_all(self):
+        for account in (self.cartona, self.second):
+            self.run_job(account, "import")
+
+    def test_the_list_is_read_once_for_all(self):
+        self.show_feed()
+        self.assertTrue(self.cartona.last_order_pull and self.second.last_order_pull)
+        self.wakeups.clear()
+        self.run_job(self.second, "pull")
+        self.assertEqual(len(self.door.asked("orders")), 1)
+        self.assertEqual(self.wakeups, [(self.cartona.id, "pull")])
+
+    def test_who_asks_for_a_reading_asks_the_oldest(self):
+        self.second.action_pull_orders()
+        self.assertEqual(self.wakeups, [(self.cartona.id, "pull")])
+        self.wakeups.clear()
+        self.env["marketplace.config"]._cron_pull()
+        self.assertNotIn((self.second.id, "pull"), self.wakeups)
+
+    def test_the_next_one_reads_when_the_oldest_does_not_work(self):
+        self.cartona.action_pause()
+        self.show_feed(self.to("1"), self.to("2"), account=self.second)
+        self.assertEqual(self.events(self.cartona).mapped("external_order_id"), ["K1"])
+        self.assertEqual(self.events(self.second).mapped("external_order_id"), ["K2"])
+
+    def test_each_order_comes_to_the_account_its_code_names(self):
+        self.show_feed(self.to("1"), self.to("2"))
+        self.assertIn((self.second.id, "import"), self.wakeups)
+        self.import_all()
+        self.assertTrue(self.order(self.cartona, "K1") and self.order(self.second, "K2"))
+        self.assertEqual(self.events().mapped("state"), ["done", "done"])
+        self.assertEqual(self.order(self.second, "K2").create_uid, self.second.user_id)
+
+    def test_orders_of_all_accounts_are_acknowledged_by_the_one_that_reads(self):
+        for _number in range(2):
+            self.show_feed(self.to("1"), self.to("2"))
+            self.import_all()
+        [asked] = self.door.asked("acknowledge")
+        self.assertEqual([row["hashed_id"] for row in asked.body], ["K1", "K2"])
+        self.assertTrue(all(event.acknowledged_at for event in self.events()))
+
+    def test_only_orders_of_live_accounts_are_acknowledged(self):
+        self.cartona.state = "shadow"
+        for _number in range(2):
+            self.show_feed(self.to("1"), self.to("2"))
+            self.import_all()
+        [asked] = self.door.asked("acknowledge")
+        self.assertEqual([row["hashed_id"] for row in asked.body], ["K2"])
+
+    def test_accounts_of_two_companies_share_a_token(self):
+        company = self.env["res.company"].create({"name": "Other"})
+        third = self.make_account(
+            "cartona", code="third", supplier_code="3", company_id=company.id, **self.shared()
+        )
+        for _number in range(2):
+            self.show_feed(self.to("3"))
+            self.run_job(third, "import")
+        self.assertEqual(self.order(third, "K3").company_id, company)
+        self.assertTrue(self.events(third).acknowledged_at)
+
+    def test_an_unknown_code_is_held_and_not_acknowledged(self):
+        for _number in range(2):
+            self.show_feed(self.to("9"))
+            self.import_all()
+        event = self.events()
+        self.assertEqual((event.account_id, event.state), (self.cartona, "hold"))
+        self.assertIn("9", event.reason)
+        self.assertFalse(self.door.asked("acknowledge"))
+
+    def test_it_goes_on_when_the_account_with_the_code_is_made(self):
+        self.show_feed(self.to("9"))
+        self.import_all()
+        self.wakeups.clear()
+        ninth = self.make_account("cartona", code="ninth", supplier_code="9", **self.shared())
+        self.assertIn((self.cartona.id, "import"), self.wakeups)
+        self.run_wakeups_of_imports()
+        self.assertTrue(self.order(ninth, "K9"))
+        self.assertFalse(self.order(self.cartona, "K9"))
+        self.assertEqual(self.events(self.cartona).state, "ignored")
+        self.assertIn("ninth", self.events(self.cartona).reason)
+
+    def test_it_goes_on_when_a_code_is_corrected(self):
+        self.show_feed(self.to("9"))
+        self.import_all()
+        self.wakeups.clear()
+        self.second.supplier_code = "9"
+        self.run_wakeups_of_imports()
+        self.assertTrue(self.order(self.second, "K9"))
+        self.wakeups.clear()
+        self.show_feed(self.to("7"))
+        self.import_all()
+        self.cartona.supplier_code = "7"
+        self.run_wakeups_of_imports()
+        self.assertTrue(self.order(self.cartona, "K7"))
+
+    def run_wakeups_of_imports(self):
+        while self.wakeups:
+            account_id, kind = self.wakeups.pop(0)
+            if kind == "import":
+                self.run_job(self.env["marketplace.config"].browse(account_id), kind)
+
+    def test_an_order_without_a_code_is_held_unless_one_account_has_none(self):
+        self.show_feed(self.to(None, "KX"))
+        self.import_all()
+        self.assertEqual(self.events().state, "hold")
+        self.second.supplier_code = False
+        self.run_wakeups_of_imports()
+        self.assertTrue(self.order(self.second, "KX"))
+
+    def test_alone_behind_its_token_an_account_needs_no_code(self):
+        self.second.action_reset_to_draft()
+        self.cartona.supplier_code = False
+        self.show_feed(self.to("9"), self.to(None, "KX"))
+        self.run_job(self.cartona, "import")
+        self.assertEqual(self.events().mapped("state"), ["done", "done"])
+
+    def test_another_token_or_address_is_another_group(self):
+        for name, value in (
+            ("auth_token", "another-token"),
+            ("api_base_url", "https://staging.marketplace.test/api"),
+        ):
+            before = self.shared()[name]
+            self.second[name] = value
+            self.assertEqual(self.cartona._token_group(), self.cartona, name)
+            self.second[name] = before
+            self.assertEqual(self.cartona._token_group(), self.cartona | self.second, name)
+
+    def test_accounts_without_a_token_or_of_a_dialect_without_codes_are_no_group(self):
+        other = self.make_account("rest", code="rest_two", auth_token="token-of-rest_test")
+        self.assertEqual(other._token_group(), other)
+        pausing = self.cartona | self.second
+        pausing.state = "paused"
+        pausing.auth_token = False
+        self.assertEqual(self.cartona._token_group(), self.cartona)
+
+    def test_what_both_read_before_they_were_one_group_does_not_double(self):
+        self.second.auth_token = "another-token"  # as if nobody had noticed that it is the same
+        for account in (self.cartona, self.second):
+            self.show_feed(self.to("1"), self.to("2"), account=account)
+        self.import_all()
+        self.assertEqual(self.events().mapped("state"), ["done", "hold", "hold", "done"])
+        self.second.auth_token = "token-of-cartona_test"
+        self.run_wakeups_of_imports()
+        self.assertEqual(self.events().mapped("state"), ["done", "ignored", "ignored", "done"])
+        orders = self.env["sale.order"].search([("cartona_id", "in", ("K1", "K2"))])
+        self.assertEqual(len(orders), 2)
+
+    def test_an_order_stays_with_the_account_that_has_it_whatever_its_code_says_later(self):
+        self.second.action_reset_to_draft()
+        self.cartona.supplier_code = False
+        self.show_feed(self.to("2"))
+        self.run_job(self.cartona, "import")
+        self.cartona.supplier_code = "1"
+        self.second.action_activate()
+        self.show_feed(self.cartona_order("K2", supplier_code="2", status="approved"))
+        self.import_all()
+        self.assertEqual(self.order(self.cartona, "K2").marketplace_status, "confirmed")
+        self.assertFalse(self.order(self.second, "K2"))
+
+    def test_one_webhook_address_serves_them_all(self):
+        both = payload.dumps([self.to("1"), self.to("2")]).encode()
+        self.receive(self.cartona, both)
+        self.run_job(self.second, "import")
+        self.assertTrue(self.order(self.cartona, "K1") and self.order(self.second, "K2"))
+        self.assertEqual(self.receive(self.cartona, both), (0, 2))
+
+    def test_a_status_without_a_code_finds_its_order(self):
+        self.receive(self.second, payload.dumps(self.to("2")).encode())
+        self.receive(self.cartona, {"hashed_id": "K2", "status": "cancelled_by_retailer"}, topic="status")
+        self.run_job(self.second, "import")
+        self.assertEqual(self.order(self.second, "K2").state, "cancel")
+
+    def test_a_status_before_its_order_follows_it_to_its_account(self):
+        self.receive(self.second, {"hashed_id": "K2", "status": "cancelled_by_retailer"}, topic="status")
+        self.import_all()
+        self.assertEqual(self.events().state, "hold")
+        self.receive(self.second, payload.dumps(self.to("2")).encode())
+        self.run_job(self.second, "import")
+        self.import_all()
+        self.assertEqual(self.order(self.second, "K2").state, "cancel")
+
+    def test_one_credential_at_the_bare_address_is_the_groups(self):
+        find = self.env["marketplace.config"]._authenticate_webhook
+        self.second.webhook_token = "hook-of-cartona_test"
+        self.assertEqual(find(None, {"Authorization": "Bearer hook-of-cartona_test"}), self.cartona)
+
+    def test_one_credential_of_two_strangers_opens_only_their_own_addresses(self):
+        find, headers = (
+            self.env["marketplace.config"]._authenticate_webhook,
+            {"Authorization": "Bearer hook-of-cartona_test"},
+        )
+        self.rest.webhook_token = "hook-of-cartona_test"
+        self.assertFalse(find(None, headers))
+        self.assertEqual(find(self.rest.webhook_key, headers), self.rest)
+
+
+class TestPullTells(TrafficCase):
+    """What a reading asked for and what came of it, for people who ask why nothing came."""
+
+    def feed(self, *orders):
+        self.door.will("orders", ok({"orders": list(orders), "next_page": None}))
+        self.run_job(self.rest, "pull")
+
+    def logs(self):
+        return self.env["marketplace.sync.log"].search([("account_id", "=", self.rest.id)], order="id")
+
+    def test_a_reading_with_news_tells_what_was_new_changed_and_known(self):
+        self.feed(self.neutral("A"), self.neutral("B"))
+        self.feed(self.neutral("A"), self.neutral("B", at="2026-11-12T11:00:00Z"), self.neutral("C"))
+        log = self.logs()[-1]
+        self.assertEqual((log.received, log.new, log.changed, log.known), (3, 1, 1, 1))
+        self.assertEqual(log.asked_from, datetime(2026, 11, 12, 9, 55))
+        self.assertIn("1 new", log.message)
+
+    def test_nothing_new_is_told_once_an_hour(self):
+        for _number in range(5):
+            self.feed()
+        self.assertEqual(len(self.logs()), 1)
+        self.assertIn("Nothing", self.logs().message)
+        self.cr.execute("UPDATE marketplace_sync_log SET create_date = create_date - interval '61 minutes'")
+        self.feed(self.neutral("A"))
+        self.feed(self.neutral("A"))
+        self.assertEqual(self.logs().mapped("new"), [0, 1])
+
+    def test_a_change_hidden_by_the_acknowledgement_is_found_where_the_feed_shows_it_again(self):
+        self.door.will("acknowledge", ok([]))
+        self.door.will("orders", ok([self.cartona_order()]))
+        self.run_job(self.cartona, "pull")
+        self.run_job(self.cartona, "import")
+        edited = self.cartona_order(note_message="edited meanwhile")
+        self.door.will("orders", ok([self.cartona_order()]), ok([edited]))
+        self.run_job(self.cartona, "pull")
+        self.assertEqual(len(self.events(self.cartona)), 2)
+        asked = [dict(request.query).get("from") for request in self.door.asked("orders")]
+        self.assertEqual(asked[:2], [None, None])
+        self.assert_seconds(payload.timestamp(asked[2]).replace(tzinfo=None), -3600)
+
+    def test_a_reading_that_acknowledges_nothing_is_not_repeated(self):
+        self.pull(self.cartona, [])
+        self.assertEqual(len(self.door.asked("orders")), 1)
+
+
+class TestMissedWebhooks(TrafficCase):
+    """Webhooks that get lost are noticed, as the list tells of the orders all the same."""
+
+    def find(self, *order_ids):
+        self.door.will("orders", ok({"orders": [self.neutral(key) for key in order_ids], "next_page": None}))
+        self.run_job(self.rest, "pull")
+
+    def asked_for_help(self):
+        return self.rest.activity_ids.mapped("summary")
+
+    def test_orders_only_the_list_told_of_are_counted_and_beyond_a_few_one_activity_is_made(self):
+        self.find(*"ABCDE")
+        self.assertEqual(self.rest.missed_webhook_count, 5)
+        self.assertFalse(self.asked_for_help())
+        self.find(*"FGH")
+        self.find(*"IJ")
+        self.assertEqual(self.rest.missed_webhook_count, 10)
+        self.assertEqual(self.asked_for_help(), ["Webhooks do not arrive"])
+
+    def test_orders_a_webhook_told_of_before_are_not_counted(self):
+        for key in "ABCDEFGH":
+            self.receive(self.rest, self.neutral(key), run=False)
+        self.find(*"ABCDEFGH")
+        self.assertFalse(self.rest.missed_webhook_count)
+
+    def test_a_few_among_many_that_came_are_no_alarm(self):
+        self.find()
+        self.rest._state("pull").missed_since -= timedelta(hours=1)
+        for number in range(40):
+            self.receive(self.rest, self.neutral(f"W{number}"), run=False)
+        self.find(*"ABCDEFGH")
+        self.assertEqual(self.rest.missed_webhook_count, 8)
+        self.assertFalse(self.asked_for_help())
+
+    def test_without_a_webhook_nothing_is_missed(self):
+        self.rest.webhook_token = False
+        self.find(*"ABCDEFGH")
+        self.assertFalse(self.rest.missed_webhook_count or self.asked_for_help())
+
+    def test_a_day_later_the_count_begins_anew(self):
+        self.find(*"ABC")
+        self.rest._state("pull").missed_since -= timedelta(hours=25)
+        self.find("D")
+        self.assertEqual(self.rest.missed_webhook_count, 1)

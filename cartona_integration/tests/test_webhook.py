@@ -1,20 +1,31 @@
+import base64
+import hmac
 import json
+import random
+import time
 from contextlib import closing, nullcontext
+from datetime import timedelta
 from http.client import HTTPConnection
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
+from freezegun import freeze_time
 from psycopg2.errors import SerializationFailure
 
+from odoo import fields
+from odoo.exceptions import ValidationError
 from odoo.tests import HttpCase
 
 from ..compat import SERIES
-from ..controllers.marketplace_webhook import MAX_BODY, PATH
+from ..controllers.marketplace_webhook import BURST, MAX_BODY, PATH, allowances
 from ..dialects import payload
-from ..models.marketplace_traffic import MarketplaceConfig
+from ..dialects.rest import Rest
+from ..dialects.signature import HmacBody
+from ..models.marketplace_webhook import MarketplaceConfig
 from .common import MarketplaceCase, sample
 
 KEYS = ("TEA-25", "SUGAR-1", "SALT-500")
+DOOR = "odoo.addons.cartona_integration.controllers.marketplace_webhook"
 UNAUTHORIZED = (401, b'{"error": "unauthorized"}')
 ORDER_ID = "kT3vQx9a"  # of the sample
 
@@ -443,3 +454,263 @@ class TestRetry(WebhookCase):
             answer = self.call(data=body(order()))
         self.assertEqual(len(calls), 2)
         self.assertEqual(answer, (200, b'{"accepted": 1, "duplicate": 0}'))
+
+
+class TestSignature(WebhookCase):
+    """A sender that signs its calls instead of showing a token."""
+
+    def setUp(self):
+        super().setUp()
+        self.secret = self.rest.action_rotate_webhook_secret()["params"]["message"]
+        (self.rest | self.cartona).webhook_token = False
+        self.message = sample("rest/neutral_order_created")
+
+    def sign(self, data, secret=None, delivery="msg_1", moment=None):
+        """Give the headers Standard Webhooks asks for."""
+        key = base64.b64decode((secret or self.secret).removeprefix("whsec_"))
+        moment = str(moment or int(time.time()))
+        made = hmac.digest(key, f"{delivery}.{moment}.".encode() + data, "sha256")
+        return {
+            "Authorization": None,
+            "webhook-id": delivery,
+            "webhook-timestamp": moment,
+            "webhook-signature": f"v1,{base64.b64encode(made).decode()}",
+        }
+
+    def post(self, data=None, path=None, **how):
+        data = data or self.message
+        return self.call(path or f"orders/{self.rest.webhook_key}", data, **self.sign(data, **how))
+
+    def assert_refused(self, answer):
+        self.assertEqual(answer, UNAUTHORIZED)
+        self.assert_nothing_stored()
+        self.assertFalse(self.logs())
+
+    def test_a_signed_call_comes_in_at_the_keyed_and_at_the_bare_address(self):
+        self.assertEqual(self.post(), (200, b'{"accepted": 1, "duplicate": 0}'))
+        other = sample("rest/neutral_order_updated")
+        self.assertEqual(self.post(other, "orders", delivery="msg_2")[0], 200)
+        self.assertEqual(len(self.events(self.rest)), 2)
+
+    def test_another_body_than_the_signed_one_is_refused(self):
+        self.assert_refused(
+            self.call(f"orders/{self.rest.webhook_key}", self.message + b" ", **self.sign(self.message))
+        )
+
+    def test_another_secret_an_old_moment_and_a_future_one_are_refused_alike(self):
+        now = int(time.time())
+        other = "whsec_" + base64.b64encode(b"x" * 32).decode()
+        for how in ({"secret": other}, {"moment": now - 310}, {"moment": now + 310}, {"delivery": "a.b"}):
+            self.assert_refused(self.post(**how))
+
+    def test_an_account_without_a_secret_believes_no_signature(self):
+        self.rest.webhook_secret = False
+        empty = base64.b64encode(b"").decode()
+        for secret in (self.secret, "whsec_" + empty):
+            self.assert_refused(self.post(secret=secret))
+
+    def test_a_draft_account_and_another_accounts_address_believe_none(self):
+        self.assert_refused(self.post(path=f"orders/{self.cartona.webhook_key}"))
+        self.rest.action_reset_to_draft()
+        self.assert_refused(self.post())
+
+    def test_a_wrong_signature_is_not_made_good_by_a_right_token(self):
+        self.rest.webhook_token = "hook-of-rest_test"
+        headers = self.sign(self.message) | {"Authorization": "Bearer hook-of-rest_test"}
+        path = f"orders/{self.rest.webhook_key}"
+        self.assert_refused(self.call(path, self.message, **headers | {"webhook-signature": "v1,AAAA"}))
+        self.assertEqual(self.call(path, self.message, **headers)[0], 200)
+
+    def test_both_secrets_count_while_they_are_changed_and_the_old_one_dies_by_itself(self):
+        old, self.secret = self.secret, self.rest.action_rotate_webhook_secret()["params"]["message"]
+        self.assertEqual(self.post(secret=old)[0], 200)
+        self.assertEqual(self.post(delivery="msg_2")[0], 200)
+        with freeze_time(fields.Datetime.now() + timedelta(days=6, hours=23)):
+            self.assertEqual(self.post(secret=old)[0], 200)
+        with freeze_time(fields.Datetime.now() + timedelta(days=7, seconds=1)):
+            self.assertEqual(self.post(secret=old), UNAUTHORIZED)
+            self.assertEqual(self.post()[0], 200)
+
+    def test_the_old_secret_is_dropped_at_once_when_a_person_says_so(self):
+        old, self.secret = self.secret, self.rest.action_rotate_webhook_secret()["params"]["message"]
+        self.rest.action_drop_previous_webhook_secret()
+        self.assert_refused(self.post(secret=old))
+        self.assertEqual(self.post()[0], 200)
+
+    def test_a_secret_before_the_last_two_is_dead(self):
+        oldest = self.secret
+        for _number in range(2):
+            self.rest.action_rotate_webhook_secret()
+        self.assert_refused(self.post(secret=oldest))
+
+    def test_taking_the_secret_away_takes_the_one_before_away_too(self):
+        self.rest.action_rotate_webhook_secret()
+        self.rest.webhook_secret = False
+        self.assert_refused(self.post())
+
+    def test_the_signed_id_names_the_delivery(self):
+        for _number in range(3):
+            self.post()
+        self.assertEqual(self.events().delivery_id, "msg_1:N-88123")
+        self.assertEqual(self.post(delivery="msg_2"), (200, b'{"accepted": 0, "duplicate": 1}'))
+
+    def test_an_id_that_is_not_signed_names_nothing(self):
+        self.rest.webhook_token = self.token = "hook-of-rest_test"
+        order_alone = body(json.loads(self.message)["data"]["order"])
+        self.rest.webhook_secret = False
+        self.call("orders", order_alone, webhook_id="chosen", webhook_signature="v1,x")
+        self.assertNotIn("chosen", self.events().delivery_id)
+
+    def test_a_marketplace_may_sign_the_body_alone(self):
+        self.rest.write({"webhook_secret": False})
+        self.rest.write({"webhook_signing": "body", "webhook_signature_header": "X-Shop-Hmac"})
+        self.rest.webhook_secret = "a secret of the marketplace"
+        made = hmac.new(b"a secret of the marketplace", self.message, "sha256")
+        for encoding, given in (("hex", made.hexdigest()), ("base64", base64.b64encode(made.digest()))):
+            self.rest.webhook_signature_encoding = encoding
+            path = f"orders/{self.rest.webhook_key}"
+            answer = self.call(path, self.message, Authorization=None, X_Shop_Hmac=given)
+            self.assertEqual(answer[0], 200)
+            answer = self.call(path, self.message + b" ", Authorization=None, X_Shop_Hmac=given)
+            self.assertEqual(answer, UNAUTHORIZED)
+
+    def test_a_dialects_own_way_of_signing_wins_over_the_accounts(self):
+        with patch.object(Rest, "webhook_signature", HmacBody("X-Own", "base64")):
+            key = self.secret.encode()
+            made = base64.b64encode(hmac.digest(key, self.message, "sha256"))
+            path = f"orders/{self.rest.webhook_key}"
+            self.assertEqual(self.call(path, self.message, Authorization=None, X_Own=made)[0], 200)
+            self.assertEqual(self.post(), UNAUTHORIZED)
+
+    def test_a_secret_that_could_be_guessed_or_does_not_fit_is_refused(self):
+        for secret in ("short", "whsec_c2hvcnQ=", "whsec_not base64 at all !!"):
+            with self.assertRaises(ValidationError):
+                self.rest.webhook_secret = secret
+        with self.assertRaises(ValidationError):
+            self.rest.write({"webhook_signing": "body", "webhook_signature_header": "no header: x"})
+
+    def test_the_test_address_names_the_account_to_whom_signs(self):
+        path = f"test/{self.rest.webhook_key}"
+        answer = self.call(path, None, "GET", **self.sign(b""))
+        self.assertEqual(json.loads(answer[1]), {"status": "ok", "account": "rest_test"})
+
+    def test_the_body_is_read_only_where_a_signature_has_to_be_checked(self):
+        def read():
+            raise AssertionError("read")
+
+        find = self.env["marketplace.config"]._authenticate_webhook
+        signature = {name: value for name, value in self.sign(b"").items() if value}
+        for key, headers in (
+            (self.rest.webhook_key, {"Authorization": "Bearer x"}),
+            (self.cartona.webhook_key, signature),
+            ("unknown", signature),
+        ):
+            self.assertFalse(find(key, headers, read))
+        with self.assertRaises(AssertionError):
+            find(self.rest.webhook_key, signature, read)
+
+    def test_nothing_of_the_secret_is_logged(self):
+        with self.assertLogs("odoo.addons.cartona_integration", "DEBUG") as caught:
+            self.post()
+            self.post(secret="whsec_" + base64.b64encode(b"x" * 32).decode())
+        said = "\n".join(caught.output)
+        self.assertNotIn(self.secret, said)
+        self.assertNotIn(self.secret.removeprefix("whsec_"), said)
+
+
+class TestRate(WebhookCase):
+    """One sender's flood must not keep the workers from the others."""
+
+    def setUp(self):
+        super().setUp()
+        allowances.clear()
+        self.addCleanup(allowances.clear)
+
+    def test_what_comes_too_fast_is_asked_to_come_again(self):
+        self.cartona.webhook_rate = 1
+        with patch(f"{DOOR}.time") as clock:
+            clock.monotonic.return_value = 100
+            for number in range(BURST):
+                self.assertEqual(self.call(data=body(order(f"id{number}")))[0], 200)
+            self.assertEqual(self.call(data=body(order("late"))), (429, b'{"error": "too many"}'))
+            self.assertEqual(self.headers["Retry-After"], "1")
+            self.assertFalse(self.events(order_id="late"))
+            clock.monotonic.return_value = 102
+            self.assertEqual(self.call(data=body(order("late")))[0], 200)
+
+    def test_the_others_do_not_wait_for_it(self):
+        self.cartona.webhook_rate = 1
+        allowances[self.env.cr.dbname, self.cartona.id] = 0, time.monotonic() + 60
+        self.assertEqual(self.call(data=body(order()))[0], 429)
+        self.token = "hook-of-rest_test"
+        self.assertEqual(self.call(data=sample("rest/neutral_order_created"))[0], 200)
+
+    def test_without_a_limit_nothing_is_counted(self):
+        self.cartona.webhook_rate = 0
+        self.assertEqual(self.call(data=body(order()))[0], 200)
+        self.assertFalse(allowances)
+
+    def test_strangers_are_not_counted_against_the_account(self):
+        self.token = "wrong"
+        for _number in range(3):
+            self.call(data=body(order()))
+        self.assertFalse(allowances)
+
+
+class TestMutations(WebhookCase):
+    """Bodies nobody has thought of."""
+
+    ROUNDS = 150
+    PIECES = (
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b'"',
+        b"\\u0000",
+        b"\\ud800",
+        b"\xff",
+        b"1e999",
+        b"-",
+        b"null",
+        b",",
+        b"\\",
+    )
+
+    def mutated(self, mixer, data):
+        data = bytearray(data)
+        for _number in range(mixer.choice((1, 1, 2, 5, 20))):
+            place = mixer.randrange(len(data) + 1)
+            length = mixer.choice((0, 1, 1, 3, 40, 400))
+            piece = mixer.choice(
+                (b"", mixer.randbytes(2), mixer.choice(self.PIECES) * mixer.choice((1, 1, 50)))
+            )
+            data[place : place + length] = piece
+        return bytes(data)
+
+    def bodies(self):
+        mixer = random.Random(20)
+        samples = [
+            sample("cartona/order_pending"),
+            sample("cartona/order_sparse_nulls"),
+            body([order("a")] * 9),
+        ]
+        return [self.mutated(mixer, mixer.choice(samples)) for _number in range(self.ROUNDS)]
+
+    def test_no_body_makes_the_server_fail_now_or_later(self):
+        self.cartona.webhook_rate = 0
+        statuses = {
+            self.call("orders" if number % 3 else "status", data)[0]
+            for number, data in enumerate(self.bodies())
+        }
+        self.assertLessEqual(statuses, {200, 400})
+        self.assertIn(200, statuses)
+        self.run_job(self.cartona, "import")
+        self.assertLessEqual(set(self.events().mapped("state")), {"done", "hold", "ignored"})
+
+    def test_no_body_of_a_stranger_leaves_a_row(self):
+        self.token = "wrong"
+        for data in self.bodies()[: self.ROUNDS // 3]:
+            self.assertEqual(self.call(data=data), UNAUTHORIZED)
+        self.assert_nothing_stored()
+        self.assertFalse(self.logs())

@@ -1,1 +1,7 @@
-from . import marketplace_customer_chooser, marketplace_ignore
+from . import (
+    marketplace_customer_chooser,
+    marketplace_fetch_order,
+    marketplace_ignore,
+    marketplace_order_file,
+    marketplace_rehearsal,
+)

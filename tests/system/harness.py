@@ -20,11 +20,14 @@ sys.path.insert(0, str(ROOT / "tools"))
 import databases  # noqa: E402
 from environment import BUILD, Odoo  # noqa: E402
 from postgres import TESTS  # noqa: E402
-from server import OdooService, SimulatorService, free_port, wait_for  # noqa: E402, F401
+from processes import working_in  # noqa: E402
+from server import OdooService, SimulatorService, free_port, wait_for  # noqa: E402
 
 
 class OdooServer:
     """A prefork server with a job runner on a copy of the addon's template database."""
+
+    DATABASE_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
     def __init__(self):
         source = Path(os.environ["HARNESS_SOURCE"])
@@ -34,12 +37,18 @@ class OdooServer:
         self.log = self.service.log
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.options = {}
         self.process = None
         self._connection = None
         self._uids = {}
 
     def create(self):
+        # A test run that was killed leaves one; while its job runner lives, the next one's waits.
+        self.service.stop()
         databases.copy(self.odoo, os.environ["HARNESS_TEMPLATE"], self.db)
+        # A copy's sequences are only safe from a crash after this: PostgreSQL logs their values ahead of
+        # time, but in the database that was copied.
+        TESTS.client("psql", "-d", "postgres", "-qc", "CHECKPOINT")
         self.log.unlink(missing_ok=True)
 
     def drop(self):
@@ -51,7 +60,7 @@ class OdooServer:
 
     def start(self):
         """Start the server and wait until it answers and its job runner is ready."""
-        self.service.start(self.port, data_dir=self.odoo.build / "data")
+        self.service.start(self.port, data_dir=self.odoo.build / "data", **self.options)
         self.process = self.service.process
         self.service.wait_until_it_answers()
         self.service.wait_for_runner()
@@ -96,6 +105,14 @@ class OdooServer:
     def kill_runner(self):
         """End the job runner's process; the server starts another."""
         self._kill(self.runner_pid())
+
+    def kill_postgres(self):
+        """End the tests' PostgreSQL as a power cut would, and start it again."""
+        self._kill(TESTS.postmaster())
+        wait_for(lambda: not working_in(TESTS.data), 60, "PostgreSQL's sessions have ended")
+        TESTS.start()
+        if self._connection:
+            self._connection.close()
 
     def runner_pid(self):
         """Give the job runner's process id, which it writes into each of its log lines."""
@@ -156,6 +173,9 @@ class OdooServer:
     def log_text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    def postgres_log(self):
+        return TESTS.log.read_text(errors="replace")
+
     def errors(self):
         """Give the log's lines of level ERROR or CRITICAL."""
         return re.findall(r"^.* (?:ERROR|CRITICAL) .*$", self.log_text(), re.M)
@@ -166,6 +186,7 @@ class Simulator:
 
     def __init__(self):
         self.service = SimulatorService(sys.executable, BUILD / "system")
+        self.service.stop()
         self.service.start()
         self.service.wait_until_it_answers()
         self.process, self.url = self.service.process, self.service.url

@@ -10,8 +10,6 @@ import requests
 from .conftest import sample
 from .harness import wait_for
 
-ORDERS = 100
-KILLS = ("worker", "runner", "server", "worker", "worker", "runner")
 SENDERS = 4
 SEED = 20261124
 # A job whose worker died is given to another one by queue_job after about a minute; our sweep is as quick.
@@ -46,49 +44,71 @@ class Sender(threading.Thread):
 
 
 def kill(server, kind):
-    """End a process of the server; a killed server is started again."""
+    """End a process of the server; a killed server or PostgreSQL is started again."""
     if kind == "server":
         server.kill()
         server.start()
     elif kind == "worker":
         server.kill_worker()
+    elif kind == "postgres":
+        server.kill_postgres()
     else:
         wait_for(server.runner_pid, 30, "a job runner is there")
         server.kill_runner()
 
 
-def test_nothing_is_lost_or_doubled_when_processes_are_killed(open_shop, products, server, show):
-    shop = open_shop("cartona", auto_pull_orders=False)
-    rng = random.Random(SEED)
+def make_orders(count):
+    """Make orders of nine customers."""
     base = sample("cartona/order_pending")[0]
-    orders = [
+    return [
         {
             **base,
             "hashed_id": f"kill-{number}",
             "retailer": {**base["retailer"], "retailer_code": f"K{number % 9}"},
         }
-        for number in range(ORDERS)
+        for number in range(count)
     ]
+
+
+def send_and_kill(shop, orders, kills, seed):
+    """Send orders, some twice, and kill processes meanwhile, spread over all of them.
+
+    :param kills: kinds of processes, see :func:`kill`
+    :return: Counter of the answers
+    """
     ledger = Counter()
     senders = [
-        Sender(shop, orders[part::SENDERS], ledger, random.Random(f"{SEED}{part}")) for part in range(SENDERS)
+        Sender(shop, orders[part::SENDERS], ledger, random.Random(f"{seed}{part}")) for part in range(SENDERS)
     ]
     for sender in senders:
         sender.start()
-    for kind in KILLS:
-        time.sleep(rng.uniform(0.3, 0.9))
-        assert any(sender.is_alive() for sender in senders), "a kill after the last order means nothing"
-        kill(server, kind)
+    for number, kind in enumerate(kills, start=1):
+        share = len(orders) * number / (len(kills) + 1)
+        wait_for(lambda share=share: ledger[200] >= share, 120, f"{share:.0f} orders are taken")
+        kill(shop.server, kind)
     for sender in senders:
         sender.join()
-    show(f"{ORDERS} orders, killed {', '.join(KILLS)} (seed {SEED}): answers {dict(ledger)}")
-    assert set(ledger) <= {200, 503, "no answer"}
-    wanted = {order["hashed_id"] for order in orders}
+    return ledger
+
+
+def check_complete(shop, orders):
+    """Wait until every order is a sale order, and make sure that it is one only."""
     wait_for(
-        lambda: len(shop.orders(where="state = 'sale'")) >= ORDERS, RECOVERY, "every order is a sale order"
+        lambda: len(shop.orders(where="state = 'sale'")) >= len(orders),
+        RECOVERY,
+        "every order is a sale order",
     )
-    found = [order_id for [order_id] in shop.orders()]
-    assert sorted(found) == sorted(wanted)
-    assert Counter(state for [state] in shop.events()) == {"done": ORDERS}
-    [[customers]] = server.sql("SELECT count(*) FROM res_partner WHERE cartona_id LIKE 'retailer_K%'")
+    assert sorted(order_id for [order_id] in shop.orders()) == sorted(order["hashed_id"] for order in orders)
+    assert Counter(state for [state] in shop.events()) == {"done": len(orders)}
+    [[customers]] = shop.server.sql("SELECT count(*) FROM res_partner WHERE cartona_id LIKE 'retailer_K%'")
     assert customers == 9
+
+
+def test_nothing_is_lost_or_doubled_when_processes_are_killed(open_shop, products, show):
+    shop = open_shop("cartona", auto_pull_orders=False)
+    orders = make_orders(100)
+    kills = ("worker", "runner", "server", "worker", "worker", "runner")
+    ledger = send_and_kill(shop, orders, kills, SEED)
+    show(f"{len(orders)} orders, killed {', '.join(kills)} (seed {SEED}): answers {dict(ledger)}")
+    assert set(ledger) <= {200, 503, "no answer"}
+    check_complete(shop, orders)

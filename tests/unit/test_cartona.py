@@ -1,6 +1,6 @@
 """Cartona's dialect: its samples, its money, its ways of saying no."""
 
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
@@ -335,10 +335,16 @@ def test_the_connection_test_reads_one_listing():
 # --- the feed -----------------------------------------------------------------------------------
 
 
-def test_the_feed_starts_at_page_one_whatever_the_time():
-    request = CARTONA.orders_request(datetime(2025, 1, 1, tzinfo=timezone.utc))
+def test_the_feed_starts_at_page_one():
+    request = CARTONA.orders_request()
     assert (request.method, request.path) == ("GET", "order/pull-orders")
     assert request.query == (("page", "1"), ("per_page", "100"))
+
+
+def test_a_moment_to_read_from_is_told_in_utc():
+    cairo = timezone(timedelta(hours=2))
+    request = CARTONA.orders_request(datetime(2025, 1, 1, 1, tzinfo=cairo))
+    assert dict(request.query)["from"] == "2024-12-31T23:00:00Z"
 
 
 def test_a_full_page_is_followed_by_the_next():

@@ -64,11 +64,29 @@ function stepsOf(name, action, hasForm) {
     return steps;
 }
 
+// Windows on top of what was opened last.
+const WINDOWS = [
+    "cartona_integration.action_marketplace_fetch_order",
+    "cartona_integration.action_marketplace_order_file",
+    "cartona_integration.action_marketplace_rehearsal",
+];
+
+function stepsOfWindow(action) {
+    const {doAction} = odoo.__WOWL_DEBUG__.root.env.services.action;
+    return [
+        {content: `open ${action}`, trigger: ".o_action_manager", run: () => doAction(action)},
+        {content: `${action} is there`, trigger: ".o_form_view .o_form_sheet", run: () => {}},
+        {content: `close ${action}`, trigger: ".btn-close", run: "click"},
+        {content: `${action} is gone`, trigger: ".o_list_view", run: () => {}},
+    ];
+}
+
 registry.category("web_tour.tours").add("marketplace_screens", {
     test: true,
     url: "/web",
     steps: () => [
         ...OURS.flatMap(([action, hasForm]) => stepsOf(action, action, hasForm)),
+        ...WINDOWS.flatMap(stepsOfWindow),
         ...THEIRS.flatMap(([model, hasForm]) => stepsOf(model, listOf(model), hasForm)),
     ],
 });

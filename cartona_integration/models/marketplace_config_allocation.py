@@ -1,0 +1,58 @@
+from odoo import _, api, fields, models
+from odoo.exceptions import ValidationError
+
+
+class MarketplaceConfig(models.Model):
+    """How much of the free stock an account offers, and which prices it does not send unasked."""
+
+    _inherit = "marketplace.config"
+
+    stock_percentage = fields.Float(
+        string="Share of Stock", default=100, help="Per cent of what is free, the rest is for others."
+    )
+    stock_maximum = fields.Float(
+        string="At Most", help="Never offer more of a product, in its unit. 0: no limit."
+    )
+    stock_minimum = fields.Float(
+        string="Sold Out Below", help="Offer 0 when less than this is left to offer, in the product's unit."
+    )
+    price_jump = fields.Float(
+        help="A price that changes by more per cent waits for approval. 0: every change is sent.",
+    )
+    price_floor = fields.Selection(
+        [("none", "No floor"), ("cost", "The product's cost")],
+        default="none",
+        required=True,
+        help="A price below the floor waits for approval.",
+    )
+
+    @api.constrains("stock_percentage", "stock_maximum", "stock_minimum", "price_jump")
+    def _check_allocation(self):
+        for account in self:
+            if not 0 <= account.stock_percentage <= 100:
+                raise ValidationError(_("The share of stock takes 0 to 100 per cent."))
+            if min(account.stock_maximum, account.stock_minimum, account.price_jump) < 0:
+                raise ValidationError(_("Limits of stock and prices cannot be negative."))
+
+    def _offered(self, free):
+        """Give how much of a free quantity the account offers, in the product's unit.
+
+        Safety stock first, then the share, then the limits.
+        """
+        offered = max(0.0, free - self.stock_buffer) * self.stock_percentage / 100
+        if self.stock_maximum:
+            offered = min(offered, self.stock_maximum)
+        return 0.0 if offered < self.stock_minimum else offered
+
+    def _explain_offered(self, free):
+        """Tell the rules that make the offered quantity differ from the free one."""
+        lines = []
+        if self.stock_buffer:
+            lines.append(_("− %g safety stock", self.stock_buffer))
+        if self.stock_percentage != 100:
+            lines.append(_("× %g %% share", self.stock_percentage))
+        if self.stock_maximum:
+            lines.append(_("at most %g", self.stock_maximum))
+        if self.stock_minimum:
+            lines.append(_("sold out below %g", self.stock_minimum))
+        return lines

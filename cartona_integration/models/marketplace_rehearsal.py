@@ -1,0 +1,127 @@
+from odoo import _, models
+from odoo.exceptions import UserError
+from odoo.tools import formatLang, html2plaintext
+
+from ..compat import SOL_TAXES, SOL_UOM
+from ..dialects import payload
+from ..dialects.base import ORDERS
+from ..exceptions import Hold, PayloadError
+
+# What a person can look through; the rest of a file is only counted.
+REHEARSED = 20
+CUSTOMER_KEYS = ("phone", "email", "vat")
+
+
+class MarketplaceConfig(models.Model):
+    """What a message would do, without doing it: the real path, in a transaction that is taken back.
+
+    Rows, marks, statuses, jobs and mails end with that transaction. What does not come back is a number a
+    sequence of PostgreSQL gave out: sale orders may skip one.
+    """
+
+    _inherit = "marketplace.config"
+
+    def _rehearse_stored(self, events):
+        """Tell what stored messages would do now; see :meth:`_rehearse_event`."""
+        return self._rehearse("_rehearse_events", events.ids)
+
+    def _rehearse_file(self, messages):
+        """Tell what messages would do that are not stored yet; see :meth:`_rehearse_event`."""
+        return self._rehearse("_rehearse_messages", messages[:REHEARSED])
+
+    def _rehearse_events(self, ids):
+        return [self._rehearse_event(event) for event in self.env["marketplace.event"].browse(ids)]
+
+    def _rehearse_messages(self, messages):
+        return [self._rehearse_message(message) for message in messages]
+
+    def _rehearse_message(self, message):
+        [account] = self._routed([message])
+        account = account._as_actor()
+        events = account.env["marketplace.event"]
+        if events._store(account, [message], "file")["known"]:
+            return {"order": message.order_id, "account": account.name, "outcome": "known"}
+        event = events.search([("account_id", "=", account.id)], order="id desc", limit=1)
+        return account._rehearse_event(event)
+
+    def _rehearse_event(self, event):
+        """Do what a message says and tell it.
+
+        :return: dict of plain values: ``outcome`` and what it is made of
+        """
+        told = {"order": event.external_order_id, "account": self.name}
+        before = self._before(event)
+        try:
+            with self.env.cr.savepoint():
+                sale = event._apply()
+        except Hold as hold:
+            return told | {"outcome": "hold", "reason": hold.reason, "remedy": hold.remedy}
+        except UserError as error:
+            return told | {"outcome": "failed", "reason": str(error)}
+        if not sale:
+            return told | {"outcome": "older"}
+        return told | before["outcome"] | self._describe_sale(sale) | self._describe_customer(sale, before)
+
+    def _before(self, event):
+        """Note what is known before, to tell later what is new."""
+        sale = self.env["sale.order"]._find_marketplace_order(self, event.external_order_id)
+        customer = self._customer_of(event)
+        key = customer and self._customer_key(customer)
+        # Superuser: only whether it is there is told.
+        partners = self.env["res.partner"].sudo()
+        return {
+            "outcome": {"outcome": "changed" if sale else "created"},
+            "customer": customer,
+            "known": partners.search([("cartona_id", "=", key)]) if key else partners,
+            "newest": partners.with_context(active_test=False).search([], order="id desc", limit=1).id,
+            "notes": sale.message_ids,
+        }
+
+    def _customer_of(self, event):
+        if event.topic != ORDERS:
+            return None
+        try:
+            return self._dialect().parse_order(payload.loads(event.payload.encode())).customer
+        except PayloadError:
+            return None
+
+    def _describe_sale(self, sale):
+        """Give an order as texts."""
+        currency = sale.currency_id
+        amounts = {
+            name: formatLang(self.env, sale[name], currency_obj=currency)
+            for name in ("amount_untaxed", "amount_tax", "amount_total")
+        }
+        return amounts | {
+            "name": sale.name,
+            "state": dict(sale._fields["state"]._description_selection(self.env))[sale.state],
+            "date": str(sale.date_order),
+            "warehouse": sale.warehouse_id.name,
+            "lines": [self._describe_line(line) for line in sale.order_line if not line.display_type],
+        }
+
+    def _describe_line(self, line):
+        return {
+            "name": line.name,
+            "product": line.product_id.display_name,
+            "quantity": f"{line.product_uom_qty:g} {line[SOL_UOM].name}",
+            "price": formatLang(self.env, line.price_unit, currency_obj=line.currency_id),
+            "taxes": ", ".join(line[SOL_TAXES].mapped("name")),
+            "total": formatLang(self.env, line.price_total, currency_obj=line.currency_id),
+        }
+
+    def _describe_customer(self, sale, before):
+        """Tell who the customer is, how it was found, and what was noted about the order."""
+        partner = sale.partner_id
+        notes = [html2plaintext(note.body) for note in sale.message_ids - before["notes"] if note.body]
+        return {"customer": partner.display_name, "found": self._found(partner, before), "notes": notes}
+
+    def _found(self, partner, before):
+        if partner.id > before["newest"]:
+            return _("new")
+        if partner in before["known"]:
+            return _("known by the marketplace's id")
+        said = before["customer"]
+        same = [name for name in CUSTOMER_KEYS if said and partner[name] and getattr(said, name)]
+        labels = [partner._fields[name]._description_string(self.env) for name in same]
+        return _("known by %s", ", ".join(labels)) if labels else _("known")

@@ -1,0 +1,219 @@
+import base64
+import hmac
+import logging
+import re
+import secrets
+import time
+from datetime import timedelta
+
+from odoo import _, api, fields, models
+from odoo.exceptions import ValidationError
+
+from ..dialects import base, payload
+from ..dialects.signature import HmacBody, StandardWebhooks
+from ..exceptions import PayloadError
+from .marketplace_config import MASK
+
+_logger = logging.getLogger(__name__)
+
+# How long a secret still counts after another took its place.
+ROTATION = timedelta(days=7)
+SECRET_BYTES = 32
+
+
+class MarketplaceConfig(models.Model):
+    """The webhook's entrance: how a caller proves to be the account's marketplace, and what it leaves."""
+
+    _inherit = "marketplace.config"
+
+    webhook_signing = fields.Selection(
+        [("standard", "Standard Webhooks"), ("body", "HMAC of the body")],
+        string="Signature",
+        default="standard",
+        required=True,
+        help="Standard Webhooks: headers webhook-id, webhook-timestamp and webhook-signature; calls older "
+        "than five minutes are refused. HMAC of the body: SHA-256 in a header; a captured call can be "
+        "repeated and is then recognised as known.",
+    )
+    webhook_signature_header = fields.Char(string="Signature Header", default="X-Signature")
+    webhook_signature_encoding = fields.Selection(
+        [("hex", "Hexadecimal"), ("base64", "Base64")], string="Written As", default="hex"
+    )
+    webhook_secret = fields.Char(
+        string="Signing Secret",
+        compute="_compute_webhook_secret",
+        inverse="_inverse_webhook_secret",
+        copy=False,
+        groups="cartona_integration.group_marketplace_manager",
+        help="Shared with the sender, which signs every call with it. Write-only: shown masked once saved. "
+        "The one before it counts for seven more days.",
+    )
+    webhook_secret_current = fields.Char(copy=False, groups=fields.NO_ACCESS)
+    webhook_secret_previous = fields.Char(copy=False, groups=fields.NO_ACCESS)
+    webhook_previous_until = fields.Datetime(
+        string="Secret Before Counts Until",
+        copy=False,
+        readonly=True,
+        groups="cartona_integration.group_marketplace_manager",
+    )
+    webhook_rate = fields.Integer(
+        string="Calls per Second",
+        default=50,
+        help="More than that, counted by each worker, is answered with 429 (come again); for 20 seconds' "
+        "worth at once there is room. 0: no limit.",
+    )
+
+    def _compute_webhook_secret(self):
+        for account in self:
+            account.webhook_secret = MASK if account.sudo().webhook_secret_current else False
+
+    def _inverse_webhook_secret(self):
+        for account in self:
+            secret = (account.webhook_secret or "").strip()
+            if not secret.startswith(MASK):
+                account._replace_webhook_secret(secret)
+
+    @api.constrains("webhook_secret_current", "webhook_signing", "dialect")
+    def _check_webhook_secret(self):
+        for account in self:
+            try:
+                account._webhook_keys()
+            except ValueError as error:
+                raise ValidationError(
+                    _(
+                        "The signing secret cannot be used: at least 16 bytes, for Standard Webhooks "
+                        "written as whsec_<base64>. Or let New Secret make one."
+                    )
+                ) from error
+
+    @api.constrains("webhook_signing", "webhook_signature_header", "webhook_rate")
+    def _check_webhook_form(self):
+        for account in self:
+            name = account.webhook_signature_header or ""
+            if account.webhook_signing == "body" and not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", name):
+                raise ValidationError(_("Enter the name of the header that carries the signature."))
+            if account.webhook_rate < 0:
+                raise ValidationError(_("Calls per second: 0 or more."))
+
+    def action_rotate_webhook_secret(self):
+        """Make a new signing secret, show it once, and let the one before count for some days."""
+        self.ensure_one()
+        secret = "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+        self.webhook_secret = secret
+        return self._notify(_("Copy the signing secret now, it is not shown again"), secret, "warning")
+
+    def action_drop_previous_webhook_secret(self):
+        """Let only the newest signing secret count from now on."""
+        self.ensure_one()
+        # The write through the manager's own rights comes first: it refuses everybody else.
+        self.webhook_previous_until = False
+        self.sudo().webhook_secret_previous = False
+        return self._notify(_("Done"), _("Only the newest signing secret counts now."), "success")
+
+    def _replace_webhook_secret(self, secret):
+        """Let a secret take the place of the current one; none ends them both."""
+        # Superuser: nobody reads these fields, not even who wrote them.
+        account, until = self.sudo(), fields.Datetime.now() + ROTATION
+        previous = account.webhook_secret_current if secret else False
+        account.write(
+            {
+                "webhook_secret_previous": previous,
+                "webhook_previous_until": previous and until,
+                "webhook_secret_current": secret or False,
+            }
+        )
+
+    # -- who calls ----------------------------------------------------------------------------
+
+    @api.model
+    def _authenticate_webhook(self, key, headers, read=bytes):
+        """Find the account a webhook call proves to come from. Fails closed.
+
+        :param str key: the key in the path, None on the bare address
+        :param headers: the call's headers, a mapping that ignores case
+        :param read: gives the body as it came; called only where a signature has to be checked, so that
+            strangers cannot keep a worker waiting for theirs
+        :return: one account, or none
+        """
+        named = [("webhook_key", "=", key)] if key else []
+        accounts = self.search([*named, ("state", "!=", "draft")], order="id")
+        digest = self._bearer_digest(headers)
+        proven = accounts.filtered(lambda account: account._is_proven(digest, headers, read))
+        if len(proven) > 1 and not proven <= proven[:1]._token_group():
+            return self.browse()  # whose it is cannot be told
+        return proven[:1]
+
+    def _is_proven(self, digest, headers, read):
+        """Tell whether a call carries a credential of this account; a signature that came must be right."""
+        signature = self._webhook_signature()
+        try:
+            keys = self._webhook_keys()
+        except ValueError:
+            return False
+        if keys and signature.is_presented(headers):
+            return signature.proves(headers, read(), keys, time.time())
+        return hmac.compare_digest((self.webhook_token_digest or "none").encode(), digest.encode())
+
+    @api.model
+    def _bearer_digest(self, headers):
+        scheme, _space, token = headers.get("Authorization", "").partition(" ")
+        return self._digest(token.strip()) if scheme.lower() == "bearer" else ""
+
+    def _webhook_signature(self):
+        """Give how the account's marketplace signs: its own way, or the one chosen here."""
+        if self._dialect().webhook_signature:
+            return self._dialect().webhook_signature
+        if self.webhook_signing == "body":
+            return HmacBody(self.webhook_signature_header or "", self.webhook_signature_encoding or "hex")
+        return StandardWebhooks()
+
+    def _webhook_keys(self):
+        """Give the keys that count now: the one accessor of the signing secrets.
+
+        :raise ValueError: one of them is none
+        """
+        account = self.sudo()
+        until = account.webhook_previous_until
+        found = [account.webhook_secret_current]
+        if until and until > fields.Datetime.now():
+            found.append(account.webhook_secret_previous)
+        return [self._webhook_signature().key(secret) for secret in found if secret]
+
+    def _signed_delivery_id(self, headers):
+        """Give the id an authenticated call was signed with, where it names the delivery for ever."""
+        signature = self._webhook_signature()
+        if self._dialect().signed_id_is_unique and self._webhook_keys() and signature.is_presented(headers):
+            return signature.delivery_id(headers)
+        return None
+
+    # -- what it brings -----------------------------------------------------------------------
+
+    def _receive(self, topic, raw, delivery_id=None):
+        """Keep what a marketplace posted; everything else happens in a job.
+
+        :param str topic: ``orders`` or ``status``
+        :param bytes raw: the body as it came
+        :param str delivery_id: the sender's own name of this call, signed
+        :return: (accepted, duplicate) counts
+        :raise PayloadError: nothing in it can be attributed to an order
+        """
+        messages = base.delivered(delivery_id, self._dialect().split(topic, payload.loads(raw)))
+        if messages and not any(message.order_id for message in messages):
+            raise PayloadError("/", _("an order id"), _("none"))
+        counts = self._keep(messages, "webhook")
+        accepted, duplicate = counts["new"] + counts["changed"], counts["known"]
+        _logger.info(
+            "Marketplace %s: webhook %s, %d bytes, %d accepted, %d duplicate",
+            self.code,
+            topic,
+            len(raw),
+            accepted,
+            duplicate,
+        )
+        return accepted, duplicate
+
+    def _log_unreadable(self, error):
+        """Leave a trace of an authenticated but unreadable call."""
+        self.env["marketplace.sync.log"]._log_hourly(
+            self, "webhook", _("A call could not be read: %s", payload.printable(str(error)))
+        )

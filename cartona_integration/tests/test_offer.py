@@ -1,0 +1,283 @@
+from datetime import timedelta
+from decimal import Decimal
+from unittest.mock import patch
+
+from odoo import fields
+from odoo.exceptions import ValidationError
+from odoo.tests import new_test_user
+
+from ..compat import SERIES
+from ..models import marketplace_push
+from .common import ListedCase, rows_of, taken
+
+PRICING = "sales_team.group_sale_manager" + (",product.group_product_manager" if SERIES >= 19 else "")
+
+
+class OfferCase(ListedCase):
+    def setUp(self):
+        super().setUp()
+        self.door.will("update_products", taken)
+
+    def offer(self):
+        self.env.flush_all()
+        link = self.on_rest.sudo()
+        return link._offers({link: {"price", "stock"}})[link]
+
+    def push(self, account=None):
+        """Send what is marked; give the sent rows."""
+        self.door.requests.clear()
+        self.cr.flush()
+        self.run_job(account or self.rest, "push")
+        return [row for request in self.door.asked("update_products") for row in rows_of(request)]
+
+    def send_all(self):
+        self.env["marketplace.mark"]._insert_both(self.on_rest)
+        return self.push()
+
+
+class TestPricelists(OfferCase):
+    """Price rules mark what they price."""
+
+    def setUp(self):
+        super().setUp()
+        self.base = self.env["product.pricelist"].create({"name": "Base"})
+        self.pricelist = self.env["product.pricelist"].create({"name": "Shop"})
+        self.rest.pricelist_id = self.pricelist
+        self.other = self.make_product("OTHER", list_price=7)
+        self.on_other = self.make_link(self.rest, self.other, "R2")
+        self.cr.flush()
+        self.drop_marks()
+
+    def rule(self, pricelist=None, **values):
+        pricelist = pricelist or self.pricelist
+        self.drop_marks()
+        rule = self.env["product.pricelist.item"].create({"pricelist_id": pricelist.id, **values})
+        self.cr.flush()
+        return rule
+
+    def marked(self):
+        return {link for link, kind in self.marks() if kind == "price"}
+
+    def test_a_rule_for_a_product_marks_that_product(self):
+        template = self.tea.product_tmpl_id
+        self.rule(applied_on="1_product", product_tmpl_id=template.id, compute_price="fixed", fixed_price=80)
+        self.assertEqual(self.marked() & set(self.rest.link_ids), {self.on_rest})
+        self.assertEqual(self.push()[0]["price"], "80.00")
+
+    def test_a_rule_for_everything_marks_the_accounts_listings(self):
+        self.rule(compute_price="percentage", percent_price=10)
+        self.assertEqual(self.marked(), {self.on_rest, self.on_other})
+        self.assertEqual(sorted(row["price"] for row in self.push()), ["6.30", "90.00"])
+
+    def test_a_rule_for_a_category_marks_what_is_below_it(self):
+        parent = self.env["product.category"].create({"name": "Drinks"})
+        child = self.env["product.category"].create({"name": "Hot drinks", "parent_id": parent.id})
+        self.tea.categ_id = child
+        self.cr.flush()
+        self.rule(
+            applied_on="2_product_category", categ_id=parent.id, compute_price="percentage", percent_price=5
+        )
+        self.assertEqual(self.marked() & set(self.rest.link_ids), {self.on_rest})
+
+    def test_a_rule_of_a_base_pricelist_reaches_the_account(self):
+        self.rule(compute_price="formula", base="pricelist", base_pricelist_id=self.base.id)
+        self.rule(self.base, compute_price="percentage", percent_price=50)
+        self.assertEqual(self.marked(), {self.on_rest, self.on_other})
+        self.assertEqual(self.offer().price, Decimal("50.00"))
+
+    def test_a_rule_of_a_pricelist_no_account_uses_marks_nothing(self):
+        self.rule(self.base, compute_price="percentage", percent_price=50)
+        self.assertFalse(self.marked())
+
+    def test_changing_and_deleting_a_rule_marks_what_it_priced(self):
+        rule = self.rule(
+            applied_on="0_product_variant", product_id=self.tea.id, compute_price="fixed", fixed_price=80
+        )
+        self.drop_marks()
+        rule.product_id = self.other
+        self.cr.flush()
+        self.assertEqual(self.marked() & set(self.rest.link_ids), {self.on_rest, self.on_other})
+        self.drop_marks()
+        rule.unlink()
+        self.cr.flush()
+        self.assertIn(self.on_other, self.marked())
+
+    def test_a_rule_is_looked_at_when_it_begins_and_after_it_ended(self):
+        cron = self.env.ref("cartona_integration.cron_dated_prices")
+        now = fields.Datetime.now()
+        start, end = now + timedelta(days=1), now + timedelta(days=2)
+        self.rule(compute_price="percentage", percent_price=10, date_start=start, date_end=end)
+        triggers = self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id)])
+        self.assertEqual(
+            set(triggers.mapped("call_at")) & {start, end + timedelta(seconds=1)},
+            {start.replace(microsecond=0), end.replace(microsecond=0) + timedelta(seconds=1)},
+        )
+
+    def test_what_began_a_moment_ago_is_marked(self):
+        now = fields.Datetime.now()
+        self.rule(compute_price="percentage", percent_price=10, date_start=now - timedelta(minutes=1))
+        self.drop_marks()
+        self.env["product.pricelist.item"]._cron_marketplace_dated_prices()
+        self.cr.flush()
+        self.assertEqual(self.marked(), {self.on_rest, self.on_other})
+
+    def test_a_cost_marks_prices_where_a_rule_follows_from_it(self):
+        self.tea.standard_price = 30
+        self.cr.flush()
+        self.assertFalse(self.marked())
+        self.rule(compute_price="formula", base="standard_price", price_surcharge=40)
+        self.drop_marks()
+        self.tea.standard_price = 40
+        self.cr.flush()
+        self.assertIn(self.on_rest, self.marked())
+        self.assertEqual(self.offer().price, Decimal("80.00"))
+
+    def test_a_variants_extra_price_marks_it(self):
+        attribute = self.env["product.attribute"].create(
+            {"name": "Size", "value_ids": [(0, 0, {"name": "S"}), (0, 0, {"name": "L"})]}
+        )
+        template = self.env["product.template"].create(
+            {
+                "name": "Shirt",
+                "list_price": 10,
+                "taxes_id": False,
+                "attribute_line_ids": [
+                    (0, 0, {"attribute_id": attribute.id, "value_ids": [(6, 0, attribute.value_ids.ids)]})
+                ],
+            }
+        )
+        link = self.make_link(self.rest, template.product_variant_ids[0], "R3")
+        self.cr.flush()
+        self.drop_marks()
+        template.attribute_line_ids.product_template_value_ids[0].price_extra = 3
+        self.cr.flush()
+        self.assertIn(link, self.marked())
+
+    def test_a_user_without_marketplace_rights_edits_rules_undisturbed(self):
+        user = new_test_user(self.env, "pricer", groups=PRICING)
+        items = self.env["product.pricelist.item"].with_user(user)
+        items.create({"pricelist_id": self.pricelist.id, "compute_price": "percentage", "percent_price": 5})
+        self.cr.flush()
+        self.assertEqual(self.marked(), {self.on_rest, self.on_other})
+
+
+class TestAllocation(OfferCase):
+    """How much of the free stock an account offers."""
+
+    def assertOffers(self, quantity, **rules):
+        self.rest.write(rules)
+        self.assertEqual(self.offer().quantity, quantity)
+
+    def test_a_share_of_what_is_left_after_the_safety_stock(self):
+        self.assertOffers(4, stock_buffer=2, stock_percentage=50)
+
+    def test_never_more_than_the_maximum(self):
+        self.assertOffers(3, stock_maximum=3)
+
+    def test_sold_out_below_the_minimum(self):
+        self.assertOffers(10, stock_minimum=10)
+        self.assertOffers(0, stock_minimum=11)
+
+    def test_rules_that_make_no_sense_are_refused(self):
+        for rules in ({"stock_percentage": 101}, {"stock_maximum": -1}, {"price_jump": -1}):
+            with self.assertRaises(ValidationError):
+                self.rest.write(rules)
+
+    def test_a_changed_rule_is_sent(self):
+        self.send_all()
+        self.rest.stock_maximum = 4
+        self.assertEqual([row["stock"] for row in self.push()], ["4"])
+
+    def test_the_sum_is_explained_as_people_would_write_it(self):
+        self.rest.write({"stock_buffer": 2, "stock_percentage": 50})
+        said = self.on_rest.explanation
+        for part in ("10 on hand", "= 10 free", "− 2 safety stock", "× 50 % share", "= 4 "):
+            self.assertIn(part, said)
+
+
+class TestGuardRails(OfferCase):
+    """Prices that look wrong wait for a person, the rest goes on."""
+
+    def test_a_jump_waits_for_approval_and_stock_goes_on(self):
+        self.send_all()
+        self.rest.price_jump = 30
+        self.tea.list_price = 10
+        self.move_in(self.tea, 5)
+        [row] = self.push()
+        self.assertEqual((row.get("price"), row["stock"]), (None, "15"))
+        self.assertIn("100", self.on_rest.reason)
+        self.on_rest.action_approve_price()
+        self.assertEqual([row["price"] for row in self.push()], ["10.00"])
+        self.assertFalse(self.on_rest.reason)
+
+    def test_an_approval_is_for_that_price_only(self):
+        self.send_all()
+        self.rest.price_jump = 30
+        self.tea.list_price = 10
+        self.push()
+        self.on_rest.action_approve_price()
+        self.tea.list_price = 5
+        self.push()
+        self.assertIn("5.00", self.on_rest.reason)
+
+    def test_a_price_below_cost_waits(self):
+        self.rest.price_floor = "cost"
+        self.tea.standard_price = 120
+        self.assertIsNone(self.offer().price)
+        self.assertIn("120", self.on_rest.reason)
+        self.tea.standard_price = 90
+        self.assertEqual(self.offer().price, 100)
+
+    def test_without_an_exchange_rate_nothing_is_converted_one_to_one(self):
+        currency = self.env["res.currency"].with_context(active_test=False).search([("name", "=", "ISK")])
+        currency.active = True
+        currency.rate_ids.unlink()
+        pricelist = self.env["product.pricelist"].create({"name": "Krona", "currency_id": currency.id})
+        self.rest.write({"pricelist_id": pricelist.id, "currency_id": currency.id})
+        self.assertIsNone(self.offer().price)
+        self.assertIn("ISK", self.on_rest.reason)
+        self.env["product.pricelist.item"].create(
+            {"pricelist_id": pricelist.id, "compute_price": "fixed", "fixed_price": 9000}
+        )
+        self.assertEqual(self.offer().price, 9000)
+
+    def test_a_paused_listing_is_sent_nothing_until_it_goes_on(self):
+        self.send_all()
+        self.on_rest.is_paused = True
+        self.tea.list_price = 70
+        self.assertFalse(self.push())
+        self.on_rest.is_paused = False
+        self.assertEqual([row["price"] for row in self.push()], ["70.00"])
+
+
+class TestCheck(OfferCase):
+    """What no hook sees is found within the hour, without a call."""
+
+    def check(self):
+        self.door.requests.clear()
+        self.drop_marks()
+        self.run_job(self.rest, "check")
+        self.assertFalse(self.door.requests)
+        return self.marks(self.rest)
+
+    def test_what_the_marketplace_has_is_left_alone(self):
+        self.send_all()
+        self.assertFalse(self.check())
+
+    def test_a_tax_rate_that_changed_is_found(self):
+        tax = self.env["account.tax"].create({"name": "VAT", "amount": 10, "type_tax_use": "sale"})
+        self.tea.taxes_id = tax
+        self.send_all()
+        tax.amount = 20
+        self.assertEqual(self.check(), {(self.on_rest, "price")})
+        self.assertEqual([row["price"] for row in self.push()], ["120.00"])
+
+    def test_all_listings_are_looked_at_in_batches(self):
+        other = self.make_product("OTHER", list_price=7)
+        link = self.make_link(self.rest, other, "R2")
+        with patch.object(marketplace_push, "CHECKED_AT_ONCE", 1):
+            self.assertEqual({marked for marked, _kind in self.check()}, {self.on_rest, link})
+
+    def test_prices_that_are_not_sent_by_themselves_are_not_marked(self):
+        self.rest.auto_sync_prices = False
+        self.assertEqual(self.check(), {(self.on_rest, "stock")})

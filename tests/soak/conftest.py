@@ -1,0 +1,1 @@
+from ..bench.conftest import figure, inside, middle, show  # noqa: F401

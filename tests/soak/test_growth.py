@@ -1,0 +1,73 @@
+"""An order costs the same among many as among few."""
+
+from ..bench.test_orders_in import ORDERS, Import
+from ..faults.common import size
+
+PRODUCTS = size("GROWN_PRODUCTS", 100_000)
+CUSTOMERS = size("GROWN_CUSTOMERS", 90_000)
+SALES = size("GROWN_ORDERS", 90_000)
+
+
+def clone(env, table, row_id, count, changes=""):
+    """Insert copies of a row, each with an id of its own.
+
+    :param str changes: further names and values of the copies in SQL, made of their number ``n``
+    :return: the id before the first copy
+    """
+    env.flush_all()
+    env.cr.execute(f"SELECT max(id) FROM {table}")
+    [start] = env.cr.fetchone()
+    env.cr.execute(
+        f"INSERT INTO {table} SELECT (jsonb_populate_record("
+        f"known, jsonb_build_object('id', %(start)s + n {changes}))).*"
+        f" FROM {table} known, generate_series(1, %(count)s) n WHERE known.id = %(id)s",
+        {"start": start, "count": count, "id": row_id},
+    )
+    env.cr.execute(f"SELECT setval('{table}_id_seq', %s)", [start + count])
+    return start
+
+
+def seed(inside, bench):
+    """Make the database large."""
+    with inside.transaction() as env:
+        product = env["product.product"].browse(bench.products[0])
+        start = clone(env, "product_template", product.product_tmpl_id.id, PRODUCTS)
+        clone(
+            env,
+            "product_product",
+            product.id,
+            PRODUCTS,
+            f", 'product_tmpl_id', {start} + n, 'cartona_id', 'grown-' || n, 'default_code', 'G' || n",
+        )
+        sale = env["sale.order"].search([("cartona_id", "!=", False)], limit=1)
+        customers = clone(
+            env, "res_partner", sale.partner_id.id, CUSTOMERS, ", 'cartona_id', 'retailer_grown-' || n"
+        )
+        clone(
+            env,
+            "sale_order",
+            sale.id,
+            SALES,
+            f", 'cartona_id', 'grown-' || n, 'name', 'G' || n, "
+            f"'partner_id', {customers} + 1 + n %% {CUSTOMERS}",
+        )
+    with inside.registry.cursor() as cr:
+        cr.commit()
+        cr._cnx.autocommit = True
+        cr.execute("ANALYZE")
+        cr._cnx.autocommit = False
+
+
+def test_an_order_costs_the_same_among_many(inside, middle, figure):
+    bench = Import(inside, "draft")
+    bench.ours()
+    few = middle({"ours": bench.ours}, runs=5)["ours"]
+    seed(inside, bench)
+    bench.ours()
+    many = middle({"ours": bench.ours}, runs=5)["ours"]
+    figure(
+        f"order among {PRODUCTS} products, {CUSTOMERS} customers, {SALES} orders, beside few",
+        many / few,
+        1.1,
+        f"{1000 * many / ORDERS:.1f} ms beside {1000 * few / ORDERS:.1f} ms of CPU",
+    )

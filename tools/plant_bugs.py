@@ -1,0 +1,295 @@
+"""Plant bugs, one for each rule of the design, and see whether a test notices.
+
+``plant_bugs.py [word …]`` plants those whose rule holds one of the words; without words all. Each is planted
+in a copy of the project in the build folder, and only the tests named with it run there.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+from environment import ADDON, BUILD, ROOT, say
+
+COPY = BUILD / "planted"
+MODELS = f"{ADDON}/models"
+
+# (the rule that is broken, file, text, what stands there instead, stage, word of the tests)
+BUGS = [
+    (
+        "uniqueness of messages is the database's",
+        f"{MODELS}/marketplace_event.py",
+        "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_event_identity_uniq",
+        "CREATE INDEX IF NOT EXISTS marketplace_event_identity_uniq",
+        "faults", "at_once",
+    ),
+    (
+        "uniqueness of orders is the database's",
+        f"{MODELS}/sale_order.py",
+        "CREATE UNIQUE INDEX IF NOT EXISTS sale_order_marketplace_identity_uniq",
+        "CREATE INDEX IF NOT EXISTS sale_order_marketplace_identity_uniq",
+        "addon", "processor or inbox or access",
+    ),
+    (
+        "a repeat of a content is known by its digest",
+        f"{MODELS}/marketplace_event.py",
+        "if digest not in known and self._insert(",
+        "if self._insert(",
+        "addon", "inbox or webhook",
+    ),
+    (
+        "a lost race is a duplicate, not an error",
+        f"{MODELS}/marketplace_event.py",
+        "        except UniqueViolation:\n            return False",
+        "        except ZeroDivisionError:\n            return False",
+        "faults", "at_once",
+    ),
+    (
+        "one bad message does not stop the others",
+        f"{MODELS}/marketplace_event.py",
+        "        except Exception as error:\n            self._fail(error)",
+        "        except ZeroDivisionError as error:\n            self._fail(error)",
+        "addon", "inbox",
+    ),
+    (
+        "a total that differs is a hold",
+        f"{MODELS}/marketplace_order_processor.py",
+        "if abs(total - order.total) >= HALF_A_CENT:",
+        "if abs(total - order.total) >= 1:",
+        "addon", "processor",
+    ),
+    (
+        "an order of several bad lines is imported whole or not at all",
+        f"{MODELS}/marketplace_order_processor.py",
+        "            self._hold_for_products(list(bad)",
+        "            0 and self._hold_for_products(list(bad)",
+        "addon", "processor or inbox",
+    ),
+    (
+        "confirming keeps the order's date",
+        f"{MODELS}/marketplace_order_changes.py",
+        "        sale.date_order = placed_at\n",
+        "",
+        "addon", "processor or inbox or samples",
+    ),
+    (
+        "goods that have left are not cancelled by a message",
+        f"{MODELS}/marketplace_order_changes.py",
+        "if any(line.qty_delivered for line in sale.order_line):",
+        "if False:",
+        "addon", "processor or inbox",
+    ),
+    (
+        "strangers are refused: an account without a token has none",
+        f"{MODELS}/marketplace_webhook.py",
+        'hmac.compare_digest((self.webhook_token_digest or "none")',
+        "hmac.compare_digest((self.webhook_token_digest or digest)",
+        "addon", "webhook",
+    ),
+    (
+        "strangers are refused: the token counts",
+        f"{MODELS}/marketplace_webhook.py",
+        'return hmac.compare_digest((self.webhook_token_digest or "none")',
+        'return True or ((self.webhook_token_digest or "none")',
+        "addon", "webhook",
+    ),
+    (
+        "strangers are refused: a signature that came must be right",
+        f"{MODELS}/marketplace_webhook.py",
+        "return signature.proves(",
+        "return True or signature.proves(",
+        "addon", "webhook",
+    ),
+    (
+        "a message without length is refused before it is read",
+        f"{ADDON}/controllers/marketplace_webhook.py",
+        'if call.headers.get("Transfer-Encoding") or call.content_length is None:',
+        "if False:",
+        "addon", "webhook",
+    ),
+    (
+        "acknowledged is only what is settled here",
+        f"{MODELS}/marketplace_event.py",
+        'if state in ("done", "ignored") and (order_id, digest) in shown',
+        "if (order_id, digest) in shown",
+        "addon", "inbox",
+    ),
+    (
+        "acknowledged is the state that was read",
+        f"{MODELS}/marketplace_event.py",
+        'if state in ("done", "ignored") and (order_id, digest) in shown',
+        'if state in ("done", "ignored")',
+        "addon", "inbox",
+    ),
+    (
+        "marks survive: they are collected anew at each flush",
+        f"{MODELS}/marketplace_mark.py",
+        'noted = cr.precommit.data.pop("marketplace.marks", {})',
+        'noted = cr.precommit.data.get("marketplace.marks", {})',
+        "addon", "mark",
+    ),
+    (
+        "reservations change what is free",
+        f"{MODELS}/stock_quant.py",
+        'FIGURES = {"quantity", "reserved_quantity", ',
+        'FIGURES = {"quantity", ',
+        "addon", "mark or push or hooks",
+    ),
+    (
+        "what is sent is in doubt until it is answered",
+        f"{MODELS}/marketplace_product_link.py",
+        "in_doubt = coalesce(in_doubt, false) OR has_price OR has_stock,",
+        "in_doubt = false,",
+        "addon", "push",
+    ),
+    (
+        "what is sent counts as unknown until it is answered",
+        f"{MODELS}/marketplace_product_link.py",
+        "price_acknowledged = coalesce(price_acknowledged, false) AND NOT has_price,",
+        "price_acknowledged = coalesce(price_acknowledged, false),",
+        "addon", "push",
+    ),
+    (
+        "marks of what failed are put back",
+        f"{MODELS}/marketplace_push.py",
+        '        self.env["marketplace.mark"]._put_back(self,',
+        '        0 and self.env["marketplace.mark"]._put_back(self,',
+        "addon", "push",
+    ),
+    (
+        "a refused batch is split until the bad row is alone",
+        f"{MODELS}/marketplace_push.py",
+        "            if len(updates) == 1:",
+        "            if len(updates) >= 1:",
+        "addon", "push",
+    ),
+    (
+        "safety stock is kept back",
+        f"{MODELS}/marketplace_config_allocation.py",
+        "max(0.0, free - self.stock_buffer)",
+        "max(0.0, free)",
+        "addon", "push or product or offer or allocation",
+    ),
+    (
+        "marketplace quotations are not for sale",
+        f"{MODELS}/product_product.py",
+        '            (_("in marketplace quotations"), -1, self._marketplace_quoted(warehouses)),\n',
+        "",
+        "addon", "push or product or mark",
+    ),
+    (
+        "without a warehouse nothing is told: never 0 by mistake",
+        f"{MODELS}/marketplace_product_offer.py",
+        "        if not account.stock_warehouse_ids:\n",
+        "        if False:\n",
+        "addon", "push or offer",
+    ),
+    (
+        "one pusher at a time",
+        f"{MODELS}/marketplace_traffic.py",
+        "        return self.env.cr.fetchone()[0]\n",
+        "        return True\n",
+        "addon", "push or inbox or traffic",
+    ),
+    (
+        "statuses of an order are sent in their order",
+        f"{MODELS}/marketplace_order_step.py",
+        "older.id < step.id",
+        "older.id > step.id",
+        "addon", "steps",
+    ),
+    (
+        "a claimed step may have arrived",
+        f"{MODELS}/marketplace_order_step.py",
+        'self.write({"tries": self.tries + 1, "in_doubt": True})',
+        'self.write({"tries": self.tries + 1})',
+        "addon", "steps",
+    ),
+    (
+        "an echo ends here",
+        f"{MODELS}/sale_order.py",
+        "            and dialect.outlook(known or None, status) != base.REACHED\n",
+        "",
+        "addon", "steps",
+    ),
+    (
+        "credentials that are refused pause the account",
+        f"{MODELS}/marketplace_traffic.py",
+        "            self._stop_for_credentials(error)\n",
+        "            pass\n",
+        "addon", "traffic or push or steps",
+    ),
+    (
+        "redirects are not followed, nor read",
+        f"{MODELS}/marketplace_api.py",
+        "allow_redirects=False",
+        "allow_redirects=True",
+        "addon", "api",
+    ),
+]  # fmt: skip
+
+
+def plant(file, text, instead):
+    """Break the copy's file.
+
+    :raise SystemExit: the text is not there exactly once: the list is older than the code
+    """
+    path = COPY / file
+    source = path.read_text()
+    if source.count(text) != 1:
+        raise ValueError(f"{source.count(text)} times in {file}: {text.strip()[:60]!r}")
+    path.write_text(source.replace(text, instead))
+
+
+def make_copy():
+    """Copy the project; the copy's own build folder stays from one time to the next."""
+    for left in COPY.glob("*"):
+        if left.name != "build" and left.is_dir():
+            shutil.rmtree(left)
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+    for name in files:
+        if (ROOT / name).is_file():
+            (COPY / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, COPY / name)
+
+
+def run(stage, word):
+    """Run the tests named with a bug.
+
+    :return: whether one failed
+    """
+    env = {**os.environ, "STAGE": stage, "ARGS": f"-x -q -k '{word}'", "KEEP": "1"}
+    done = subprocess.run(
+        [sys.executable, "tools/run_tests.py"], cwd=COPY, env=env, check=False, capture_output=True, text=True
+    )
+    text = done.stdout + done.stderr
+    if done.returncode and " failed" not in text and " error" not in text:
+        raise ValueError(f"the tests did not run: {text[-500:]}")
+    return bool(done.returncode)
+
+
+def main():
+    words = [word.lower() for word in sys.argv[1:]]
+    chosen = [bug for bug in BUGS if not words or any(word in bug[0].lower() for word in words)]
+    make_copy()
+    outcomes = {"caught": [], "ESCAPED": [], "NOT PLANTED": []}
+    for rule, file, text, instead, stage, word in chosen:
+        original = (COPY / file).read_text()
+        try:
+            plant(file, text, instead)
+            outcome = "caught" if run(stage, word) else "ESCAPED"
+        except ValueError as error:
+            outcome = "NOT PLANTED"
+            say(str(error))
+        (COPY / file).write_text(original)
+        outcomes[outcome].append(rule)
+        say(f"{outcome}: {rule}")
+    subprocess.run([sys.executable, "tools/postgres.py", "stop"], cwd=COPY, check=False)
+    print("\nplanted bugs: " + ", ".join(f"{len(rules)} {outcome}" for outcome, rules in outcomes.items()))
+    return 1 if outcomes["ESCAPED"] or outcomes["NOT PLANTED"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
