@@ -14,9 +14,9 @@ from .marketplace_traffic import is_conflict
 from .marketplace_work_mixin import OPEN, STOPPED
 
 MAX_ID_LENGTH = 128
+MAX_KEY_LENGTH = 256
 # Origins that tell what the marketplace shows at that moment.
 READINGS = ("pull", "manual")
-MAX_KEY_LENGTH = 256
 
 
 class MarketplaceEvent(models.Model):
@@ -256,7 +256,7 @@ class MarketplaceEvent(models.Model):
             return
         try:
             with self.env.cr.savepoint():
-                orders = self._apply()
+                orders = self._apply_all()
         except Holds as holds:
             self._hold_some(holds.by_order)
         except (OperationalError, IntegrityError) as error:
@@ -286,7 +286,7 @@ class MarketplaceEvent(models.Model):
         for start in range(0, len(self), size):
             self[start : start + size]._process()
 
-    def _apply(self):
+    def _apply_all(self):
         """Do what the messages say.
 
         :return: {event: its sale order; a false value for a message that is older than what we know}
@@ -296,7 +296,7 @@ class MarketplaceEvent(models.Model):
         for event in self:
             with holds.of(event):
                 if len(self) == 1:
-                    found[event] = event._apply_alone()
+                    found[event] = event._apply()
                 else:
                     orders[event] = event._read()
         holds.check()
@@ -334,7 +334,7 @@ class MarketplaceEvent(models.Model):
         except PayloadError as error:
             raise self._payload_hold(error) from None
 
-    def _apply_alone(self):
+    def _apply(self):
         """Do what one message says.
 
         :return: the sale order, or a false value for a message that is older than what we know
@@ -500,15 +500,3 @@ class MarketplaceEvent(models.Model):
         """Have the order leave a feed that is drained by acknowledging: the next reading sees to it."""
         if self.account_id._dialect().can_acknowledge:
             self.account_id._ask_feed()
-
-    def _hand_over(self, account):
-        """Let messages on hold go on, with the account of their token that they are for."""
-        own = self.filtered(lambda event: event.account_id == account)
-        if own:
-            own._reset()
-        for event in self - own:
-            messages = account._dialect().split(event.topic, payload.loads(event.payload.encode()))
-            # The same store as always: what that account has already stays there once.
-            self._store(account, messages, event.origin)
-            event._close("ignored", _("It is for the account %s.", account.name))
-            account._wake("import")

@@ -1,5 +1,7 @@
 from odoo import _, api, fields, models
 
+from ..dialects import payload
+
 # What the content of a message is when it was deleted, see keep_payload_days.
 PURGED = "{}"
 
@@ -90,6 +92,18 @@ class MarketplaceEvent(models.Model):
         ):
             if keys := holds._open_keys(account, kind):
                 holds._resume(account, kind, find(account, keys))
+
+    def _hand_over(self, account):
+        """Let messages on hold go on, with the account of their token that they are for."""
+        own = self.filtered(lambda event: event.account_id == account)
+        if own:
+            own._reset()
+        for event in self - own:
+            messages = account._dialect().split(event.topic, payload.loads(event.payload.encode()))
+            # The same store as always: what that account has already stays there once.
+            self._store(account, messages, event.origin)
+            event._close("ignored", _("It is for the account %s.", account.name))
+            account._wake("import")
 
     @api.model
     def _resume_kind(self, account, kind):

@@ -69,8 +69,9 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         sales.with_context(**QUIET).action_confirm()
         for sale in sales:
             sale.date_order = placed_at[sale]
-            if sale.partner_id in sale.message_partner_ids:
-                sale.message_unsubscribe(sale.partner_id.ids)
+        following = sales.filtered(lambda sale: sale.partner_id in sale.message_partner_ids)
+        if following:
+            following.message_unsubscribe(following.partner_id.ids)
 
     def _cancel(self, sale):
         """Cancel what can be cancelled without a person; Odoo takes reservations and drafts back.

@@ -20,7 +20,6 @@ ACCEPTED = {
 DECIDES = {
     "total": {"total_tolerance", "prices_include_tax", "tax_policy"},
     "tax": {"tax_policy"},
-    "account": {"supplier_code"},
     "shipped": {"shipped_policy"},
     "product": {"unknown_product_policy"},
     "customer": {"customer_key"},

@@ -54,9 +54,6 @@ class MarketplaceConfig(models.Model):
         try:
             with self.env.cr.savepoint():
                 sale = event._apply()
-        except PayloadError as error:
-            hold = event._payload_hold(error)
-            return told | {"outcome": "hold", "reason": hold.reason, "remedy": hold.remedy}
         except Hold as hold:
             return told | {"outcome": "hold", "reason": hold.reason, "remedy": hold.remedy}
         except UserError as error:

@@ -26,13 +26,6 @@ class MarketplaceTaxRate(models.Model):
         help="With the price or on top of it: the order decides, a tax of the other kind is found or made.",
     )
 
-    def init(self):
-        super().init()
-        self.env.cr.execute(
-            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_tax_rate_uniq"
-            " ON marketplace_tax_rate (account_id, rate)"
-        )
-
     @api.depends("rate", "account_tax_id")
     def _compute_display_name(self):
         for mapping in self:

@@ -179,6 +179,14 @@ class MarketplaceConfig(models.Model):
                     raise
                 _logger.info("Marketplace %s: %s repeated after a conflict", self.id, method)
 
+    def _commit_once(self, method, *args):
+        """Run one of the account's methods in a short transaction of its own and commit it."""
+        with self.env.registry.cursor() as cr:
+            # Named, so that it lives until the commit: Odoo writes what is pending through a
+            # transaction's environments and holds them weakly; without one it is lost in silence.
+            account = self.with_env(self.env(cr=cr))
+            return getattr(account, method)(*args)
+
     def _rehearse(self, method, *args):
         """Run one of the account's methods as its jobs would, in a transaction that is taken back.
 
@@ -195,14 +203,6 @@ class MarketplaceConfig(models.Model):
     def _as_actor(self):
         """Give the account as its jobs see it."""
         return self.with_user(self.user_id).with_company(self.company_id)
-
-    def _commit_once(self, method, *args):
-        """Run one of the account's methods in a short transaction of its own and commit it."""
-        with self.env.registry.cursor() as cr:
-            # Named, so that it lives until the commit: Odoo writes what is pending through a
-            # transaction's environments and holds them weakly; without one it is lost in silence.
-            account = self.with_env(self.env(cr=cr))
-            return getattr(account, method)(*args)
 
     def _until_done(self, kind, work):
         """Call ``work`` until it returns a false value, or hand over to a fresh job when time is up."""
