@@ -115,7 +115,7 @@ class MarketplaceWebhook(http.Controller):
         """Find the account that proves itself. Superuser: strangers have no user."""
         accounts, call = request.env["marketplace.config"].with_user(SUPERUSER_ID), request.httprequest
         # Kept by the request: after a conflict Odoo calls us again, and the body can be read only once.
-        return accounts._authenticate_webhook(key, call.headers, call.get_data())
+        return accounts._authenticate_webhook(key, call.headers, call.get_data)
 
     def _answer(self, status, data, headers=()):
         body = json.dumps(data, ensure_ascii=False)

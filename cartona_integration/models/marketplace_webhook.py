@@ -126,23 +126,24 @@ class MarketplaceConfig(models.Model):
     # -- who calls ----------------------------------------------------------------------------
 
     @api.model
-    def _authenticate_webhook(self, key, headers, body=b""):
+    def _authenticate_webhook(self, key, headers, read=bytes):
         """Find the account a webhook call proves to come from. Fails closed.
 
         :param str key: the key in the path, None on the bare address
         :param headers: the call's headers, a mapping that ignores case
-        :param bytes body: as it came
+        :param read: gives the body as it came; called only where a signature has to be checked, so that
+            strangers cannot keep a worker waiting for theirs
         :return: one account, or none
         """
         named = [("webhook_key", "=", key)] if key else []
         accounts = self.search([*named, ("state", "!=", "draft")], order="id")
         digest = self._bearer_digest(headers)
-        proven = accounts.filtered(lambda account: account._is_proven(digest, headers, body))
+        proven = accounts.filtered(lambda account: account._is_proven(digest, headers, read))
         if len(proven) > 1 and not proven <= proven[:1]._token_group():
             return self.browse()  # whose it is cannot be told
         return proven[:1]
 
-    def _is_proven(self, digest, headers, body):
+    def _is_proven(self, digest, headers, read):
         """Tell whether a call carries a credential of this account; a signature that came must be right."""
         signature = self._webhook_signature()
         try:
@@ -150,7 +151,7 @@ class MarketplaceConfig(models.Model):
         except ValueError:
             return False
         if keys and signature.is_presented(headers):
-            return signature.proves(headers, body, keys, time.time())
+            return signature.proves(headers, read(), keys, time.time())
         return hmac.compare_digest((self.webhook_token_digest or "none").encode(), digest.encode())
 
     @api.model

@@ -174,10 +174,11 @@ class TestWakeUp(TrafficCase):
     def test_the_acknowledgement_takes_five_statements_however_many_orders_are_known(self):
         def receive(number):
             raw = payload.dumps(self.neutral(f"N{number}")).encode()
-            account = self.env["marketplace.config"]._authenticate_webhook(self.rest.webhook_key, hook)
+            account = self.env["marketplace.config"]._authenticate_webhook(
+                self.rest.webhook_key, {"Authorization": "Bearer hook-of-rest_test"}
+            )
             account._receive("orders", raw)
 
-        hook = "Bearer hook-of-rest_test"
         for number in range(3):
             receive(number)
         self.assertLessEqual(self.statements(lambda: receive(3)), 5)

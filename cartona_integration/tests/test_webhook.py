@@ -25,6 +25,7 @@ from ..models.marketplace_webhook import MarketplaceConfig
 from .common import MarketplaceCase, sample
 
 KEYS = ("TEA-25", "SUGAR-1", "SALT-500")
+DOOR = "odoo.addons.cartona_integration.controllers.marketplace_webhook"
 UNAUTHORIZED = (401, b'{"error": "unauthorized"}')
 ORDER_ID = "kT3vQx9a"  # of the sample
 
@@ -593,6 +594,21 @@ class TestSignature(WebhookCase):
         answer = self.call(path, None, "GET", **self.sign(b""))
         self.assertEqual(json.loads(answer[1]), {"status": "ok", "account": "rest_test"})
 
+    def test_the_body_is_read_only_where_a_signature_has_to_be_checked(self):
+        def read():
+            raise AssertionError("read")
+
+        find = self.env["marketplace.config"]._authenticate_webhook
+        signature = {name: value for name, value in self.sign(b"").items() if value}
+        for key, headers in (
+            (self.rest.webhook_key, {"Authorization": "Bearer x"}),
+            (self.cartona.webhook_key, signature),
+            ("unknown", signature),
+        ):
+            self.assertFalse(find(key, headers, read))
+        with self.assertRaises(AssertionError):
+            find(self.rest.webhook_key, signature, read)
+
     def test_nothing_of_the_secret_is_logged(self):
         with self.assertLogs("odoo.addons.cartona_integration", "DEBUG") as caught:
             self.post()
@@ -612,13 +628,14 @@ class TestRate(WebhookCase):
 
     def test_what_comes_too_fast_is_asked_to_come_again(self):
         self.cartona.webhook_rate = 1
-        for number in range(BURST):
-            self.assertEqual(self.call(data=body(order(f"id{number}")))[0], 200)
-        self.assertEqual(self.call(data=body(order("late"))), (429, b'{"error": "too many"}'))
-        self.assertEqual(self.headers["Retry-After"], "1")
-        self.assertFalse(self.events(order_id="late"))
-        later = time.monotonic() + 2
-        with patch("time.monotonic", lambda: later):
+        with patch(f"{DOOR}.time") as clock:
+            clock.monotonic.return_value = 100
+            for number in range(BURST):
+                self.assertEqual(self.call(data=body(order(f"id{number}")))[0], 200)
+            self.assertEqual(self.call(data=body(order("late"))), (429, b'{"error": "too many"}'))
+            self.assertEqual(self.headers["Retry-After"], "1")
+            self.assertFalse(self.events(order_id="late"))
+            clock.monotonic.return_value = 102
             self.assertEqual(self.call(data=body(order("late")))[0], 200)
 
     def test_the_others_do_not_wait_for_it(self):

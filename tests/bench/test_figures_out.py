@@ -16,14 +16,15 @@ class Catalogue:
         self.inside = inside
         self.account = inside.make_account("rest")
         self.products = inside.make_products(PRODUCTS, "figure-")
+        with inside.transaction() as env:
+            self.templates = env["product.product"].browse(self.products).product_tmpl_id.ids
         inside.link(self.account, self.products)
 
     def change(self, count):
         """Give the Cost of a write on so many products, of the transaction and of what follows it."""
         price = time.time() % 1000
         with self.inside.meter() as cost, self.inside.transaction() as env:
-            products = env["product.product"].browse(self.products[:count])
-            products.write({"list_price": price})
+            env["product.template"].browse(self.templates[:count]).write({"list_price": price})
             cost.cr = env.cr
         return cost
 

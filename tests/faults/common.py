@@ -54,7 +54,7 @@ class Trouble(threading.Thread):
 
     def run(self):
         seen = dict.fromkeys((shop.code for shop in self.shops), 0)
-        while not self.ended.wait(0.1):
+        while not self.ended.wait(0.2):
             for shop in self.shops:
                 calls = self.calls(shop, seen[shop.code])
                 seen[shop.code] = max([seen[shop.code], *(call["id"] for call in calls)])
@@ -99,7 +99,14 @@ def shorten_pauses(shops):
             f" WHERE account_id = ANY(%s) AND paused_until > {soon}",
             [accounts],
         )
-        shops[0].server.sql(f"UPDATE queue_job SET eta = {soon} WHERE state = 'pending' AND eta > {soon}")
+        shops[0].server.sql(
+            f"UPDATE marketplace_order_step SET next_try = {soon}"
+            f" WHERE account_id = ANY(%s) AND next_try > {soon}",
+            [accounts],
+        )
+        # As in life, the job that resumes comes after the pause.
+        later = f"{soon} + interval '2 seconds'"
+        shops[0].server.sql(f"UPDATE queue_job SET eta = {later} WHERE state = 'pending' AND eta > {later}")
     except shops[0].server.DATABASE_ERRORS:
         time.sleep(0.2)  # somebody else wrote the row meanwhile, or the database is away
 

@@ -55,7 +55,7 @@ class Cycles:
         stopped = {order for order, state in refused if state in ("failed", "hold")}
         if stopped:
             self.orders.server.rpc("sale.order", "action_marketplace_sync", sorted(stopped))
-            time.sleep(1)
+        time.sleep(1)
         shorten_pauses([self.orders.shop])
         return all(state == "done" for _order, state in refused)
 

@@ -74,7 +74,7 @@ def open_shop(server, simulator):
 
     def open_one(dialect, **values):
         code = f"{dialect}{next(numbers)}"
-        token, hook = f"token-{code}-0123456789", f"hook-{code}-0123456789"
+        token, hook = values.pop("token", f"token-{code}-0123456789"), f"hook-{code}-0123456789"
         path = {"cartona": "cartona/api/v1", "rest": "rest"}[dialect]
         account = server.rpc(
             "marketplace.config",
@@ -98,9 +98,8 @@ def open_shop(server, simulator):
         )
         [[key]] = server.sql("SELECT webhook_key FROM marketplace_config WHERE id = %s", [account])
         webhook = {"base_url": server.url, "key": key, "token": hook}
-        simulator.control(
-            "POST", "accounts", {"code": code, "dialect": dialect, "token": token, "webhook": webhook}
-        )
+        there = {"code": code, "dialect": dialect, "token": token, "webhook": webhook}
+        simulator.control("POST", "accounts", there | {"supplier_code": values.get("supplier_code")})
         # Last: an active account calls at once, and one the marketplace does not know yet is refused.
         server.rpc("marketplace.config", "action_activate", [account])
         return Shop(server, simulator, code, dialect, account, key, token, hook)
