@@ -118,7 +118,7 @@ def update(exported, check):
     for path in changed:
         say(f"{path.name} {'is out of date: make translations' if check else 'is written'}")
         if not check:
-            path.write_text(f"{texts[path]}\n")
+            path.write_text(texts[path])
     say(f"{len(template)} terms, {left} left to translate")
     return not (check and (changed or left))
 

@@ -13,12 +13,12 @@ def problem(entry):
         return "missing"
     if entry.fuzzy:
         return "fuzzy"
-    kept = _placeholders(entry.msgstr), sorted(TAG.findall(entry.msgstr))
-    wanted = _placeholders(entry.msgid), sorted(TAG.findall(entry.msgid))
-    return None if kept == wanted else f"keeps {kept}, not {wanted}"
+    if _kept(entry.msgid) != _kept(entry.msgstr):
+        return "other placeholders or tags"
 
 
-def _placeholders(text):
-    """Give the placeholders: the nameless in their order, those with a name in any."""
+def _kept(text):
+    """Give what must be there again: nameless placeholders in their order, the rest in any."""
     found = PLACEHOLDER.findall(text)
-    return [part for part in found if "(" not in part], sorted(part for part in found if "(" in part)
+    named = [part for part in found if "(" in part]
+    return [part for part in found if "(" not in part], sorted(named + TAG.findall(text))
