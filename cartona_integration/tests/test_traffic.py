@@ -12,7 +12,7 @@ from ..dialects.base import Answer
 from ..dialects.cartona import Cartona
 from ..exceptions import Unavailable
 from ..models import marketplace_sync_state
-from ..models.marketplace_event import MarketplaceEvent
+from ..models.marketplace_event_hold import MarketplaceEvent
 from ..models.marketplace_traffic import CONFLICT_TRIES, LOCKS, STUCK_AFTER, MarketplaceConfig
 from .common import MarketplaceCase, ok, sample
 
