@@ -201,11 +201,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _hold_for_both(self, line, name, told):
         raise Hold(
             _(
-                "%(line)s: the marketplace changed the %(figure)s to %(told)s, somebody here to %(ours)s.",
+                "%(line)s: the marketplace changed the %(figure)s to %(told)g, somebody here to %(ours)g.",
                 line=line.product_id.display_name,
                 figure=self._label(name),
-                told=f"{told:g}",
-                ours=f"{line[name]:g}",
+                told=told,
+                ours=line[name],
             ),
             _("Enter the marketplace's figure on the order and process the message again, or ignore it."),
             [("changed", line.order_id.cartona_id)],

@@ -36,7 +36,7 @@ class MarketplaceTaxRate(models.Model):
         for mapping in self:
             others = mapping.account_id.tax_rate_ids - mapping
             if any(not float_compare(mapping.rate, other.rate, RATE_DIGITS) for other in others):
-                raise ValidationError(_("The rate %s stands in the table twice.", f"{mapping.rate:g} %"))
+                raise ValidationError(_("The rate %g %% stands in the table twice.", mapping.rate))
 
     @api.model_create_multi
     def create(self, vals_list):
