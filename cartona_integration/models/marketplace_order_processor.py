@@ -428,7 +428,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             stand_in = account._placeholder()
             for line, found in chosen.items():
                 if not found.products:
-                    name = f"[{found.key}] {line.name or _('Unknown product')}"
+                    name = line.name or _("Unknown product")
+                    name = f"[{found.key}] {name}"
                     chosen[line] = Goods(found.key, stand_in, found.links.browse(), name)
         bad = {found.key: found.products for found in chosen.values() if not found.is_clear}
         if bad:
