@@ -19,7 +19,7 @@ class TestBatch(InboxCase):
 
     def counting(self):
         """Give a patch that notes how many orders each attempt to create has."""
-        case, original = self, MarketplaceOrderProcessor._create_all
+        original = MarketplaceOrderProcessor._create_all
 
         class Counting:
             def __enter__(self):
@@ -31,7 +31,6 @@ class TestBatch(InboxCase):
 
                 self.patch = patch.object(MarketplaceOrderProcessor, "_create_all", _create_all)
                 self.patch.start()
-                case.addCleanup(patch.stopall)
                 return self.sizes
 
             def __exit__(self, *args):
