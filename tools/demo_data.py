@@ -38,7 +38,6 @@ PLATFORM_IDS = 90_001
 # What becomes of the first orders after they came in: (account, number of the order, change, made by).
 CHANGES = (
     ("cartona", 1, {"status": "cancelled_by_retailer"}, "retailer"),
-    ("cartona", 2, {"status": "editing"}, "retailer"),
     ("rest", 0, {"status": "cancelled"}, "retailer"),
 )
 
