@@ -72,9 +72,11 @@ class MarketplaceEvent(models.Model):
             self.env.cr.execute(statement)
 
     @api.depends("topic", "external_order_id")
+    @api.depends_context("lang")
     def _compute_display_name(self):
+        labels = dict(self._fields["topic"]._description_selection(self.env))
         for event in self:
-            event.display_name = f"{event.external_order_id or '?'} ({event.topic})"
+            event.display_name = f"{event.external_order_id or '?'} ({labels.get(event.topic)})"
 
     def action_open_order(self):
         """Open the order the message became."""

@@ -53,8 +53,9 @@ class MarketplaceOrderStep(models.Model):
         )
 
     @api.depends("external_order_id", "status")
+    @api.depends_context("lang")
     def _compute_display_name(self):
-        labels = dict(STATUS_LABELS)
+        labels = self._status_labels(self.env.lang)
         for step in self:
             step.display_name = f"{step.external_order_id}: {labels.get(step.status)}"
 
@@ -176,9 +177,12 @@ class MarketplaceOrderStep(models.Model):
             self._disagree(known)
         return True
 
+    def _status_labels(self, lang):
+        return dict(self._fields["status"]._description_selection(self.with_context(lang=lang).env))
+
     def _disagree(self, known):
         """Leave to a person what no call can mend."""
-        labels = dict(STATUS_LABELS)
+        labels = self._status_labels(self.env.user.lang)
         reason = _(
             "The marketplace shows the order as %(known)s: it cannot become %(status)s.",
             known=labels[known],

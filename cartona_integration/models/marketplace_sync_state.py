@@ -29,7 +29,7 @@ class MarketplaceSyncState(models.Model):
 
     account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade", index=True)
     company_id = fields.Many2one(related="account_id.company_id")
-    kind = fields.Selection(selection=lambda self: list(self.KINDS.items()), required=True)
+    kind = fields.Selection(list(KINDS.items()), required=True)
     cursor = fields.Char(help="How far a feed with modification times was read (UTC).")
     last_run = fields.Datetime()
     failures = fields.Integer(help="Failed runs in a row.")
@@ -100,6 +100,8 @@ class MarketplaceSyncState(models.Model):
         self.write({"last_run": fields.Datetime.now(), **values})
 
     @api.depends("account_id", "kind")
+    @api.depends_context("lang")
     def _compute_display_name(self):
+        labels = dict(self._fields["kind"]._description_selection(self.env))
         for state in self:
-            state.display_name = f"{state.account_id.name} · {self.KINDS[state.kind]}"
+            state.display_name = f"{state.account_id.name} · {labels.get(state.kind)}"

@@ -321,13 +321,11 @@ class MarketplaceConfig(models.Model):
         :param str cause: ``credentials``, ``messages`` or ``statuses``
         :param str note: what happened, possibly in a marketplace's words
         """
-        account, kind = self.sudo(), f"cartona_integration.activity_{cause}"
+        person = self.responsible_id or self.user_id
+        # A job has no language of its own: the title would be English.
+        account, kind = self.sudo().with_context(lang=person.lang), f"cartona_integration.activity_{cause}"
         if not account.activity_search([kind]):
-            account.activity_schedule(
-                kind,
-                note=escape(payload.printable(note)),
-                user_id=(self.responsible_id or self.user_id).id,
-            )
+            account.activity_schedule(kind, note=escape(payload.printable(note)), user_id=person.id)
 
     # -- crons --------------------------------------------------------------------------------
 

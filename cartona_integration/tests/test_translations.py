@@ -65,15 +65,35 @@ class TestTranslations(MarketplaceCase):
         entry = polib.POEntry(msgid="%(one)s of %(two)s", msgstr="%(two)s منها %(one)s")
         self.assertIsNone(problem(entry))
 
-    def test_an_arab_reads_screens_and_messages_in_arabic(self):
+    def speak_arabic(self):
         self.env["res.lang"]._activate_lang("ar_001")
         importer = TranslationImporter(self.env.cr, verbose=False)
         importer.load_file(str(ARABIC), "ar_001")
         importer.save(overwrite=True)
+
+    def test_an_arab_reads_screens_and_messages_in_arabic(self):
+        self.speak_arabic()
         account = self.rest.with_context(lang="ar_001")
         dashboard = self.env.ref(f"{ADDON}.view_marketplace_dashboard")
         self.assertIn("تحتاج إلى اهتمام", account.get_view(dashboard.id, "kanban")["arch"])
-        self.assertEqual(account.fields_get(["state"])["state"]["string"], "الحالة")
+        self.assertEqual(account.fields_get(["state"])["state"]["string"], "الوضع")
+        self.assertIn("rest_test · استيراد الطلبات", account.sync_state_ids.mapped("display_name"))
         account.action_pause()
         with self.assertRaisesRegex(UserError, "قم بتفعيل الحساب أولًا"):
             account.action_pull_orders()
+
+    def test_an_activity_speaks_the_language_of_the_person_it_asks(self):
+        self.speak_arabic()
+        self.rest.responsible_id.lang = "ar_001"
+        self.rest._as_actor()._ask_for_help("statuses", "Order 1")
+        self.assertEqual(self.rest.activity_ids.summary, "تعذر إرسال حالات")
+
+    def test_a_job_names_statuses_in_the_language_of_its_user(self):
+        self.speak_arabic()
+        self.rest.user_id.lang = "ar_001"
+        step = self.env["marketplace.order.step"].create(
+            {"account_id": self.rest.id, "external_order_id": "N-1", "status": "shipped"}
+        )
+        step.with_user(self.rest.user_id)._disagree("cancelled")
+        self.assertIn("”تم الإلغاء“", step.reason)
+        self.assertEqual(step.with_context(lang="ar_001").display_name, "N-1: تم الشحن")
