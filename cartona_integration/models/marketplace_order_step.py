@@ -109,7 +109,7 @@ class MarketplaceOrderStep(models.Model):
     def _try(self, account, call):
         """Tell one status, with no transaction open, and judge what came back.
 
-        The one broad ``except`` of this direction: a bug on one step must not stop the others.
+        The one broad ``except`` of statuses: a bug on one step must not stop the others.
 
         :param Call call: what :meth:`_claim` gave
         :return: the name of the method that keeps the outcome, and the error

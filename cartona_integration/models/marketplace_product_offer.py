@@ -117,7 +117,7 @@ class MarketplaceProductLink(models.Model):
     def _offers_apart(self, kinds):
         """Compute figures; a listing whose figures cannot be told does not stop the others.
 
-        The one broad ``except`` of the outbound direction.
+        The one broad ``except`` of prices and stock; statuses, which go out one by one, have theirs.
         """
         try:
             with self.env.cr.savepoint():
@@ -181,7 +181,7 @@ class MarketplaceProductLink(models.Model):
 
         A product that costs nothing is not offered for nothing: that is a price nobody entered.
         """
-        prices = {}
+        prices, converts = {}, account._converts_prices()
         for pack, links in self.filtered(lambda link: link._is_ours()).grouped("pack_uom_id").items():
             products = links.product_id.with_company(account.company_id)
             found = account.pricelist_id._compute_price_rule(
@@ -190,42 +190,39 @@ class MarketplaceProductLink(models.Model):
             for link in links:
                 price, rule_id = found[link.product_id.id]
                 prices[link] = account._listed_price(link.product_id, price)
-                link.reason = link._why_not(prices[link], price, rule_id) or link.reason
+                lacks_rate = not converts and link._lacks_rate(rule_id)
+                link.reason = link._why_not(prices[link], price, lacks_rate) or link.reason
         return {link: price for link, price in prices.items() if not link._is_price_held(price)}
 
     def _is_price_held(self, price):
         return bool(self.reason) and (price <= 0 or self._is_same("held_price", price))
 
-    def _why_not(self, price, net, rule_id):
+    def _why_not(self, price, net, lacks_rate):
         """Say why a price is not sent before a person has looked at it; False when nothing is wrong.
 
         :param Decimal price: what would be sent
         :param float net: the same before taxes, in the account's currency and the listed unit
-        :param int rule_id: of the pricelist, False for the sales price
+        :param lacks_rate: what :meth:`_lacks_rate` says, or False
         """
         self.held_price = 0.0
         if price <= 0:
             return _("The product has no price: enter one, it is then sent by itself.")
-        reason = self._lacks_rate(rule_id) or self._is_a_jump(price) or self._is_below_floor(net)
+        reason = lacks_rate or self._is_a_jump(price) or self._is_below_floor(net)
         if reason and not self._is_same("approved_price", price):
             self.held_price = float(price)
             return reason
         return False
 
     def _lacks_rate(self, rule_id):
-        """Odoo converts at 1 : 1 where nobody entered a rate."""
-        account = self.account_id
-        company = account.company_id
+        """Say that a price would be converted at 1 : 1, as Odoo does where nobody entered a rate.
+
+        :param int rule_id: of the pricelist, False for the sales price
+        """
         rule = self.env["product.pricelist.item"].browse(rule_id or ())
-        if account.currency_id == company.currency_id or rule.compute_price == "fixed":
+        if rule.compute_price == "fixed":
             return False
-        rates = self.env["res.currency.rate"].sudo()
-        domain = [("currency_id", "=", account.currency_id.id), ("company_id", "in", (False, company.id))]
-        if rates.search_count(domain, limit=1):
-            return False
-        return _(
-            "There is no exchange rate for %s: enter one, the price is then sent.", account.currency_id.name
-        )
+        currency = self.account_id.currency_id.name
+        return _("There is no exchange rate for %s: enter one, the price is then sent.", currency)
 
     def _is_a_jump(self, price):
         limit, before = self.account_id.price_jump, self.acknowledged_price
