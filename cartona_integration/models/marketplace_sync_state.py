@@ -1,4 +1,5 @@
 from datetime import timedelta
+from math import ceil
 from random import uniform
 
 from odoo import SUPERUSER_ID, api, fields, models
@@ -76,10 +77,13 @@ class MarketplaceSyncState(models.Model):
     def _back_off(self, reason, retry_after=None):
         """Pause for as long as the marketplace asks, else longer after each failure in a row.
 
+        Whole seconds: Odoo's now is cut to them, so with a fraction the pause would seem to last when the job
+        comes that resumes; it would do nothing and leave the work to the sweep.
+
         :return: seconds until the next try
         """
         self.failures += 1
-        seconds = retry_after or min(MAX_PAUSE, 5 * 2**self.failures) * uniform(0.75, 1.25)
+        seconds = ceil(retry_after or min(MAX_PAUSE, 5 * 2**self.failures) * uniform(0.75, 1.25))
         self._pause(reason, seconds)
         return seconds
 

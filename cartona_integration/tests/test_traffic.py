@@ -370,6 +370,21 @@ class TestPull(TrafficCase):
         self.assertEqual(len(self.door.requests), 2)
         self.assertFalse(self.rest._state("pull").pause_reason)
 
+    def test_the_job_that_resumes_does_not_come_before_the_pause_ends(self):
+        state = self.rest._state("pull")
+        for share in (0.753, 0.999, 1.0, 1.249):
+            state._resume()
+            with patch.object(marketplace_sync_state, "uniform", lambda *bounds, share=share: share):
+                self.run_pull(ok(status=500))
+            self.env.flush_all()
+            self.env.invalidate_all()
+            resumes = self.jobs(self.rest, "pull")[-1].eta
+            self.assertGreaterEqual(resumes, state.paused_until)
+            self.assertFalse(
+                state.paused_until.microsecond, "Odoo's now has none: it would seem to come later"
+            )
+            self.pass_time(self.rest, "pull")
+
     def test_pauses_grow_with_every_failure_up_to_an_hour_and_start_anew_after_a_success(self):
         state = self.rest._state("pull")
         with patch.object(marketplace_sync_state, "uniform", lambda *bounds: 1):
