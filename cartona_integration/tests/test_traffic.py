@@ -380,9 +380,7 @@ class TestPull(TrafficCase):
             self.env.invalidate_all()
             resumes = self.jobs(self.rest, "pull")[-1].eta
             self.assertGreaterEqual(resumes, state.paused_until)
-            self.assertFalse(
-                state.paused_until.microsecond, "Odoo's now has none: it would seem to come later"
-            )
+            self.assertFalse(state.paused_until.microsecond, "as Odoo's now")
             self.pass_time(self.rest, "pull")
 
     def test_pauses_grow_with_every_failure_up_to_an_hour_and_start_anew_after_a_success(self):
