@@ -158,10 +158,13 @@ class MarketplaceConfig(models.Model):
     # -- webhooks that do not come ------------------------------------------------------------
 
     def _mind_missed_webhooks(self, count):
-        """Notice new orders that only the list told of, though a webhook is set up, and ask for a person."""
-        if not any(account._has_webhook() for account in self._token_group()):
-            return
+        """Notice new orders that only the list told of, though a webhook is set up, and ask for a person.
+
+        The first reading finds what was there before the account was connected: nobody pushes that.
+        """
         state = self._state("pull")
+        if not state.last_run or not any(account._has_webhook() for account in self._token_group()):
+            return
         state._count_missed(count)
         if count and state.missed > MISSED_ORDERS and self._misses_many(state):
             note = _("%s new orders within a day came without a webhook: check its address and token there.")

@@ -938,6 +938,10 @@ class TestPullTells(TrafficCase):
 class TestMissedWebhooks(TrafficCase):
     """Webhooks that get lost are noticed, as the list tells of the orders all the same."""
 
+    def setUp(self):
+        super().setUp()
+        self.find()
+
     def find(self, *order_ids):
         self.door.will("orders", ok({"orders": [self.neutral(key) for key in order_ids], "next_page": None}))
         self.run_job(self.rest, "pull")
@@ -953,6 +957,11 @@ class TestMissedWebhooks(TrafficCase):
         self.find(*"IJ")
         self.assertEqual(self.rest.missed_webhook_count, 10)
         self.assertEqual(self.asked_for_help(), ["Webhooks do not arrive"])
+
+    def test_what_was_there_before_the_account_was_connected_is_not_counted(self):
+        self.rest._state("pull").last_run = False
+        self.find(*"ABCDEFGH")
+        self.assertFalse(self.rest.missed_webhook_count or self.asked_for_help())
 
     def test_orders_a_webhook_told_of_before_are_not_counted(self):
         for key in "ABCDEFGH":
