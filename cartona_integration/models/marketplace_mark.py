@@ -105,7 +105,7 @@ class MarketplaceMark(models.Model):
         """
         switch = "" if asked else f"AND account.{SWITCHES[kind]}"
         reach = REACH[model]
-        if (kind, model) == (STOCK, "product.product") and self.env[model]._knows_kits():
+        if kind != PRICE and model == "product.product" and self.env[model]._knows_kits():
             reach = f"link.product_id IN ({WITH_KITS})"
         accounts = self.env["marketplace.config"]
         self.env.cr.execute(

@@ -27,7 +27,7 @@ class TestAgreement(ListedCase):
         for warehouse, quantity in zip(
             self.rest.stock_warehouse_ids, (number + 1, 2 * number + 1), strict=True
         ):
-            self.move_in(product, quantity, warehouse.lot_stock_id)
+            self.move_in(product, times * number + 1, warehouse.lot_stock_id)
         self.links |= self.make_link(self.rest, product, f"E{product.id}")
 
     def variants(self):
