@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import psycopg2
@@ -22,6 +23,11 @@ from environment import BUILD, Odoo  # noqa: E402
 from postgres import TESTS  # noqa: E402
 from processes import working_in  # noqa: E402
 from server import OdooService, SimulatorService, free_port, wait_for  # noqa: E402
+
+
+def moment(text):
+    """Read the simulator's time as seconds since the epoch."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 class OdooServer:
