@@ -24,6 +24,10 @@ from postgres import TESTS  # noqa: E402
 from processes import working_in  # noqa: E402
 from server import OdooService, SimulatorService, free_port, wait_for  # noqa: E402
 
+# Seconds. Jobs of a dead worker fill the channel until queue_job's runner looks for such, once a minute when
+# nothing happens; the sweep comes after.
+RECOVERY = 150
+
 
 def moment(text):
     """Read the simulator's time as seconds since the epoch."""

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from .harness import moment, wait_for
+from .harness import RECOVERY, moment, wait_for
 
 SEED = 20261125
 numbers = count(1)
@@ -144,7 +144,7 @@ def test_a_worker_killed_after_sending_leaves_no_wrong_price(open_shop, server):
     simulator.control("DELETE", "faults")
     # What the marketplace acknowledged last, and does not show.
     shelf.price(key, 10)
-    wait_for(shelf.agrees, 30, "the old price is sent again")
+    wait_for(shelf.agrees, RECOVERY, "the old price is sent again")
 
 
 class Trouble(threading.Thread):

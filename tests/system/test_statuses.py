@@ -5,9 +5,8 @@ import time
 
 import pytest
 
-from .harness import wait_for
+from .harness import RECOVERY, wait_for
 
-RECOVERY = 150  # seconds: a job whose worker died is found by queue_job or our sweep
 DIALECTS = ("cartona", "rest")
 BOTH = pytest.mark.parametrize("dialect", DIALECTS)
 WORDS = {
