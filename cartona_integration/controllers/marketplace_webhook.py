@@ -4,8 +4,6 @@ import math
 import time
 from collections import Counter
 
-from psycopg2.errors import SerializationFailure
-
 from odoo import SUPERUSER_ID, http
 from odoo.http import request
 
@@ -100,7 +98,7 @@ class MarketplaceWebhook(http.Controller):
         except PayloadError as error:
             door.account._log_unreadable(error)
             return self._answer(400, {"error": "unreadable", "detail": str(error)})
-        accepted, duplicate = self._receive_messages(door.account, messages)
+        accepted, duplicate = door.account._receive(messages)
         _logger.info(
             "Marketplace %s: webhook %s, %d bytes, %d accepted, %d duplicate",
             door.code,
@@ -110,17 +108,6 @@ class MarketplaceWebhook(http.Controller):
             duplicate,
         )
         return self._answer(200, {"accepted": accepted, "duplicate": duplicate})
-
-    def _receive_messages(self, account, messages):
-        """Store messages; once more when the same ones came in by another call at this very moment.
-
-        Odoo would repeat the request as well, after up to two seconds of sleep.
-        """
-        try:
-            return account._receive(messages)
-        except SerializationFailure:
-            request.env.cr.rollback()
-            return account._receive(messages)
 
     def _form_error(self, call):
         """Refuse before reading what cannot be a message: no length, too long, not JSON."""

@@ -190,7 +190,7 @@ def _written(data, number, order):
             return number(value)
         if isinstance(value, (list, tuple)):
             return f"[{','.join([write(item) for item in value])}]"
-        if isinstance(value, dict) and all([isinstance(key, str) for key in value]):
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
             members = [f"{_text_written(key)}:{write(item)}" for key, item in order(value.items())]
             return f"{{{','.join(members)}}}"
         raise TypeError(f"no exact JSON for {type(value).__name__}")

@@ -3,8 +3,10 @@ import hmac
 import re
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+
+from psycopg2.errors import SerializationFailure
 
 from odoo import _, api, fields, models
 from odoo.exceptions import ValidationError
@@ -37,9 +39,9 @@ class Entrance:
     code: str
     rate: int  # calls per second
     dialect: base.Dialect
-    token_digest: str
+    token_digest: str = field(repr=False)
     signature: StandardWebhooks | HmacBody
-    secrets: tuple  # that count now
+    secrets: tuple = field(repr=False)  # those that count now
 
     def keys(self):
         """Give the keys that count now.
@@ -249,10 +251,16 @@ class MarketplaceConfig(models.Model):
     def _receive(self, messages):
         """Keep what a marketplace posted; everything else happens in a job.
 
+        It is all its transaction does. The same message may come in by another call at this very moment: a
+        new transaction finds it. Odoo would begin one as well, after up to two seconds of sleep.
+
         :return: (accepted, duplicate) counts
-        :raise SerializationFailure: the same message is being stored by another call just now
         """
-        counts = self._keep(messages, "webhook")
+        try:
+            counts = self._keep(messages, "webhook")
+        except SerializationFailure:
+            self.env.cr.rollback()
+            counts = self._keep(messages, "webhook")
         return counts["new"] + counts["changed"], counts["known"]
 
     def _log_unreadable(self, error):
