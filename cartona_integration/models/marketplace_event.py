@@ -2,7 +2,6 @@ import re
 from collections import Counter, defaultdict
 
 from psycopg2 import IntegrityError, OperationalError
-from psycopg2.errors import UniqueViolation
 
 from odoo import _, api, fields, models
 
@@ -125,19 +124,20 @@ class MarketplaceEvent(models.Model):
         """Give {(topic, order id): [digests, oldest first]} of what is stored."""
         seen = defaultdict(list)
         self.env.cr.execute(
-            "SELECT topic, external_order_id, array_agg(digest ORDER BY id) FROM marketplace_event"
-            " WHERE account_id = %s AND external_order_id = ANY(%s) GROUP BY 1, 2",
+            "SELECT topic, external_order_id, digest FROM marketplace_event"
+            " WHERE account_id = %s AND external_order_id = ANY(%s) ORDER BY id",
             [account.id, [message.order_id for message in messages if message.order_id]],
         )
-        for topic, order_id, digests in self.env.cr.fetchall():
-            seen[topic, order_id] = digests
+        for topic, order_id, digest in self.env.cr.fetchall():
+            seen[topic, order_id].append(digest)
         return seen
 
     def _insert(self, account, message, origin, digest, number):
         """Insert one row.
 
         :param int number: how many states of the order are stored
-        :return: False when the very same message was stored meanwhile
+        :return: False when the very same message is stored already
+        :raise SerializationFailure: it is being stored by another transaction just now
         """
         attributed = message.order_id and len(message.order_id) <= MAX_ID_LENGTH
         order_id = message.order_id if attributed else None
@@ -153,21 +153,19 @@ class MarketplaceEvent(models.Model):
             "payload": payload.dumps(message.payload),
             "state": "new",
             "tries": 0,
-            "create_uid": account.user_id.id,
-            "write_uid": account.user_id.id,
         }
         columns = ", ".join(values)
-        holes = ", ".join(["%s"] * len(values))
+        holes = ", ".join(f"%({name})s" for name in values)
+        # A search is never a guard: the unique index is. A copy that another transaction is just storing
+        # is waited for, and is then a conflict: whoever repeats this transaction finds it.
+        actor = "(SELECT user_id FROM marketplace_config WHERE id = %(account_id)s)"
         query = (
-            f"INSERT INTO marketplace_event ({columns}, create_date, write_date)"
-            f" VALUES ({holes}, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')"
+            f"INSERT INTO marketplace_event ({columns}, create_uid, write_uid, create_date, write_date)"
+            f" VALUES ({holes}, {actor}, {actor}, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')"
+            " ON CONFLICT (account_id, topic, delivery_id) DO NOTHING"
         )
-        try:
-            with self.env.cr.savepoint(flush=False):
-                self.env.cr.execute(query, list(values.values()), log_exceptions=False)
-        except UniqueViolation:
-            return False
-        return True
+        self.env.cr.execute(query, values, log_exceptions=False)
+        return bool(self.env.cr.rowcount)
 
     def _delivery_id(self, order_id, number, digest):
         """Name a state of an order; what cannot be attributed to one has no states to count."""
