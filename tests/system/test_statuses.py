@@ -2,17 +2,11 @@
 
 import threading
 import time
-from datetime import datetime
-from statistics import median
 
 import pytest
 
-from .harness import wait_for
-from .test_orders import percentile
+from .harness import RECOVERY, wait_for
 
-CONFIRMATIONS = 50
-GOAL = 5  # seconds from the commit of a confirmation to its arrival
-RECOVERY = 150  # seconds: a job whose worker died is found by queue_job or our sweep
 DIALECTS = ("cartona", "rest")
 BOTH = pytest.mark.parametrize("dialect", DIALECTS)
 WORDS = {
@@ -92,42 +86,6 @@ def open_orders(open_shop, products, simulator):
 
     yield open_one
     simulator.control("DELETE", "faults")
-
-
-def test_confirmations_arrive_within_five_seconds(open_orders, show):
-    shops = [open_orders(dialect) for dialect in DIALECTS]
-    ids = [orders.place(CONFIRMATIONS) for orders in shops]
-    committed = {}
-    for pair in zip(*ids, strict=True):
-        second = time.monotonic() + 1
-        for orders, order_id in zip(shops, pair, strict=True):
-            orders.confirm(order_id)
-            committed[order_id] = time.time()
-        time.sleep(max(0, second - time.monotonic()))
-    for orders, theirs in zip(shops, ids, strict=True):
-        orders.settled()
-        assert p95_of(orders, theirs, committed, show) <= GOAL
-        assert all(orders.arrived(order_id, "confirmed") for order_id in theirs)
-
-
-def p95_of(orders, ids, committed, show):
-    """Show how long the confirmations of one shop took, each called once, and give their p95."""
-    dialect = orders.shop.dialect
-    arrivals = {
-        call["path"].split("/")[-2 if dialect == "rest" else -1]: call["at"] for call in orders.calls()
-    }
-    assert set(arrivals) == set(ids) and len(orders.calls()) == CONFIRMATIONS
-    times = [moment(arrivals[order_id]) - committed[order_id] for order_id in ids]
-    show(
-        f"confirmations, {dialect}: {CONFIRMATIONS}, one per second, from commit to arrival: "
-        f"median {median(times):.2f} s, p95 {percentile(times, 0.95):.2f} s, max {max(times):.2f} s"
-    )
-    return percentile(times, 0.95)
-
-
-def moment(text):
-    """Read the simulator's time as seconds since the epoch."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 @BOTH
