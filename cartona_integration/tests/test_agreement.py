@@ -24,9 +24,7 @@ class TestAgreement(ListedCase):
 
     def shelve(self, product, number):
         """Put a product into both warehouses and list it."""
-        for warehouse, quantity in zip(
-            self.rest.stock_warehouse_ids, (number + 1, 2 * number + 1), strict=True
-        ):
+        for times, warehouse in enumerate(self.rest.stock_warehouse_ids, 1):
             self.move_in(product, times * number + 1, warehouse.lot_stock_id)
         self.links |= self.make_link(self.rest, product, f"E{product.id}")
 

@@ -86,7 +86,7 @@ assert offered(tea, box, crate) == {"tea": 16, "box": 5, "crate": 1}, offered(te
 drop_marks()
 quotation = sell(crate, 1, confirm=False, marketplace_config_id=account.id, cartona_id="Q1")
 assert {"crate", "box", "tea", "cup"} <= marked("recount"), marked("recount")
-assert offered(tea, cup, box, crate) == {"tea": 10, "cup": 2, "box": 2, "crate": 0}, offered(tea, cup, box, crate)
+assert offered(tea, cup, box, crate) == {"tea": 10, "cup": 2, "box": 2, "crate": 0}
 quotation.action_confirm()
 assert offered(tea, cup, box, crate) == {"tea": 10, "cup": 2, "box": 2, "crate": 0}
 """
