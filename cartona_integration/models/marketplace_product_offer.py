@@ -15,6 +15,12 @@ _logger = logging.getLogger(__name__)
 
 # Odoo stores figures as binary fractions: what differs by less is the same figure.
 SAME = 6  # decimals
+# What of a listing decides what is sent for it; it has as many other fields.
+DECIDES = [
+    "account_id", "state", "is_paused", "in_doubt", "reason", "product_id", "pack_uom_id", "key",
+    "external_id", "held_price", "approved_price", "acknowledged_price", "acknowledged_quantity", "acknowledged_unlimited",
+    "price_acknowledged", "quantity_acknowledged",
+]  # fmt: skip
 
 
 class MarketplaceProductLink(models.Model):
@@ -74,7 +80,7 @@ class MarketplaceProductLink(models.Model):
         lines = self._explain_kit(contents) if contents else self._explain_parts(product)
         lines.append(_("= %g free", free))
         rules = account._explain_offered(free)
-        offered = self._stock(account, product, {product.id: free})["quantity"]
+        offered = self._stock(product, account._all_offered({product.id: free}))["quantity"]
         unit = (self.pack_uom_id or product.uom_id).name
         return [*lines, *rules, _("= %(quantity)s %(unit)s offered", quantity=offered, unit=unit)]
 
@@ -156,9 +162,11 @@ class MarketplaceProductLink(models.Model):
         :param dict kinds: {link: set of PRICE and STOCK}
         :return: {link: ProductUpdate}; a figure that cannot be told is None, and ``reason`` says why
         """
+        self.fetch(DECIDES)
         account = self.account_id
         self.filtered("reason").reason = False
         told = self._with_a_unit()
+        told.product_id._fetch_goods()
         goods = told._goods()
         prices = self._prices(account, {link: goods[link] for link in goods if PRICE in kinds[link]})
         stocks = told.filtered(lambda link: STOCK in kinds[link])._stocks(account, goods)
@@ -302,19 +310,20 @@ class MarketplaceProductLink(models.Model):
                 "The product was deleted; the listing shows a stock of 0. Choose another product."
             )
         free = self.product_id._marketplace_free(account)
-        return {link: link._stock(account, goods.get(link), free) for link in self}
+        offered = account._all_offered(free)
+        return {link: link._stock(goods.get(link), offered) for link in self}
 
-    def _stock(self, account, product, free):
+    def _stock(self, product, offered):
         """Give one listing's quantity and whether it never sells out.
 
         :param product: empty or None: there is nothing to sell any more
-        :param dict free: as ``_marketplace_free`` gives it
+        :param dict offered: {product id: quantity in its unit} of what is counted in stock
         """
         if not (product and product.active and product.product_tmpl_id.sale_ok):
             return {"quantity": Decimal(0), "unlimited": False}
-        if product.id not in free:
+        if product.id not in offered:
             return {"unlimited": True}
-        quantity = account._offered(free[product.id])
+        quantity = offered[product.id]
         if pack := self.pack_uom_id:
             quantity = product.uom_id._compute_quantity(quantity, pack, round=False)
         whole = float_round(max(0.0, quantity), precision_digits=0, rounding_method="DOWN")

@@ -8,6 +8,7 @@ from odoo import _, api, fields, models
 from ..dialects.base import ItemResult
 from ..exceptions import CredentialsRefused, MarketplaceError, Refused, Unavailable
 from .marketplace_mark import kinds_of
+from .marketplace_product_offer import DECIDES
 
 # So many products are looked for one by one; for more, reading all listings takes fewer calls.
 LOOKUPS = 20
@@ -77,6 +78,7 @@ class MarketplaceConfig(models.Model):
         kinds = {link_id: {kind for kind, _cause in marked} for link_id, marked in marks.items()}
         # Superuser: a product may have gone to another company; its listing has to be emptied all the same.
         links = self.env["marketplace.product.link"].sudo().browse(kinds).exists()
+        links.fetch(DECIDES)
         due = links.filtered(lambda link: link.state == "linked" and not link.is_paused)._claim(kinds)
         self.env["marketplace.product.history"]._note_sent(due, marks)
         # Less goes first: what is sold out must not be sold once more meanwhile.

@@ -3,7 +3,7 @@ from collections import defaultdict
 from odoo import _, api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
-from ..compat import SOL_UOM, is_storable
+from ..compat import SOL_UOM, STORABLE_FIELDS, is_storable
 from .marketplace_mark import PRICE, STOCK
 
 
@@ -135,6 +135,13 @@ class ProductProduct(models.Model):
             )
         return links.action_create_listing()
 
+    def _fetch_goods(self):
+        """Read at once, and nothing else, what all figures follow from: products have a hundred fields."""
+        self.fetch(["active", "product_tmpl_id"])
+        self.product_tmpl_id.fetch(
+            ["company_id", "list_price", "sale_ok", "taxes_id", "uom_id", *STORABLE_FIELDS]
+        )
+
     # -- what is free to sell -----------------------------------------------------------------
 
     def _marketplace_free(self, account):
@@ -180,15 +187,20 @@ class ProductProduct(models.Model):
         return {product_id: quantity for product_id, quantity in figures.items() if product_id in mine}
 
     def _marketplace_on_hand(self, warehouses):
-        """Give {product id: on hand − reserved} in the warehouses' own locations."""
-        domain = [
-            ("product_id", "in", self.ids),
-            ("location_id.warehouse_id", "in", warehouses.ids),
-            ("location_id.usage", "=", "internal"),
-        ]
-        quants = self.env["stock.quant"].sudo()
-        groups = quants._read_group(domain, ["product_id"], ["quantity:sum", "reserved_quantity:sum"])
-        return {product.id: quantity - reserved for product, quantity, reserved in groups}
+        """Give {product id: on hand − reserved} in the warehouses' own locations, whoever owns the goods."""
+        self.env.flush_all()
+        self.env.cr.execute(
+            """
+            SELECT quant.product_id, sum(quant.quantity - quant.reserved_quantity)::float
+              FROM stock_quant quant
+              JOIN stock_location location ON location.id = quant.location_id
+             WHERE quant.product_id = ANY(%s)
+               AND location.warehouse_id = ANY(%s) AND location.usage = 'internal'
+          GROUP BY 1
+            """,
+            [self.ids, warehouses.ids],
+        )
+        return dict(self.env.cr.fetchall())
 
     def _marketplace_demanded(self, warehouses):
         """Give {product id: quantity} that goes out of the warehouses and is not reserved yet.
