@@ -18,8 +18,8 @@ SAME = 6  # decimals
 # What of a listing decides what is sent for it; it has as many other fields.
 DECIDES = [
     "account_id", "state", "is_paused", "in_doubt", "reason", "product_id", "pack_uom_id", "key",
-    "external_id", "held_price", "approved_price", "acknowledged_price", "acknowledged_quantity", "acknowledged_unlimited",
-    "price_acknowledged", "quantity_acknowledged",
+    "external_id", "held_price", "approved_price", "acknowledged_price", "acknowledged_quantity",
+    "acknowledged_unlimited", "price_acknowledged", "quantity_acknowledged",
 ]  # fmt: skip
 
 
