@@ -345,8 +345,26 @@ class MarketplaceEvent(models.Model):
         if not self._is_news(value):
             return None
         if self.topic == STATUS:
+            self._check_not_ignored()
             return processor._change_status(self.account_id, value)
         return processor._import(self.account_id, value, self._chosen())
+
+    def _check_not_ignored(self):
+        """Refuse the status of an order that is not wanted here: it would wait for it for ever.
+
+        :raise Unwanted: the newest message of the order was ignored, and no order came of an older one
+        """
+        order = self.search(
+            [
+                ("account_id", "=", self.account_id.id),
+                ("external_order_id", "=", self.external_order_id),
+                ("topic", "=", ORDERS),
+            ],
+            limit=1,
+        )
+        known = self.env["sale.order"]._find_marketplace_order(self.account_id, self.external_order_id)
+        if order.state == "ignored" and not known:
+            raise Unwanted(_("The order is ignored: %s", order.reason))
 
     def _is_news(self, value):
         """Compare an Order or StatusChange with what we know of its order."""
@@ -396,6 +414,7 @@ class MarketplaceEvent(models.Model):
         elif isinstance(hold, Unwanted):
             self._close("ignored", hold.reason)
             self._replace_older()
+            self._resume_statuses()
             self._mind_feed()
         else:
             self._hold(hold)
@@ -414,10 +433,22 @@ class MarketplaceEvent(models.Model):
         done = self.filtered(lambda event: event.state == "done")
         if len(self) == 1:
             done._replace_older()
-        if done:
-            self.env["marketplace.event.hold"]._resume(
-                done.account_id, "order", done.mapped("external_order_id")
-            )
+        done._resume_statuses()
+
+    def _ignore(self, reason=None):
+        """Close what nobody will need, and the statuses that waited for it."""
+        super()._ignore(reason)
+        self._resume_statuses()
+
+    def _resume_statuses(self):
+        """Put the statuses back into the queue that waited for these orders.
+
+        Superuser: people who ignore an order have no write access to the inbox.
+        """
+        holds = self.env["marketplace.event.hold"].sudo()
+        orders = self.filtered(lambda event: event.topic == ORDERS)
+        for account, events in orders.grouped("account_id").items():
+            holds._resume(account, "order", events.mapped("external_order_id"))
 
     def _close(self, state, reason=False, **values):
         self.hold_ids.unlink()
@@ -438,7 +469,10 @@ class MarketplaceEvent(models.Model):
             ]
         )
         self._replace_older()
-        if self.topic == ORDERS:
+        if self.topic == STATUS:
+            # The list may show an order that no webhook brought, or that waited for this very status.
+            self.account_id._ask_feed()
+        else:
             self._keep_back(self._wanted_quantities())
             if self.account_id.acknowledge_holds:
                 self._mind_feed()

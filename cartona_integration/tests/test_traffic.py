@@ -280,11 +280,16 @@ class TestPull(TrafficCase):
         self.run_job(self.rest, "pull")
 
     def test_all_pages_are_read(self):
-        self.run_pull(
-            self.feed(self.neutral("A"), next_page=2), self.feed(self.neutral("B"), next_page=3), self.feed()
-        )
-        self.assertEqual(self.events().mapped("external_order_id"), ["A", "B"])
+        self.receive(self.rest, self.neutral("A"), run=False)
+        self.run_pull(self.feed(self.neutral("A"), next_page=2), self.feed(next_page=3), self.feed())
         self.assertEqual([dict(asked.query)["page"] for asked in self.door.requests], ["1", "2", "3"])
+
+    def test_pages_with_news_are_read_twice_as_an_order_may_have_slid_between_them(self):
+        pages = self.feed(self.neutral("A"), next_page=2), self.feed(self.neutral("C"))
+        slid = self.feed(self.neutral("B"), next_page=2), self.feed(self.neutral("C"))
+        self.run_pull(*pages, *slid)
+        self.assertEqual(self.events().mapped("external_order_id"), ["A", "C", "B"])
+        self.assertEqual([dict(asked.query)["page"] for asked in self.door.requests], ["1", "2", "1", "2"])
         self.assertIn((self.rest.id, "import"), self.wakeups)
 
     def test_the_first_reading_asks_for_everything(self):
@@ -302,6 +307,16 @@ class TestPull(TrafficCase):
         self.run_pull(self.feed(self.neutral("A", "2026-11-12T10:00:00Z")))
         self.run_pull(self.feed(self.neutral("B", "2026-11-10T10:00:00Z")))
         self.run_pull(self.feed())
+        found = payload.timestamp(self.rest._state("pull").cursor)
+        self.assertEqual(found, datetime(2026, 11, 12, 10, tzinfo=timezone.utc))
+
+    def test_only_a_list_that_was_read_to_its_end_moves_the_place(self):
+        self.run_pull(self.feed(self.neutral("A", "2026-11-12T10:00:00Z"), next_page=2), ok(status=500))
+        self.assertFalse(self.rest._state("pull").cursor)
+
+    def test_a_time_that_has_not_come_yet_is_no_place(self):
+        orders = self.neutral("A", "2099-01-01T00:00:00Z"), self.neutral("B", "2026-11-12T10:00:00Z")
+        self.run_pull(self.feed(*orders))
         found = payload.timestamp(self.rest._state("pull").cursor)
         self.assertEqual(found, datetime(2026, 11, 12, 10, tzinfo=timezone.utc))
 
