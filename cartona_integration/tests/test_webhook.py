@@ -621,6 +621,13 @@ class TestSignature(WebhookCase):
         with self.assertRaises(AssertionError):
             find(self.rest.webhook_key, signature, read)
 
+    def test_a_printed_entrance_shows_no_credential(self):
+        self.rest.webhook_token = "hook-of-rest_test"
+        shown = repr(self.rest._entrance())
+        self.assertNotIn(self.secret, shown)
+        self.assertNotIn(self.rest.sudo().webhook_token_digest, shown)
+        self.assertIn("rest_test", shown)
+
     def test_nothing_of_the_secret_is_logged(self):
         with self.assertLogs("odoo.addons.cartona_integration", "DEBUG") as caught:
             self.post()
