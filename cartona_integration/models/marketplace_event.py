@@ -435,8 +435,14 @@ class MarketplaceEvent(models.Model):
         self.remedy = hold.remedy
         self.env["marketplace.event.hold"].create(
             [
-                {"event_id": self.id, "kind": kind, "key": key[:MAX_KEY_LENGTH], **self._worth()}
-                for kind, key in hold.keys
+                {
+                    "event_id": self.id,
+                    "kind": kind,
+                    "key": key[:MAX_KEY_LENGTH],
+                    "external_id": listing[0] if listing else False,
+                    **self._worth(),
+                }
+                for kind, key, *listing in hold.keys
             ]
         )
         self._replace_older()

@@ -21,6 +21,8 @@ UNDERWAY = (base.PARTIALLY_SHIPPED, base.SHIPPED, base.DELIVERED)
 # The goods have left the warehouse.
 LEFT = (base.SHIPPED, base.DELIVERED)
 ROUNDING = "rounding"
+# How a line without the seller's key is called: by the listing's id, by its barcode, by nothing at all.
+BY_ID, BY_BARCODE, NAMELESS = "id:", "barcode:", "?"
 # Decimals worth comparing where Odoo stores a figure as it comes.
 UNROUNDED = 8
 # Unit prices come as binary fractions (33.333333): their sum is the marketplace's total only to the cent.
@@ -38,7 +40,10 @@ class Row(NamedTuple):
 
 
 class Goods(NamedTuple):
-    """What a line is about: the products its ``key`` names, by listings or by themselves."""
+    """What a line is about: the products its ``key`` names, by listings or by themselves.
+
+    ``key``: see :meth:`MarketplaceOrderProcessor._goods_key`
+    """
 
     key: str
     products: models.Model
@@ -431,30 +436,55 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                     name = line.name or _("Unknown product")
                     name = f"[{found.key}] {name}"
                     chosen[line] = Goods(found.key, stand_in, found.links.browse(), name)
-        bad = {found.key: found.products for found in chosen.values() if not found.is_clear}
+        bad = {line: found for line, found in chosen.items() if not found.is_clear}
         if bad:
-            self._hold_for_products(list(bad), [key for key, products in bad.items() if products])
+            self._hold_for_products(bad)
         return chosen
 
+    @api.model
     def _find_goods(self, account, lines):
         """Find what lines are about: by the listing's id, then its key, then the product's. Never by name.
 
-        A line without a key is looked up by its barcode.
+        A line without id and key is looked up by the product's barcode. What the platform calls a listing
+        is never taken for the seller's key: both may well be numbers.
 
         :return: {line: :class:`Goods`}
         """
-        keys = {line: line.key or line.product_id or line.barcode or "?" for line in lines}
-        links = self.env["marketplace.product.link"]
+        links, products = self.env["marketplace.product.link"], self.env["product.product"]
+        keys = {line.key for line in lines if line.key}
+        barcodes = {line.barcode for line in lines if not (line.key or line.product_id)}
         by_id = links._find_linked(account, "external_id", {line.product_id for line in lines})
-        by_key = links._find_linked(account, "key", set(keys.values()))
-        found = self.env["product.product"]._find_by_marketplace_key(account, set(keys.values()))
+        by_key = links._find_linked(account, "key", keys)
+        found = products._find_of_account(account, "cartona_id", keys)
+        by_barcode = products._find_of_account(account, "barcode", barcodes - {None})
         goods = {}
         for line in lines:
-            key = keys[line]
-            link = by_id[line.product_id] or by_key[key]
-            products = link.product_id or found[key]
-            goods[line] = Goods(key, products, link)
+            link = by_id[line.product_id] or by_key[line.key]
+            named = found[line.key] if line.key or line.product_id else by_barcode[line.barcode]
+            goods[line] = Goods(self._goods_key(line), link.product_id or named, link)
         return goods
+
+    @api.model
+    def _goods_key(self, line):
+        """Write what a line names its goods by: the seller's key, ``id:<listing>`` or ``barcode:<code>``."""
+        if line.key or line.product_id:
+            return line.key or f"{BY_ID}{line.product_id}"
+        return f"{BY_BARCODE}{line.barcode}" if line.barcode else NAMELESS
+
+    @api.model
+    def _line_of(self, key, external_id):
+        """Give a line that names its goods as a held one did.
+
+        :param str key: as :meth:`_goods_key` wrote it
+        :param external_id: the listing's id the line told beside it, or a false value
+        """
+        nothing = {"id": key, "quantity": Decimal(0), "unit_price": Decimal(0)}
+        if key == f"{BY_ID}{external_id}":
+            return base.OrderLine(**nothing, product_id=external_id)
+        if key.startswith(BY_BARCODE):
+            return base.OrderLine(**nothing, barcode=key.removeprefix(BY_BARCODE))
+        named = {} if key == NAMELESS else {"key": key}
+        return base.OrderLine(**nothing, **named, product_id=external_id or None)
 
     @api.model
     def _wanted_quantities(self, account, order):
@@ -475,10 +505,21 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 wanted[str(found.products.id)] += quantity
         return dict(wanted)
 
-    def _hold_for_products(self, bad, ambiguous):
+    def _hold_for_products(self, bad):
+        """Hold until all lines name one product in one unit.
+
+        :param dict bad: {line: :class:`Goods`}
+        """
+        names = list(dict.fromkeys(found.key for found in bad.values()))
+        ambiguous = list(dict.fromkeys(found.key for found in bad.values() if found.products))
         if ambiguous:
             reason = _("Several products or packs have the key: %s", ", ".join(ambiguous))
         else:
-            reason = _("Unknown product: %s", ", ".join(bad))
+            reason = _("Unknown product: %s", ", ".join(names))
         remedy = _("Give exactly one product this marketplace key; the order is then imported by itself.")
-        raise Hold(reason, remedy, [("product", key) for key in bad])
+        if all(name.startswith(BY_ID) for name in names):
+            remedy = _("Link the listing to a product; the order is then imported by itself.")
+        elif all(name.startswith(BY_BARCODE) for name in names):
+            remedy = _("Give exactly one product this barcode; the order is then imported by itself.")
+        told = dict.fromkeys((found.key, line.product_id) for line, found in bad.items())
+        raise Hold(reason, remedy, [("product", *pair) for pair in told])

@@ -5,7 +5,7 @@ from .common import SAMPLES, MarketplaceCase, ok, sample
 
 # Later series store prices as they come: nothing is left to round.
 EXACT = SERIES >= 19
-KEYS = ("TEA-25", "SUGAR-1", "SALT-500", "COLA-330", "479", "904#2", "1679#2", "P-512")
+KEYS = ("TEA-25", "SUGAR-1", "SALT-500", "COLA-330", "479", "904#2", "1679#2", "MANGO-1")
 
 
 class SamplesCase(MarketplaceCase):
@@ -16,7 +16,9 @@ class SamplesCase(MarketplaceCase):
         super().setUpClass()
         for key in KEYS:
             # A list price of its own: what the marketplace says must never be replaced by it.
-            cls.make_product(key, list_price=999.0)
+            product = cls.make_product(key, list_price=999.0)
+        # The one line whose seller's key the message does not tell.
+        cls.make_link(cls.rest, product, "P-512")
 
     def figures(self, order):
         """Give {key: (quantity, price)} of an order's goods."""
@@ -226,7 +228,7 @@ class NeutralSamples:
             | ({"2": 247.5} if EXACT else {"2": 247.56, "rounding": -0.06}),
         )
         self.assertEqual(lines["shipping:0"].name, "توصيل")
-        self.assertEqual(lines["2"].product_id.cartona_id, "P-512")
+        self.assertEqual(lines["2"].product_id.cartona_id, "MANGO-1")
 
     def test_times_with_an_offset_are_stored_in_utc(self):
         self.arrive("neutral_order_created")
