@@ -5,6 +5,7 @@ from markupsafe import Markup
 from odoo import _, fields, models
 from odoo.tools import float_compare
 
+from ..compat import SOL_TAXES
 from ..dialects import base
 from ..exceptions import Hold
 from .marketplace_order_processor import QUIET, ROUNDING, UNDERWAY
@@ -156,7 +157,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         found = self._find_goods(account, [row.line for row in rows if row.line])
         goods = self._choose_goods(account, rows, found)
         self._check_taxes(account, goods)
-        values = self._prepare_lines(account, order, sale.fiscal_position_id, rows, goods, {})
+        usual = [line[SOL_TAXES] for line in sale.order_line]
+        values = self._prepare_lines(account, order, sale.fiscal_position_id, rows, goods, {}, usual)
         return [fields.Command.create(line) for line in values]
 
     def _row_name(self, row):

@@ -37,6 +37,7 @@ class Row(NamedTuple):
     price: Decimal
     line: base.OrderLine | None = None
     name: str | None = None
+    charge: base.Charge | None = None
 
 
 class Goods(NamedTuple):
@@ -276,7 +277,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 rows.append(Row(f"{line.id}:discount", Decimal(1), -line.discount, line, name))
         for number, charge in enumerate(order.charges):
             name = charge.name or charge.kind
-            rows.append(Row(f"{charge.kind}:{number}", Decimal(1), charge.amount, name=name))
+            rows.append(Row(f"{charge.kind}:{number}", Decimal(1), charge.amount, name=name, charge=charge))
         if len({row.id for row in rows}) != len(rows):
             raise Hold(
                 _("Two lines of the order have the same id."),
@@ -284,17 +285,20 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             )
         return rows
 
-    def _prepare_lines(self, account, order, position, rows, goods, memo):
+    def _prepare_lines(self, account, order, position, rows, goods, memo, usual=()):
         """Give the values of order lines.
 
         :param dict memo: remembers the taxes of one run
+        :param usual: the taxes of each line the order has already
         """
-        lines = []
+        lines, usual = [], list(usual)
         for row in rows:
-            taxes = self.env["account.tax"]
             if row.line:
                 product = goods[row.line].products
                 taxes = self._taxes(account, order, position, row.line, product, memo)
+                usual.append(taxes)
+            else:
+                taxes = self._charge_taxes(account, order, position, row.charge, usual, memo)
             lines.append({**self._prepare_row(row, goods), SOL_TAXES: [fields.Command.set(taxes.ids)]})
         return lines
 
