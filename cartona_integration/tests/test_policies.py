@@ -246,11 +246,11 @@ class TestTaxRates(test_processor.TaxCase):
 
     def test_a_rate_means_the_accounts_tax_whatever_the_products(self):
         self.tea.taxes_id = self.five
-        order = self.send(self.taxed("14.00", "14.00"), prices_include_tax=False, total="114.00")
+        order = self.send(self.taxed("0.14", "14.00"), prices_include_tax=False, total="114.00")
         self.assertEqual(order.order_line[SOL_TAXES], self.on_top)
 
     def test_a_rate_without_tax_holds_and_resumes_when_the_table_has_it(self):
-        self.send(self.taxed("5.0", "5.00"), prices_include_tax=False, total="105.00")
+        self.send(self.taxed("0.050", "5.00"), prices_include_tax=False, total="105.00")
         event = self.assertHeld("5")
         self.assertEqual(event.hold_ids.mapped(lambda hold: (hold.kind, hold.key)), [("tax", "5")])
         self.wakeups.clear()
@@ -258,6 +258,12 @@ class TestTaxRates(test_processor.TaxCase):
         self.assertIn((self.rest.id, "import"), self.wakeups)
         self.run_job(self.rest, "import")
         self.assertEqual(self.order(self.rest, "R1").amount_total, 105.0)
+
+    def test_a_charge_has_the_tax_of_the_table_that_fits(self):
+        row = line(quantity="1", price="100.00", taxes=[{"rate": "0", "amount": "0"}])
+        charges = [{"kind": "shipping", "amount": "30.00", "tax_amount": "4.20"}]
+        order = self.send(row, prices_include_tax=False, charges=charges, total="134.20")
+        self.assertEqual(order.order_line.mapped(lambda row: row[SOL_TAXES].ids), [[], self.on_top.ids])
 
     def test_a_rate_stands_in_the_table_once(self):
         with self.assertRaises(ValidationError):
