@@ -1,8 +1,11 @@
 import re
 from collections import defaultdict
 
+from markupsafe import Markup
+
 from odoo import _, models
-from odoo.tools import email_normalize
+from odoo.exceptions import ValidationError
+from odoo.tools import email_normalize, plaintext2html
 
 from ..dialects import base
 from ..exceptions import Hold
@@ -11,6 +14,11 @@ from .res_partner import international
 
 # The contact's field each kind of key is looked up in.
 KEY_FIELDS = {"phone": "marketplace_phone", "email": "email_normalized", "vat": "vat"}
+
+
+# Characters of what Odoo indexes of a contact. An index row holds 2,700 bytes, and the name of an address its
+# customer's as well.
+MAX_NAME = 256
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):
@@ -122,10 +130,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _prepare_customer(self, account, order, places):
         customer = order.customer
-        return {
+        name = customer.name or customer.company or _("Customer of order %s", order.id)
+        values = {
             "cartona_id": account._customer_key(customer),
             "company_id": account.company_id.id,
-            "name": customer.name or customer.company or _("Customer of order %s", order.id),
+            "name": name[:MAX_NAME],
             "is_company": bool(customer.company),
             "email": customer.email,
             "phone": customer.phone,
@@ -134,6 +143,30 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             **self._prepare_language(account, customer),
             **self._prepare_address(account, order.shipping or base.Address(), places),
         }
+        for field in ("email", "vat"):
+            if values[field] and not self._is_storable(values, field):
+                values["comment"] = self._noted_instead(values, field)
+                values[field] = False
+        return values
+
+    def _is_storable(self, values, field):
+        """Tell whether Odoo, with what is installed to check it, takes a new contact's value.
+
+        Half an address or number would be somebody else's: what is too long is not cut.
+        """
+        if len(values[field]) > MAX_NAME:
+            return False
+        try:
+            self.env["res.partner"].new(values)._validate_fields([field])
+        except ValidationError:
+            return False
+        return True
+
+    def _noted_instead(self, values, field):
+        """Give a contact's note with what the marketplace told and Odoo does not take."""
+        label = self.env["res.partner"]._fields[field]._description_string(self.env)
+        told = _("%(field)s as the marketplace tells it: %(value)s", field=label, value=values[field])
+        return (values["comment"] or Markup()) + plaintext2html(told)
 
     def _prepare_language(self, account, customer):
         """Choose among the installed languages: the customer's, else the account's, else Odoo's default."""
@@ -185,7 +218,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "parent_id": plan.partner.id,
             "company_id": plan.partner.company_id.id,
             "type": "delivery",
-            "name": shipping.name or plan.partner.name,
+            "name": (shipping.name or plan.partner.name)[:MAX_NAME],
             "phone": shipping.phone or plan.order.customer.phone,
             **address,
         }
@@ -224,5 +257,5 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "zip": address.zip,
             "state_id": state.id,
             "country_id": country.id,
-            "comment": address.note,
+            "comment": plaintext2html(address.note) if address.note else False,
         }
