@@ -41,13 +41,20 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         keys = {account._customer_key(order.customer) for order in orders}
         known = self.env["res.partner"]._find_marketplace_customers(keys, company)
         alike = self._find_alike(account, {self._strong_key(account, order) for order in orders})
+        named = {}
         for plan in plans:
             with holds.of(plan.order):
                 plan.partner = chosen.get(plan.order.id) or self._pick_customer(
-                    account, plan.order, known, alike
+                    account, plan.order, known, alike, named
                 )
+                if plan.partner:
+                    named.setdefault(plan.partner, account._customer_key(plan.order.customer))
 
-    def _pick_customer(self, account, order, known, alike):
+    def _pick_customer(self, account, order, known, alike, named):
+        """Give an order's customer.
+
+        :param dict named: {contact: the marketplace's id an order before this one gives it}
+        """
         key = account._customer_key(order.customer)
         if found := known[key]:
             self._check_single(found, key, _("Several contacts are marketplace customer %s.", key))
@@ -56,7 +63,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         # Another id in the same numbering: the marketplace knows that it is somebody else.
         space = account._customer_space(order.customer)
         found = alike[value].filtered(
-            lambda partner: not (key and (partner.cartona_id or "").startswith(space))
+            lambda partner: not (
+                key
+                and (own := partner.cartona_id or named.get(partner))
+                and own != key
+                and own.startswith(space)
+            )
         )
         self._check_single(found, key or f"{order.id}", _("Several contacts may be the customer: %s", value))
         return found

@@ -223,6 +223,17 @@ class TestCustomerKey(OrderCase):
         self.receive(self.rest, messages)
         self.assertEqual(self.order(self.rest, "A").partner_id, self.order(self.rest, "B").partner_id)
 
+    def test_in_a_batch_too_a_contact_is_one_customer_of_a_numbering(self):
+        known = self.partner()
+        customers = [{"id": number, "phone": "+201001234567"} for number in ("K1", "K2", "K1")]
+        self.receive(
+            self.rest,
+            [self.message(id=name, customer=who) for name, who in zip("ABC", customers, strict=True)],
+        )
+        first, second, third = (self.order(self.rest, name).partner_id for name in "ABC")
+        self.assertEqual((first, third, first.cartona_id), (known, known, "retailer_rest_test_K1"))
+        self.assertEqual(second.cartona_id, "retailer_rest_test_K2")
+
     def test_the_accounts_defaults_fill_what_the_message_leaves_out(self):
         team = self.env["crm.team"].create({"name": "Marketplaces", "company_id": False})
         self.rest.write({"team_id": team.id, "salesperson_id": self.env.user.id, "customer_lang": "en_US"})
