@@ -155,7 +155,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _prepare_new_lines(self, account, sale, order, rows):
         """Give commands that add the rows; their products and taxes have to be known."""
         found = self._find_goods(account, [row.line for row in rows if row.line])
-        goods = self._choose_goods(account, rows, found)
+        goods = self._choose_goods(account, order, rows, found)
         self._check_taxes(account, goods)
         usual = [line[SOL_TAXES] for line in sale.order_line]
         values = self._prepare_lines(account, order, sale.fiscal_position_id, rows, goods, {}, usual)

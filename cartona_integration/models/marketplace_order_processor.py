@@ -168,8 +168,9 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         pricelist = pricelists.get(order.currency)
         if pricelist is None:
             self._hold_for_currency(order.currency or account.currency_id.name)
-        goods = self._choose_goods(account, rows, goods)
-        self._check_taxes(account, goods)
+        goods = self._choose_goods(account, order, rows, goods)
+        if order.status not in base.GONE:
+            self._check_taxes(account, goods)
         return Plan(order, rows, goods, pricelist)
 
     def _find_positions(self, plans):
@@ -355,7 +356,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         Lines people added do not count. A marketplace that says nothing of tax and whose prices are without
         it gives a total without it.
 
-        :raise Hold: it is more
+        :raise Hold: it is more, and the order is not over
         """
         is_net = order.prices_include_tax is None and not account.prices_include_tax
         digits = self._decimals("price_unit")
@@ -370,7 +371,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         total, part = ("amount_untaxed", "price_subtotal") if is_net else ("amount_total", "price_total")
         found = sale.currency_id.round(sale[total] - sum(added.mapped(part)))
         difference = sale.currency_id.round(float(order.total) - found)
-        if abs(difference) > max(allowed, account.total_tolerance) + sale.currency_id.rounding / 2:
+        is_off = abs(difference) > max(allowed, account.total_tolerance) + sale.currency_id.rounding / 2
+        if is_off and order.status not in base.GONE:
             self._hold_for_total(order, found)
         return difference
 
@@ -425,18 +427,21 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     # -- products -------------- ---------------------------------------------------------------
 
-    def _choose_goods(self, account, rows, goods):
+    def _choose_goods(self, account, order, rows, goods):
         """Pick the rows' products out of what was found.
+
+        Nobody has to know the products of an order that is over: it is made only to be known itself.
 
         :param dict goods: what :meth:`_find_goods` gave
         :return: {line: :class:`Goods`}
         :raise Hold: one is unknown or ambiguous; the order is imported whole or not at all
         """
         chosen = {row.line: goods[row.line] for row in rows if row.line}
-        if account.unknown_product_policy == "placeholder":
+        is_gone = order.status in base.GONE
+        if is_gone or account.unknown_product_policy == "placeholder":
             stand_in = account._placeholder()
             for line, found in chosen.items():
-                if not found.products:
+                if not found.products or (is_gone and not found.is_clear):
                     name = line.name or _("Unknown product")
                     name = f"[{found.key}] {name}"
                     chosen[line] = Goods(found.key, stand_in, found.links.browse(), name)

@@ -125,6 +125,23 @@ class TestPlaceholder(OrderCase):
         self.assertEqual(order.order_line[1].product_id, self.rest._placeholder())
         self.assertEqual(order.order_line[1].name, "[NOWHERE] Rose water")
 
+    def test_an_order_that_is_over_needs_no_known_product(self):
+        for order_id, status in (("R1", "cancelled"), ("R2", "returned")):
+            order = self.send(line(1), line(2, "NOWHERE", name="Rose water"), id=order_id, status=status)
+            self.assertEqual((order.state, order.amount_total), ("cancel", 40.0))
+            self.assertEqual(order.order_line[1].product_id, self.rest._placeholder())
+
+    def test_a_held_order_that_is_cancelled_needs_no_product_any_more(self):
+        self.send(line(1, "NOWHERE"))
+        self.assertEqual(self.send(line(1, "NOWHERE"), status="cancelled").state, "cancel")
+        self.assertEqual(self.events(self.rest, "R1").mapped("state"), ["ignored", "done"])
+
+    def test_an_order_that_is_over_needs_no_clear_product(self):
+        self.make_link(self.rest, self.tea, "1", key="TWICE")
+        self.make_link(self.rest, self.salt, "2", key="TWICE")
+        order = self.send(line(1, "TWICE"), status="cancelled")
+        self.assertEqual(order.order_line.product_id, self.rest._placeholder())
+
     def test_an_ambiguous_key_still_holds(self):
         self.rest.unknown_product_policy = "placeholder"
         self.make_product("TWICE", company_id=self.company.id)
@@ -269,6 +286,11 @@ class TestTaxRates(test_processor.TaxCase):
         self.assertIn((self.rest.id, "import"), self.wakeups)
         self.run_job(self.rest, "import")
         self.assertEqual(self.order(self.rest, "R1").amount_total, 105.0)
+
+    def test_an_order_that_is_over_needs_no_tax(self):
+        row = self.taxed("0.05", "5.00")
+        order = self.send(row, prices_include_tax=False, total="105.00", status="cancelled")
+        self.assertEqual((order.state, order.amount_total), ("cancel", 105.0))
 
     def test_a_charge_has_the_tax_of_the_table_that_fits(self):
         row = line(quantity="1", price="100.00", taxes=[{"rate": "0", "amount": "0"}])
