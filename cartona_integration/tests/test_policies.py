@@ -107,6 +107,15 @@ class TestFirstSeen(OrderCase):
         self.assertEqual(set(order.picking_ids.mapped("state")), {"done"})
         self.assertEqual(order.order_line.qty_delivered, 2)
 
+    def test_they_are_held_where_lots_are_missing_and_come_in_confirmed(self):
+        self.rest.shipped_policy = "deliver"
+        self.tea.tracking = "lot"
+        event = self.assertHeldWithNothingMade("could not be validated", status="shipped")
+        self.assertIn("Lot", event.reason)
+        self.rest.shipped_policy = "confirm"
+        self.run_job(self.rest, "import")
+        self.assertEqual(self.order(self.rest, "R1").state, "sale")
+
     def test_they_are_held_where_the_account_says_so(self):
         self.rest.shipped_policy = "hold"
         self.assertHeldWithNothingMade("shipped already", status="shipped")
