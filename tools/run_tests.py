@@ -183,6 +183,8 @@ def run(odoo, stages):
 
 def main():
     wanted = [os.environ["STAGE"]] if os.environ.get("STAGE") else list(STAGES)
+    if addon.__name__ in wanted:
+        environment.ensure_browser()
     odoo, started = setup.prepare()
     begun = time.monotonic()
     try:

@@ -2,7 +2,6 @@ import re
 from collections import Counter, defaultdict
 
 from psycopg2 import IntegrityError, OperationalError
-from psycopg2.errors import UniqueViolation
 
 from odoo import _, api, fields, models
 
@@ -125,19 +124,20 @@ class MarketplaceEvent(models.Model):
         """Give {(topic, order id): [digests, oldest first]} of what is stored."""
         seen = defaultdict(list)
         self.env.cr.execute(
-            "SELECT topic, external_order_id, array_agg(digest ORDER BY id) FROM marketplace_event"
-            " WHERE account_id = %s AND external_order_id = ANY(%s) GROUP BY 1, 2",
+            "SELECT topic, external_order_id, digest FROM marketplace_event"
+            " WHERE account_id = %s AND external_order_id = ANY(%s) ORDER BY id",
             [account.id, [message.order_id for message in messages if message.order_id]],
         )
-        for topic, order_id, digests in self.env.cr.fetchall():
-            seen[topic, order_id] = digests
+        for topic, order_id, digest in self.env.cr.fetchall():
+            seen[topic, order_id].append(digest)
         return seen
 
     def _insert(self, account, message, origin, digest, number):
         """Insert one row.
 
         :param int number: how many states of the order are stored
-        :return: False when the very same message was stored meanwhile
+        :return: False when the very same message is stored already
+        :raise SerializationFailure: it is being stored by another transaction just now
         """
         attributed = message.order_id and len(message.order_id) <= MAX_ID_LENGTH
         order_id = message.order_id if attributed else None
@@ -153,21 +153,19 @@ class MarketplaceEvent(models.Model):
             "payload": payload.dumps(message.payload),
             "state": "new",
             "tries": 0,
-            "create_uid": account.user_id.id,
-            "write_uid": account.user_id.id,
         }
         columns = ", ".join(values)
-        holes = ", ".join(["%s"] * len(values))
+        holes = ", ".join(f"%({name})s" for name in values)
+        # A search is never a guard: the unique index is. A copy that another transaction is just storing
+        # is waited for, and is then a conflict: whoever repeats this transaction finds it.
+        actor = "(SELECT user_id FROM marketplace_config WHERE id = %(account_id)s)"
         query = (
-            f"INSERT INTO marketplace_event ({columns}, create_date, write_date)"
-            f" VALUES ({holes}, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')"
+            f"INSERT INTO marketplace_event ({columns}, create_uid, write_uid, create_date, write_date)"
+            f" VALUES ({holes}, {actor}, {actor}, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')"
+            " ON CONFLICT (account_id, topic, delivery_id) DO NOTHING"
         )
-        try:
-            with self.env.cr.savepoint(flush=False):
-                self.env.cr.execute(query, list(values.values()), log_exceptions=False)
-        except UniqueViolation:
-            return False
-        return True
+        self.env.cr.execute(query, values, log_exceptions=False)
+        return bool(self.env.cr.rowcount)
 
     def _delivery_id(self, order_id, number, digest):
         """Name a state of an order; what cannot be attributed to one has no states to count."""
@@ -347,8 +345,26 @@ class MarketplaceEvent(models.Model):
         if not self._is_news(value):
             return None
         if self.topic == STATUS:
+            self._check_not_ignored()
             return processor._change_status(self.account_id, value)
         return processor._import(self.account_id, value, self._chosen())
+
+    def _check_not_ignored(self):
+        """Refuse the status of an order that is not wanted here: it would wait for it for ever.
+
+        :raise Unwanted: the newest message of the order was ignored, and no order came of an older one
+        """
+        order = self.search(
+            [
+                ("account_id", "=", self.account_id.id),
+                ("external_order_id", "=", self.external_order_id),
+                ("topic", "=", ORDERS),
+            ],
+            limit=1,
+        )
+        known = self.env["sale.order"]._find_marketplace_order(self.account_id, self.external_order_id)
+        if order.state == "ignored" and not known:
+            raise Unwanted(_("The order is ignored: %s", order.reason))
 
     def _is_news(self, value):
         """Compare an Order or StatusChange with what we know of its order."""
@@ -398,6 +414,7 @@ class MarketplaceEvent(models.Model):
         elif isinstance(hold, Unwanted):
             self._close("ignored", hold.reason)
             self._replace_older()
+            self._resume_statuses()
             self._mind_feed()
         else:
             self._hold(hold)
@@ -416,10 +433,22 @@ class MarketplaceEvent(models.Model):
         done = self.filtered(lambda event: event.state == "done")
         if len(self) == 1:
             done._replace_older()
-        if done:
-            self.env["marketplace.event.hold"]._resume(
-                done.account_id, "order", done.mapped("external_order_id")
-            )
+        done._resume_statuses()
+
+    def _ignore(self, reason=None):
+        """Close what nobody will need, and the statuses that waited for it."""
+        super()._ignore(reason)
+        self._resume_statuses()
+
+    def _resume_statuses(self):
+        """Put the statuses back into the queue that waited for these orders.
+
+        Superuser: people who ignore an order have no write access to the inbox.
+        """
+        holds = self.env["marketplace.event.hold"].sudo()
+        orders = self.filtered(lambda event: event.topic == ORDERS)
+        for account, events in orders.grouped("account_id").items():
+            holds._resume(account, "order", events.mapped("external_order_id"))
 
     def _close(self, state, reason=False, **values):
         self.hold_ids.unlink()
@@ -446,7 +475,10 @@ class MarketplaceEvent(models.Model):
             ]
         )
         self._replace_older()
-        if self.topic == ORDERS:
+        if self.topic == STATUS:
+            # The list may show an order that no webhook brought, or that waited for this very status.
+            self.account_id._ask_feed()
+        else:
             self._keep_back(self._wanted_quantities())
             if self.account_id.acknowledge_holds:
                 self._mind_feed()

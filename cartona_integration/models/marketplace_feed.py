@@ -77,7 +77,8 @@ class MarketplaceConfig(models.Model):
 
     def _read_pages(self, since):
         counts, settled, times, pages = Counter(), {}, [], 0
-        for pages, page in enumerate(self.env["marketplace.api"]._read_orders(self, since), start=1):
+        for page in self.env["marketplace.api"]._read_orders(self, since):
+            pages += 1
             new_counts, settled_here = self._committed("_store_page", page.rows)
             counts, settled = counts + new_counts, settled | settled_here
             times += [message.modified_at for message in page.rows if message.modified_at]
