@@ -327,10 +327,8 @@ class MarketplaceEvent(models.Model):
 
         :raise Hold: it has not the shape its dialect promises
         """
-        dialect, zone = self.account_id._dialect(), self.account_id.time_zone or None
         try:
-            data = payload.loads(self.payload.encode())
-            return dialect.parse_status(data) if self.topic == STATUS else dialect.parse_order(data, zone)
+            return self.account_id._parse(self.topic, payload.loads(self.payload.encode()))
         except PayloadError as error:
             raise self._payload_hold(error) from None
 

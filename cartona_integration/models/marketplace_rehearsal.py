@@ -3,9 +3,7 @@ from odoo.exceptions import UserError
 from odoo.tools import formatLang, html2plaintext
 
 from ..compat import SOL_TAXES, SOL_UOM
-from ..dialects import payload
-from ..dialects.base import ORDERS
-from ..exceptions import Hold, PayloadError
+from ..exceptions import Hold
 
 # What a person can look through; the rest of a file is only counted.
 REHEARSED = 20
@@ -78,12 +76,8 @@ class MarketplaceConfig(models.Model):
         }
 
     def _customer_of(self, event):
-        if event.topic != ORDERS:
-            return None
-        try:
-            return self._dialect().parse_order(payload.loads(event.payload.encode())).customer
-        except PayloadError:
-            return None
+        order = event._lenient_order()
+        return order and order.customer
 
     def _describe_sale(self, sale):
         """Give an order as texts."""

@@ -185,6 +185,15 @@ class TestFile(ByHandCase):
         self.imported(sample("rest/neutral_order_created"), self.rest)
         self.assertEqual(self.events(self.rest).external_order_id, "N-88123")
 
+    def test_times_in_a_file_may_be_the_accounts(self):
+        order = self.neutral(placed_at="2026-01-02T03:04:05")
+        self.assertIn("0 stored", self.imported(order, self.rest))
+        self.rest.time_zone = "Africa/Cairo"
+        self.env.flush_all()
+        self.assertIn("1 stored", self.imported(order, self.rest))
+        shown = self.wizard(self.neutral("N2", placed_at="2026-01-02T03:04:05"), self.rest).action_rehearse()
+        self.assertIn("01:04:05", self.env[shown["res_model"]].browse(shown["res_id"]).result)
+
     def test_a_file_is_tried_without_effect(self):
         action = self.wizard([self.cartona_order("a"), self.cartona_order("b")]).action_rehearse()
         shown = self.env[action["res_model"]].browse(action["res_id"]).result

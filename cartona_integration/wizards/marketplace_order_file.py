@@ -87,10 +87,8 @@ class MarketplaceOrderFile(models.TransientModel):
 
     def _error(self, message):
         """Tell why an element is no order; nothing when it is one."""
-        dialect = self.account_id._dialect()
-        parse = dialect.parse_order if message.topic == ORDERS else dialect.parse_status
         try:
-            parse(message.payload)
+            self.account_id._parse(message.topic, message.payload)
         except PayloadError as error:
             return self._printable(error)
         return None
