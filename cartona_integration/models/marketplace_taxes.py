@@ -22,7 +22,7 @@ class MarketplaceTaxRate(models.Model):
     account_tax_id = fields.Many2one(
         "account.tax",
         required=True,
-        domain="[('type_tax_use', '=', 'sale'), ('company_id', '=', company_id)]",
+        domain="[('type_tax_use', '=', 'sale'), ('company_id', 'parent_of', company_id)]",
         help="With the price or on top of it: the order decides, a tax of the other kind is found or made.",
     )
 
@@ -93,7 +93,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         return sum(tax["amount"] for tax in taxes.compute_all(float(amount))["taxes"])
 
     def _taxes_of_product(self, account, product):
-        return product.taxes_id.filtered(lambda tax: tax.company_id == account.company_id)
+        """Give a product's taxes of the account's company; a branch without own ones has its parent's."""
+        return product.taxes_id._filter_taxes_by_company(account.company_id)
 
     def _is_included(self, account, order):
         """Tell whether the order's amounts contain the tax."""
@@ -144,7 +145,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             return tax
         twins = self.env["account.tax"].search(
             [
-                ("company_id", "=", account.company_id.id),
+                ("company_id", "=", tax.company_id.id),
                 ("type_tax_use", "=", "sale"),
                 ("amount_type", "=", tax.amount_type),
                 ("amount", "=", tax.amount),

@@ -315,6 +315,14 @@ class TestOrderTaxes(TaxCase):
         )
         self.assertEqual((order.amount_total, self.taxes_of_charge(order)), (148.2, self.on_top))
 
+    def test_a_branch_has_the_taxes_of_its_parent(self):
+        branch = self.env["res.company"].create({"name": "Branch", "parent_id": self.company.id})
+        self.env.user.company_ids += branch
+        account = self.make_account("rest", code="branch", company_id=branch.id)
+        order = self.send(line(quantity="1", price="114.00"), account=account)
+        self.assertEqual((order.company_id, order.amount_untaxed), (branch, 100.0))
+        self.assertEqual(order.order_line[SOL_TAXES].company_id, self.company)
+
     def test_an_added_line_is_taxed_like_a_first_one(self):
         order = self.send(line(1, quantity="1", price="114.00"))
         self.send(line(1, quantity="1", price="114.00"), line(2, quantity="1", price="57.00"))
