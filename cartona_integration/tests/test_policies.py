@@ -4,7 +4,7 @@ from odoo import fields
 from odoo.exceptions import UserError, ValidationError
 from odoo.tests import Form, new_test_user
 
-from ..compat import SOL_TAXES, TAX_EXCLUDED
+from ..compat import PHONES, SOL_TAXES, TAX_EXCLUDED
 from . import test_processor
 from .test_processor import OrderCase, line
 
@@ -185,6 +185,11 @@ class TestCustomerKey(OrderCase):
     def test_a_contact_with_another_id_of_the_same_marketplace_is_somebody_else(self):
         known = self.partner(cartona_id="retailer_rest_test_C9")
         self.assertNotEqual(self.send(customer=self.PHONE).partner_id, known)
+
+    def test_a_contact_with_only_a_mobile_phone_is_found_by_it(self):
+        known = self.partner(phone="12" if len(PHONES) > 1 else False, **{PHONES[-1]: "0100 123 4567"})
+        known.country_id = self.env.ref("base.eg")
+        self.assertEqual(self.send(customer=self.PHONE).partner_id, known)
 
     def test_what_is_no_phone_number_matches_nobody(self):
         known = self.partner(phone="12")
