@@ -147,6 +147,15 @@ class CartonaSamples:
         self.assertEqual(order.marketplace_receivable, 3140.0)
         self.assertEqual(order.marketplace_payable, 100.0)
 
+    def test_what_is_only_good_to_know_holds_no_order_up(self):
+        told = {"delivery_day": "31/01/2026", "created_at": 1767323045, "delivered_by": "delivered_by_drone"}
+        self.arrive("order_pending", **told, estimated_delivery_day=None)
+        order = self.order(self.cartona, "kT3vQx9a")
+        self.assertEqual((order.state, order.delivered_by, order.commitment_date), ("sale", False, False))
+        [note] = [message.body for message in order.message_ids if "Not readable" in message.body]
+        for words in ("31/01/2026", "1767323045", "delivered_by_drone"):
+            self.assertIn(words, note)
+
     def test_an_order_with_nothing_but_the_needed_is_imported(self):
         self.arrive("order_sparse_nulls")
         order = self.order(self.cartona, "4471902836")
