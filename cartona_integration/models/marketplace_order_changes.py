@@ -49,7 +49,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """Give the header's values to write: of what people may change only what the marketplace changed."""
         before, told = sale.marketplace_told or {}, self._told(order)
         told = {name: value or before.get(name) for name, value in told.items()}
-        values = {name: value for name, value in self._prepare_header(order).items() if value}
+        header = self._prepare_header(sale.marketplace_config_id, order)
+        values = {name: value for name, value in header.items() if value}
         same = {name for name in told if name in before and before[name] == told[name]}
         return {
             name: value for name, value in {**values, "marketplace_told": told}.items() if name not in same

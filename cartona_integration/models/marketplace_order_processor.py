@@ -1,7 +1,9 @@
 from collections import defaultdict
 from dataclasses import asdict, dataclass
+from datetime import datetime, time
 from decimal import Decimal
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
@@ -246,16 +248,16 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "date_order": self._naive(order.placed_at) or fields.Datetime.now(),
             "order_line": [fields.Command.create(line) for line in lines],
             **({"team_id": account.team_id.id} if account.team_id else {}),
-            **self._prepare_header(order),
+            **self._prepare_header(account, order),
             **self._prepare_status(order, order.cancel_reason),
         }
 
-    def _prepare_header(self, order):
+    def _prepare_header(self, account, order):
         """Give what follows the marketplace at every message, untouched by stages."""
         return {
             "marketplace_order_number": order.number,
             "client_order_ref": order.number,
-            "commitment_date": order.delivery_date,
+            "commitment_date": self._noon(account, order.delivery_date),
             "delivered_by": order.delivered_by,
             "marketplace_payment_method": order.payment_method,
             "marketplace_delivery_otp": order.delivery_otp,
@@ -265,6 +267,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "marketplace_note": order.note,
             "marketplace_told": self._told(order),
         }
+
+    def _noon(self, account, day):
+        """Give a day as a time: its noon at the marketplace. At midnight UTC it is the day before in America."""
+        zone = ZoneInfo(account.time_zone or "UTC")
+        return day and self._naive(datetime.combine(day, time(12), zone))
 
     def _told(self, order):
         """Give what the marketplace says of what people may change, as JSON keeps it."""

@@ -346,6 +346,12 @@ class TestBothSides(OrderCase):
         self.run_job(self.rest, "import")
         self.assertEqual(self.last_event().state, "done", self.last_event().reason)
 
+    def test_a_day_is_that_day_in_the_accounts_zone(self):
+        for zone, moment in (("America/Los_Angeles", "20:00:00"), (False, "12:00:00")):
+            self.rest.time_zone = zone
+            order = self.send(id=f"R{moment}", delivery_date="2026-12-24")
+            self.assertEqual(str(order.commitment_date), f"2026-12-24 {moment}")
+
     def test_a_delivery_date_people_changed_is_not_taken_back(self):
         order = self.send(delivery_date="2026-12-24")
         order.commitment_date = "2026-12-30"
