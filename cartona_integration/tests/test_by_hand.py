@@ -3,9 +3,11 @@ from unittest.mock import patch
 
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user
+from odoo.tools import mute_logger
 
 from ..dialects import payload
 from ..dialects.cartona import Cartona
+from ..models.marketplace_order_processor import MarketplaceOrderProcessor
 from ..models.marketplace_traffic import LOCKS
 from ..wizards import marketplace_order_file
 from .common import MarketplaceCase, ok, sample
@@ -262,8 +264,25 @@ class TestRehearsal(ByHandCase):
         self.receive(self.rest, self.neutral(), run=False)
         self.receive(self.rest, {"id": "N2"}, run=False)
         shown = self.shown()
-        self.assertIn("older than what is known", shown)
+        self.assertIn("Nothing: Older than what is known", " ".join(shown.split()))
         self.assertIn("status", shown)
+
+    @mute_logger("odoo.addons.cartona_integration.models.marketplace_work_mixin")
+    def test_a_bug_is_told_and_leaves_nothing(self):
+        self.receive(self.rest, [self.neutral(), self.neutral("N2")], run=False)
+        original = MarketplaceOrderProcessor._create_all
+
+        def _create_all(processor, account, orders, chosen=None):
+            if orders[0].id == "N1":
+                raise KeyError("CANARY of the customer")
+            return original(processor, account, orders, chosen)
+
+        with patch.object(MarketplaceOrderProcessor, "_create_all", _create_all):
+            shown = self.shown()
+        self.assertIn("Fails: KeyError", " ".join(shown.split()))
+        self.assertNotIn("CANARY", shown)
+        self.assertIn("A new sale order", shown)
+        self.assertEqual(set(self.events().mapped("state")), {"new"})
 
     def test_texts_of_the_marketplace_are_shown_as_text(self):
         lines = [{"id": "1", "sku": "TEA-25", "quantity": 1, "unit_price": 10, "name": "<img onerror=x>"}]
