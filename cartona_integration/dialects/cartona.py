@@ -49,7 +49,6 @@ CANCEL_REASONS = frozenset({
 })  # fmt: skip
 
 
-
 def _moment(value, path, zone):
     """Read a time: one without offset (?) can only be Cairo's, "UTC" behind it (?) is an offset."""
     if isinstance(value, str):

@@ -63,11 +63,13 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         # Another id in the same numbering: the marketplace knows that it is somebody else.
         space = account._customer_space(order.customer)
         found = alike[value].filtered(
-            lambda partner: not (
-                key
-                and (own := partner.cartona_id or named.get(partner))
-                and own != key
-                and own.startswith(space)
+            lambda partner: (
+                not (
+                    key
+                    and (own := partner.cartona_id or named.get(partner))
+                    and own != key
+                    and own.startswith(space)
+                )
             )
         )
         self._check_single(found, key or f"{order.id}", _("Several contacts may be the customer: %s", value))

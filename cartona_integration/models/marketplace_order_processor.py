@@ -269,7 +269,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         }
 
     def _noon(self, account, day):
-        """Give a day as a time: its noon at the marketplace. At midnight UTC it is the day before in America."""
+        """Give a day as a time: its noon at the marketplace. Midnight UTC is the day before in America."""
         zone = ZoneInfo(account.time_zone or "UTC")
         return day and self._naive(datetime.combine(day, time(12), zone))
 

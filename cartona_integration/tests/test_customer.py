@@ -110,7 +110,7 @@ class TestCustomer(OrderCase):
     def test_a_tax_number_odoo_does_not_take_is_noted_instead(self):
         def check(partners):
             if any((partner.vat or "").startswith("WRONG") for partner in partners):
-                raise ValidationError("No tax number")
+                raise ValidationError(partners[:1].vat)
 
         check._constrains = ("vat",)
         with patch.object(self.env.registry["res.partner"], "_constraint_methods", [check]):

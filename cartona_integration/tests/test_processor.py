@@ -295,9 +295,9 @@ class TestOrderTaxes(TaxCase):
 
     def test_the_taxes_of_the_charge_product_come_first(self):
         self.processor._charge_product().taxes_id = five = self.make_tax("VAT 5%", 5, TAX_EXCLUDED)
-        order = self.send(prices_include_tax=False, charges=self.shipping("30.00", "1.50"), **{
-            "lines": [line(quantity="1", price="100.00", taxes=[{"amount": "14.00"}])], "total": "145.50"
-        })  # fmt: skip
+        row = line(quantity="1", price="100.00", taxes=[{"amount": "14.00"}])
+        charges = self.shipping("30.00", "1.50")
+        order = self.send(row, prices_include_tax=False, charges=charges, total="145.50")
         self.assertEqual((order.amount_total, self.taxes_of_charge(order)), (145.5, five))
 
     def test_a_tax_on_a_charge_that_no_tax_explains_holds(self):
