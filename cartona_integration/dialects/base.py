@@ -534,6 +534,10 @@ class Dialect:
             return at > known_at
         return status == known_status or status in self.transitions.get(known_status, STATUSES)
 
+    def is_reversible(self, known_status, status):
+        """Tell whether a status says nothing of which came first: the same one, or one to go back from."""
+        return status == known_status or known_status in self.transitions.get(status, STATUSES)
+
 
 # --- what dialects share --------------------------------------------------------------------
 

@@ -207,7 +207,7 @@ class MarketplaceConfig(models.Model):
 
         :param str key: the key in the path, None for all
         """
-        self.flush_model()
+        self.flush_model([*ENTRANCE, "webhook_key", "active", "state"])
         self.env.cr.execute(
             f"SELECT id, {', '.join(ENTRANCE)} FROM marketplace_config"
             " WHERE active AND state != 'draft' AND (webhook_key = %(key)s OR %(key)s IS NULL) ORDER BY id",
