@@ -188,6 +188,7 @@ class Message:
     delivery_id: str | None = None
     number: str | None = None  # the one people see
     account_code: str | None = None  # see Order.account_code
+    dialect: str | None = None  # code of the one it is in, where that is not the account's
 
 
 @dataclass(frozen=True)

@@ -558,22 +558,23 @@ class MarketplaceConfig(models.Model):
             },
         }
 
-    def _dialect(self):
-        """Give the account's dialect.
+    def _dialect(self, code=None):
+        """Give the account's dialect, or another.
 
         :rtype: odoo.addons.cartona_integration.dialects.base.Dialect
         """
-        return dialects.get(self.dialect)
+        return dialects.get(code or self.dialect)
 
-    def _parse(self, topic, data):
+    def _parse(self, topic, data, code=None):
         """Read a message, its times as the account means them.
 
+        :param str code: of the message's dialect; none: the account's
         :return: an Order, or a StatusChange
         :raise PayloadError: it has not the shape its dialect promises
         """
         if topic == STATUS:
-            return self._dialect().parse_status(data)
-        return self._dialect().parse_order(data, self.time_zone or None)
+            return self._dialect(code).parse_status(data)
+        return self._dialect(code).parse_order(data, self.time_zone or None)
 
     @api.model
     def _ways_to_show(self, wanted):

@@ -41,6 +41,9 @@ class MarketplaceEvent(models.Model):
     digest = fields.Char(required=True, readonly=True, help="Of the message's content.")
     status = fields.Char(string="Marketplace Status", readonly=True)
     modified_at = fields.Datetime(readonly=True, help="When the marketplace last changed the order (UTC).")
+    dialect = fields.Char(
+        readonly=True, help="Of the content where it is not the account's: a file may be in the neutral format."
+    )
     payload = fields.Text(
         required=True,
         readonly=True,
@@ -156,6 +159,7 @@ class MarketplaceEvent(models.Model):
             "delivery_id": message.delivery_id or self._delivery_id(order_id, number, digest),
             "digest": digest,
             "status": message.status,
+            "dialect": message.dialect,
             "modified_at": message.modified_at and message.modified_at.replace(tzinfo=None),
             "payload": payload.dumps(message.payload),
             "state": "new",
@@ -335,7 +339,7 @@ class MarketplaceEvent(models.Model):
         :raise Hold: it has not the shape its dialect promises
         """
         try:
-            return self.account_id._parse(self.topic, payload.loads(self.payload.encode()))
+            return self.account_id._parse(self.topic, payload.loads(self.payload.encode()), self.dialect)
         except PayloadError as error:
             raise self._payload_hold(error) from None
 

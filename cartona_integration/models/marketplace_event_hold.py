@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from odoo import _, api, fields, models
 
 from ..dialects import payload
@@ -122,7 +124,9 @@ class MarketplaceEvent(models.Model):
         if own:
             own._reset()
         for event in self - own:
-            messages = account._dialect().split(event.topic, payload.loads(event.payload.encode()))
+            data = payload.loads(event.payload.encode())
+            messages = account._dialect(event.dialect).split(event.topic, data)
+            messages = [replace(message, dialect=event.dialect or None) for message in messages]
             # The same store as always: what that account has already stays there once.
             self._store(account, messages, event.origin)
             event._close("ignored", _("It is for the account %s.", account.name))

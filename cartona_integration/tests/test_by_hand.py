@@ -187,6 +187,32 @@ class TestFile(ByHandCase):
         self.imported(sample("rest/neutral_order_created"), self.rest)
         self.assertEqual(self.events(self.rest).external_order_id, "N-88123")
 
+    def test_every_account_takes_the_neutral_format(self):
+        order = self.neutral()
+        self.assertIn("2 stored, 0 known already, 1 not readable", self.imported([order, self.neutral("N2"), 7]))
+        self.assertIn("0 stored, 1 known", self.imported(order))
+        action = self.wizard(self.neutral("N3")).action_rehearse()
+        self.assertIn("A new sale order", self.env[action["res_model"]].browse(action["res_id"]).result)
+        self.run_job(self.cartona, "import")
+        self.assertEqual(self.events(self.cartona).mapped("state"), ["done", "done"])
+        self.assertEqual(self.order(self.cartona, "N1").partner_id.cartona_id, "retailer_cartona_test_C1")
+
+    def test_an_envelope_of_the_neutral_format_is_taken_by_every_account(self):
+        data = payload.loads(sample("rest/neutral_order_created"))
+        self.assertIn("1 stored", self.imported(data))
+        self.assertEqual(self.events(self.cartona).external_order_id, "N-88123")
+
+    def test_a_neutral_order_that_waits_for_another_account_stays_neutral(self):
+        self.cartona.write({"supplier_code": "1", "auth_token": "shared"})
+        other = self.make_account("cartona", code="other", supplier_code="2", auth_token="shared")
+        self.imported(self.neutral(), other)
+        event = self.events()
+        event._hand_over(self.cartona if event.account_id == other else other)
+        for account in self.cartona | other:
+            self.run_job(account, "import")
+        self.assertEqual(self.events()[-1:].dialect, "rest")
+        self.assertNotIn("message", self.events().hold_ids.mapped("kind"))
+
     def test_times_in_a_file_may_be_the_accounts(self):
         order = self.neutral(placed_at="2026-01-02T03:04:05")
         self.assertIn("0 stored", self.imported(order, self.rest))
