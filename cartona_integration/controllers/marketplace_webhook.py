@@ -4,12 +4,10 @@ import math
 import time
 from collections import Counter
 
-from psycopg2.errors import ReadOnlySqlTransaction
-
 from odoo import SUPERUSER_ID, http
 from odoo.http import request
 
-from ..exceptions import PayloadError
+from ..exceptions import PayloadError, Unavailable
 
 _logger = logging.getLogger(__name__)
 
@@ -96,9 +94,7 @@ class MarketplaceWebhook(http.Controller):
             return self._too_many(pause)
         try:
             return self._keep(topic, door)
-        except ReadOnlySqlTransaction:
-            # A standby, or maintenance: it is the sender's to come again.
-            request.env.cr.rollback()
+        except Unavailable:
             return self._answer(503, {"error": "unavailable"}, RETRY)
 
     def _keep(self, topic, door):

@@ -42,7 +42,8 @@ class MarketplaceEvent(models.Model):
     status = fields.Char(string="Marketplace Status", readonly=True)
     modified_at = fields.Datetime(readonly=True, help="When the marketplace last changed the order (UTC).")
     dialect = fields.Char(
-        readonly=True, help="Of the content where it is not the account's: a file may be in the neutral format."
+        readonly=True,
+        help="Of the content, if not the account's: a file may be in the neutral format.",
     )
     payload = fields.Text(
         required=True,

@@ -3,10 +3,11 @@ import hmac
 import re
 import secrets
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from psycopg2.errors import SerializationFailure
+from psycopg2.errors import ReadOnlySqlTransaction, SerializationFailure
 
 from odoo import _, api, fields, models
 from odoo.exceptions import ValidationError
@@ -14,7 +15,7 @@ from odoo.exceptions import ValidationError
 from .. import dialects
 from ..dialects import base, payload
 from ..dialects.signature import HmacBody, StandardWebhooks
-from ..exceptions import PayloadError
+from ..exceptions import PayloadError, Unavailable
 from .marketplace_config import MASK
 
 # How long a secret still counts after another took its place.
@@ -271,16 +272,31 @@ class MarketplaceConfig(models.Model):
         new transaction finds it. Odoo would begin one as well, after up to two seconds of sleep.
 
         :return: (accepted, duplicate) counts
+        :raise Unavailable: nothing can be kept now
         """
-        try:
-            counts = self._keep(messages, "webhook")
-        except SerializationFailure:
-            self.env.cr.rollback()
-            counts = self._keep(messages, "webhook")
+        with self._writable():
+            try:
+                counts = self._keep(messages, "webhook")
+            except SerializationFailure:
+                self.env.cr.rollback()
+                counts = self._keep(messages, "webhook")
         return counts["new"] + counts["changed"], counts["known"]
 
     def _log_unreadable(self, error):
         """Leave a trace of an authenticated but unreadable call."""
-        self.env["marketplace.sync.log"]._log_hourly(
-            self, "webhook", _("A call could not be read: %s", payload.printable(str(error)))
-        )
+        with self._writable():
+            self.env["marketplace.sync.log"]._log_hourly(
+                self, "webhook", _("A call could not be read: %s", payload.printable(str(error)))
+            )
+
+    @contextmanager
+    def _writable(self):
+        """Tell a database that takes no rows, such as a standby, from what is wrong with a call.
+
+        :raise Unavailable: it is the sender's to come again
+        """
+        try:
+            yield
+        except ReadOnlySqlTransaction as error:
+            self.env.cr.rollback()
+            raise Unavailable("The database is read-only") from error

@@ -189,7 +189,9 @@ class TestFile(ByHandCase):
 
     def test_every_account_takes_the_neutral_format(self):
         order = self.neutral()
-        self.assertIn("2 stored, 0 known already, 1 not readable", self.imported([order, self.neutral("N2"), 7]))
+        self.assertIn(
+            "2 stored, 0 known already, 1 not readable", self.imported([order, self.neutral("N2"), 7])
+        )
         self.assertIn("0 stored, 1 known", self.imported(order))
         action = self.wizard(self.neutral("N3")).action_rehearse()
         self.assertIn("A new sale order", self.env[action["res_model"]].browse(action["res_id"]).result)

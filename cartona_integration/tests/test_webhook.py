@@ -631,7 +631,6 @@ class TestSignature(WebhookCase):
         self.assertNotIn(self.secret, said)
         self.assertNotIn(self.secret.removeprefix("whsec_"), said)
 
-
     def test_a_key_nobody_has_costs_the_work_of_one_that_somebody_has(self):
         calls = []
         original = marketplace_webhook.Entrance.is_proven
@@ -683,7 +682,6 @@ class TestRate(WebhookCase):
             self.call(data=body(order()))
         self.assertFalse(allowances)
 
-
     def test_who_only_asks_whether_the_door_is_there_is_not_answered_without_end(self):
         allowances[self.env.cr.dbname, "test"] = 0, time.monotonic() + 60
         answer = self.call("test", method="GET", data=None, Authorization=None)
@@ -698,9 +696,7 @@ class TestUnavailable(WebhookCase):
     @mute_logger("odoo.sql_db")
     def test_a_database_that_cannot_be_written_to_asks_to_come_again(self):
         def _insert(events, *_args):
-            events.env.cr.execute(
-                "DO $$ BEGIN RAISE EXCEPTION 'read only' USING ERRCODE = '25006'; END $$"
-            )
+            events.env.cr.execute("DO $$ BEGIN RAISE EXCEPTION 'read only' USING ERRCODE = '25006'; END $$")
 
         with patch.object(MarketplaceEvent, "_insert", _insert):
             self.assertEqual(self.call(data=body(order())), (503, b'{"error": "unavailable"}'))
