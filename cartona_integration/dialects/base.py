@@ -296,6 +296,8 @@ class Dialect:
 
     page_size = 100
     batch_size = 100
+    #: what an account may do until its people say otherwise; where a marketplace names a limit, below it
+    calls_per_second = 10
 
     #: ISO cursor over the modification time (True), or a feed drained by acknowledging (False)
     feed_has_cursor = True

@@ -124,6 +124,8 @@ class Rest(base.Dialect):
     code = "rest"
     name = "REST (neutral format)"
 
+    batch_size = 500
+
     can_read_order = True
     can_create_products = True
     signed_id_is_unique = True

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from odoo import SUPERUSER_ID, _, api, fields, models, tools
 from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.tools import float_round
 
 from .. import compat, dialects
 from ..dialects.base import ACCOUNT, STATUS, STATUSES, Credentials
@@ -600,11 +601,24 @@ class MarketplaceConfig(models.Model):
 
         :return: Decimal
         """
-        taxes = product.taxes_id.filtered(lambda tax: tax.company_id == self.company_id)
-        if taxes and self.tax_policy == "product":
-            total = "total_included" if self.prices_include_tax else "total_excluded"
-            price = taxes.compute_all(price, currency=self.currency_id, product=product)[total]
-        return Decimal(f"{self.currency_id.round(price):.{self.currency_id.decimal_places}f}")
+        return self._listed_prices([(product, price)])[product]
+
+    def _listed_prices(self, prices):
+        """Give {product: price}, see :meth:`_listed_price`.
+
+        :param prices: list of (product, price before taxes)
+        """
+        company, currency, taxed = self.company_id, self.currency_id, self.tax_policy == "product"
+        total = "total_included" if self.prices_include_tax else "total_excluded"
+        rounding, places, listed = currency.rounding, currency.decimal_places, {}
+        for product, net in prices:
+            price = net
+            taxes = product.product_tmpl_id.taxes_id if taxed else None
+            if taxes and (ours := taxes.filtered(lambda tax: tax.company_id == company)):
+                price = ours.compute_all(net, currency=currency, product=product)[total]
+            rounded = float_round(price, precision_rounding=rounding)
+            listed[product] = Decimal(f"{rounded:.{places}f}")
+        return listed
 
     def _customer_key(self, customer):
         """Give the ``cartona_id`` of a customer in its space, or None for one the marketplace gives no id.

@@ -45,14 +45,23 @@ class MarketplaceConfig(models.Model):
         return bool(rates.search_count(domain, limit=1))
 
     def _offered(self, free):
-        """Give how much of a free quantity the account offers, in the product's unit.
+        """Give how much of a free quantity the account offers, in the product's unit."""
+        return self._all_offered({None: free})[None]
 
-        Safety stock first, then the share, then the limits.
+    def _all_offered(self, free):
+        """Give {product id: offered quantity}: safety stock first, then the share, then the limits.
+
+        :param dict free: {product id: free quantity}
         """
-        offered = max(0.0, free - self.stock_buffer) * self.stock_percentage / 100
-        if self.stock_maximum:
-            offered = min(offered, self.stock_maximum)
-        return 0.0 if offered < self.stock_minimum else offered
+        buffer, share, minimum = self.stock_buffer, self.stock_percentage, self.stock_minimum
+        maximum = self.stock_maximum or float("inf")
+        offered = {
+            product_id: min(max(0.0, quantity - buffer) * share / 100, maximum)
+            for product_id, quantity in free.items()
+        }
+        return {
+            product_id: 0.0 if quantity < minimum else quantity for product_id, quantity in offered.items()
+        }
 
     def _explain_offered(self, free):
         """Tell the rules that make the offered quantity differ from the free one."""

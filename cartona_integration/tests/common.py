@@ -126,6 +126,7 @@ class MarketplaceCase(TransactionCase):
                 "api_base_url": "https://marketplace.test/api",
                 "auth_token": f"token-of-{code}",
                 "webhook_token": f"hook-of-{code}",
+                "calls_per_second": 0,
                 **values,
             }
         )

@@ -86,6 +86,7 @@ def open_shop(server, simulator):
                 "api_base_url": f"{simulator.url}/{path}",
                 "auth_token": token,
                 "webhook_token": hook,
+                "calls_per_second": 0,
                 **values,
             },
         )
