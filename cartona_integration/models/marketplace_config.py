@@ -9,7 +9,7 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tools import float_round
 
 from .. import compat, dialects
-from ..dialects.base import ACCOUNT, STATUSES, Credentials
+from ..dialects.base import ACCOUNT, STATUS, STATUSES, Credentials
 from ..exceptions import Refused, Unavailable
 
 # Set to 1 to talk to plain-http and private addresses: simulators and tests, never production.
@@ -559,12 +559,23 @@ class MarketplaceConfig(models.Model):
             },
         }
 
-    def _dialect(self):
-        """Give the account's dialect.
+    def _dialect(self, code=None):
+        """Give the account's dialect, or another.
 
         :rtype: odoo.addons.cartona_integration.dialects.base.Dialect
         """
-        return dialects.get(self.dialect)
+        return dialects.get(code or self.dialect)
+
+    def _parse(self, topic, data, code=None):
+        """Read a message, its times as the account means them.
+
+        :param str code: of the message's dialect; none: the account's
+        :return: an Order, or a StatusChange
+        :raise PayloadError: it has not the shape its dialect promises
+        """
+        if topic == STATUS:
+            return self._dialect(code).parse_status(data)
+        return self._dialect(code).parse_order(data, self.time_zone or None)
 
     @api.model
     def _ways_to_show(self, wanted):

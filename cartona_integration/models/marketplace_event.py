@@ -16,6 +16,8 @@ MAX_ID_LENGTH = 128
 MAX_KEY_LENGTH = 256
 # Origins that tell what the marketplace shows at that moment.
 READINGS = ("pull", "manual")
+# A webhook that could not be told from an old one says nothing of what a reading shows.
+COUNTS = "NOT (state = 'ignored' AND origin = 'webhook' AND modified_at IS NULL)"
 
 
 class MarketplaceEvent(models.Model):
@@ -39,6 +41,10 @@ class MarketplaceEvent(models.Model):
     digest = fields.Char(required=True, readonly=True, help="Of the message's content.")
     status = fields.Char(string="Marketplace Status", readonly=True)
     modified_at = fields.Datetime(readonly=True, help="When the marketplace last changed the order (UTC).")
+    dialect = fields.Char(
+        readonly=True,
+        help="Of the content, if not the account's: a file may be in the neutral format.",
+    )
     payload = fields.Text(
         required=True,
         readonly=True,
@@ -98,8 +104,9 @@ class MarketplaceEvent(models.Model):
     def _store(self, account, messages, origin):
         """Keep messages, each once.
 
-        A content that was seen before is a repeat, with one exception: a reading that brings back an older
-        content without a modification time tells that the order went A → B → A.
+        A content that was seen before is a repeat, with one exception: a reading without a modification time
+        tells what counts now. It may bring back an older content (the order went A → B → A), or the one of a
+        webhook that could not be told from an old one, see :meth:`_is_told_later`.
 
         :param messages: iterable of :class:`~..dialects.base.Message`
         :param str origin: one of the field's values
@@ -108,12 +115,13 @@ class MarketplaceEvent(models.Model):
         seen = self._seen_digests(account, messages)
         counts = Counter()
         for message in messages:
-            digests = seen[message.topic, message.order_id]
+            digests, counted = seen[message.topic, message.order_id]
             digest = payload.digest(message.payload)
-            known = digests[-1:] if origin in READINGS and not message.modified_at else digests
+            known = counted[-1:] if origin in READINGS and not message.modified_at else digests
             if digest not in known and self._insert(account, message, origin, digest, len(digests)):
                 counts["changed" if digests else "new"] += 1
                 digests.append(digest)
+                counted.append(digest)
                 continue
             counts["known"] += 1
             if origin == "webhook" and digests and digest != digests[-1]:
@@ -121,15 +129,18 @@ class MarketplaceEvent(models.Model):
         return counts
 
     def _seen_digests(self, account, messages):
-        """Give {(topic, order id): [digests, oldest first]} of what is stored."""
-        seen = defaultdict(list)
+        """Give {(topic, order id): (digests, oldest first; the same without webhooks that did not count)}."""
+        seen = defaultdict(lambda: ([], []))
         self.env.cr.execute(
-            "SELECT topic, external_order_id, digest FROM marketplace_event"
+            f"SELECT topic, external_order_id, digest, {COUNTS} FROM marketplace_event"
             " WHERE account_id = %s AND external_order_id = ANY(%s) ORDER BY id",
             [account.id, [message.order_id for message in messages if message.order_id]],
         )
-        for topic, order_id, digest in self.env.cr.fetchall():
-            seen[topic, order_id].append(digest)
+        for topic, order_id, digest, counts in self.env.cr.fetchall():
+            digests, counted = seen[topic, order_id]
+            digests.append(digest)
+            if counts:
+                counted.append(digest)
         return seen
 
     def _insert(self, account, message, origin, digest, number):
@@ -149,6 +160,7 @@ class MarketplaceEvent(models.Model):
             "delivery_id": message.delivery_id or self._delivery_id(order_id, number, digest),
             "digest": digest,
             "status": message.status,
+            "dialect": message.dialect,
             "modified_at": message.modified_at and message.modified_at.replace(tzinfo=None),
             "payload": payload.dumps(message.payload),
             "state": "new",
@@ -180,7 +192,7 @@ class MarketplaceEvent(models.Model):
         self.env.cr.execute(
             "SELECT DISTINCT ON (external_order_id) external_order_id, id, state, digest"
             " FROM marketplace_event WHERE account_id = %s AND topic = %s AND external_order_id = ANY(%s)"
-            " ORDER BY external_order_id, id DESC",
+            f" AND {COUNTS} ORDER BY external_order_id, id DESC",
             [account.id, ORDERS, [message.order_id for message in messages if message.order_id]],
         )
         settled = ("done", "ignored", "hold") if account.acknowledge_holds else ("done", "ignored")
@@ -327,10 +339,8 @@ class MarketplaceEvent(models.Model):
 
         :raise Hold: it has not the shape its dialect promises
         """
-        dialect, zone = self.account_id._dialect(), self.account_id.time_zone or None
         try:
-            data = payload.loads(self.payload.encode())
-            return dialect.parse_status(data) if self.topic == STATUS else dialect.parse_order(data, zone)
+            return self.account_id._parse(self.topic, payload.loads(self.payload.encode()), self.dialect)
         except PayloadError as error:
             raise self._payload_hold(error) from None
 
@@ -376,7 +386,29 @@ class MarketplaceEvent(models.Model):
         if known[0] not in STATUSES:
             return True
         at = value.modified_at and value.modified_at.replace(tzinfo=None)
-        return self.account_id._dialect().is_newer(*known, value.status, at)
+        dialect = self.account_id._dialect()
+        if not at and dialect.is_reversible(known[0], value.status) and self._is_told_later():
+            self.account_id._ask_feed()
+            return False
+        return dialect.is_newer(*known, value.status, at)
+
+    def _is_told_later(self):
+        """Tell whether the order list has the last word on this message, and is read now.
+
+        A webhook without a time may be a late one. What a reading has shown is not undone by it: a true
+        change is in the list, which tells of it in a moment; an old one is not.
+        """
+        last = self.search(
+            [
+                ("account_id", "=", self.account_id.id),
+                ("external_order_id", "=", self.external_order_id),
+                ("topic", "=", ORDERS),
+                ("state", "!=", "ignored"),
+                ("id", "<", self.id),
+            ],
+            limit=1,
+        )
+        return self.origin == "webhook" and bool(last.origin in READINGS or last.acknowledged_at)
 
     def _older_open(self):
         """Give earlier whole messages of the same order that are not settled, newest first."""
@@ -464,8 +496,14 @@ class MarketplaceEvent(models.Model):
         self.remedy = hold.remedy
         self.env["marketplace.event.hold"].create(
             [
-                {"event_id": self.id, "kind": kind, "key": key[:MAX_KEY_LENGTH], **self._worth()}
-                for kind, key in hold.keys
+                {
+                    "event_id": self.id,
+                    "kind": kind,
+                    "key": key[:MAX_KEY_LENGTH],
+                    "external_id": listing[0] if listing else False,
+                    **self._worth(),
+                }
+                for kind, key, *listing in hold.keys
             ]
         )
         self._replace_older()

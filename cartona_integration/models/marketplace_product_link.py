@@ -460,7 +460,7 @@ class MarketplaceProductLink(models.Model):
         :param dict listings: {key: Listing}
         :return: the links
         """
-        found = self.env["product.product"]._find_by_marketplace_key(account, listings)
+        found = self.env["product.product"]._find_of_account(account, "cartona_id", listings)
         products = self.env["product.product"].union(*found.values())
         plain = [("product_id", "in", products.ids), ("pack_uom_id", "=", False)]
         known = self.search([("account_id", "=", account.id), *plain]).product_id
@@ -482,6 +482,7 @@ class MarketplaceProductLink(models.Model):
         new = links.filtered(lambda link: link.state != "linked")
         for link, listing in pairs:
             link._note_seen(listing)
+        new.account_id._wake("import")
         self.env["marketplace.mark"]._insert_both(links, cause="found")
         return len(new)
 

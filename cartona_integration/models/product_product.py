@@ -92,7 +92,7 @@ class ProductProduct(models.Model):
         """Look for listings with a new key, and wake the imports that may be waiting for it."""
         if any("cartona_id" in vals for vals in vals_list):
             self.env["marketplace.product.link"]._propose(self)
-        if any(vals.get("cartona_id") or vals.get("active") for vals in vals_list):
+        if any(vals.get(name) for vals in vals_list for name in ("cartona_id", "barcode", "active")):
             self.env["marketplace.config"]._wake_held_imports()
 
     @api.model
@@ -102,16 +102,14 @@ class ProductProduct(models.Model):
         return self.with_context(active_test=False).search([("cartona_id", "in", list(keys))])
 
     @api.model
-    def _find_by_marketplace_key(self, account, keys):
-        """Give {key: active products of the account's company or of none}; two products are a person's case.
+    def _find_of_account(self, account, field, values):
+        """Give {value: active products of the account's company or of none}; two are a person's case.
 
-        :param keys: what products are called on marketplaces; the account's links are not looked at
+        :param str field: ``cartona_id`` or ``barcode``; the account's links are not looked at
         """
-        domain = [
-            ("cartona_id", "in", list(keys)),
-            ("company_id", "in", (False, account.company_id.id)),
-        ]
-        return defaultdict(self.browse, self.search(domain).grouped("cartona_id"))
+        domain = [(field, "in", list(values)), ("company_id", "in", (False, account.company_id.id))]
+        found = self.search(domain) if values else self.browse()
+        return defaultdict(self.browse, found.grouped(field))
 
     def _marketplace_variants(self):
         return self

@@ -6,6 +6,7 @@ from . import (
     test_batch,
     test_by_hand,
     test_customer,
+    test_goods,
     test_history,
     test_hooks,
     test_identity,
