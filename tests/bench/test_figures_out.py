@@ -47,7 +47,8 @@ def test_the_price_of_a_price(inside, middle, figure):
             return costs[state].cpu
 
         cpu = middle(
-            {"draft": lambda change=change: change("draft"), "live": lambda change=change: change("live")}
+            {"draft": lambda change=change: change("draft"), "live": lambda change=change: change("live")},
+            runs=5,
         )
         extra = costs["live"].of(costs["live"].cr) - costs["draft"].of(costs["draft"].cr)
         wake = costs["live"].sql - costs["live"].of(costs["live"].cr)
@@ -203,7 +204,7 @@ def test_a_delta_push(inside, middle, figure):
     figure(
         "delta push of 100 of 10,000 listings beside 100 of 1,000",
         cpu["of 10,000"] / cpu["of 1,000"],
-        1.1,
+        10**0.1,  # an exponent of 0.1 over ten times the listings
         f"{100 * cpu['of 10,000']:.1f} ms beside {100 * cpu['of 1,000']:.1f} ms",
     )
 
