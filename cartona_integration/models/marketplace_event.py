@@ -42,6 +42,7 @@ class MarketplaceEvent(models.Model):
     status = fields.Char(string="Marketplace Status", readonly=True)
     modified_at = fields.Datetime(readonly=True, help="When the marketplace last changed the order (UTC).")
     dialect = fields.Char(
+        string="Format",
         readonly=True,
         help="Of the content, if not the account's: a file may be in the neutral format.",
     )

@@ -34,7 +34,9 @@ class MarketplaceEventHold(models.Model):
         required=True,
     )
     key = fields.Char(required=True, index=True)
-    external_id = fields.Char(readonly=True, help="The listing a product's line named beside the key.")
+    external_id = fields.Char(
+        string="Listing Id", readonly=True, help="The listing a product's line named beside the key."
+    )
     amount = fields.Monetary(readonly=True, help="The order's total, as far as it can be read.")
     currency_id = fields.Many2one("res.currency", readonly=True)
 
