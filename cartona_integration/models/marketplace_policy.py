@@ -212,6 +212,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
         What is not in stock goes all the same: it has left. The button's questions are answered before.
         """
+        # What only repeats the marketplace's own news is not told to it.
+        sales.marketplace_seen_shipped = True
         answers = {"skip_backorder": True, "skip_sms": True, "skip_expired": True, "skip_sanity_check": False}
         for sale in sales:
             while pickings := sale.picking_ids.filtered(self._is_next_picking):

@@ -5,6 +5,7 @@ from . import (
     test_batch,
     test_by_hand,
     test_customer,
+    test_delivery,
     test_hooks,
     test_inbox,
     test_link,
