@@ -15,6 +15,7 @@
         "data/cron_data.xml",
         "data/mail_activity_data.xml",
         "data/product_data.xml",
+        "wizards/marketplace_delivery_code_views.xml",
         "wizards/marketplace_fetch_order_views.xml",
         "wizards/marketplace_order_file_views.xml",
         "wizards/marketplace_rehearsal_views.xml",

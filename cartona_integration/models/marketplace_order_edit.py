@@ -59,21 +59,26 @@ class SaleOrderLine(models.Model):
         is_service = self.product_id.type == "service"
         return is_service and not self.marketplace_line_id and self._is_known_to_nobody()
 
-    def _marketplace_wanted(self):
-        """Give (quantity, price) the marketplace should show; once all is delivered, what was."""
+    def _marketplace_wanted(self, planned=None):
+        """Give (quantity, price) the marketplace should show; once all is delivered, what was.
+
+        :param dict planned: {order line's id, as text: quantity that will have been delivered}
+        """
         price = self.price_unit * (1 - self.discount / 100)
+        if str(self.id) in (planned or ()):
+            return planned[str(self.id)], price
         if self.product_id.type != "service" and self.order_id._are_deliveries_over():
             return self._marketplace_delivered(), price
         return self.product_uom_qty, price
 
-    def _marketplace_change(self):
+    def _marketplace_change(self, planned=None):
         """Compare the line with what the marketplace shows.
 
         :return: LineChange, or None
         """
         is_same = self.env["marketplace.order.processor"]._is_same
         shown = self.order_id._marketplace_figures(self)
-        wanted = self._marketplace_wanted()
+        wanted = self._marketplace_wanted(planned)
         is_new = not self.marketplace_line_id and shown == (0, 0)
         same_quantity = is_same("product_uom_qty", wanted[0], shown[0])
         same_price = is_same("price_unit", wanted[1], shown[1])
@@ -128,15 +133,15 @@ class SaleOrder(models.Model):
         last = self.marketplace_step_ids.filtered(lambda step: step.state in OPEN)[-1:]
         return last.kind == "lines" and last.state == "new" and not last.tries
 
-    def _marketplace_changes(self):
+    def _marketplace_changes(self, planned=None):
         """Give what the marketplace's lines should become: tuple of LineChange.
 
         An order of which nothing is left is cancelled or returned as a whole, not line by line.
         """
         lines = self.order_line.filtered(lambda line: line._is_marketplace_goods())
-        if not any(line._marketplace_wanted()[0] for line in lines):
+        if not any(line._marketplace_wanted(planned)[0] for line in lines):
             return ()
-        changes = (line._marketplace_change() for line in lines if not line._is_ours_alone())
+        changes = (line._marketplace_change(planned) for line in lines if not line._is_ours_alone())
         return tuple(change for change in changes if change)
 
     def _marketplace_figures(self, line):

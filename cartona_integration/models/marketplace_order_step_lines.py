@@ -11,6 +11,9 @@ class MarketplaceOrderStep(models.Model):
     _inherit = "marketplace.order.step"
 
     changes = fields.Json(readonly=True, help="Changed lines as they were told: ref is the order line here.")
+    planned = fields.Json(
+        readonly=True, help="{order line's id: quantity} of a delivery that waits for its code."
+    )
     removed = fields.Json(readonly=True, help="Ids over there of lines that were deleted here.")
 
     def _settle_by_known(self):
@@ -48,7 +51,7 @@ class MarketplaceOrderStep(models.Model):
     def _changes_due(self):
         """Give what is to be told now."""
         gone = [base.LineChange(0, line_id, Decimal(0)) for line_id in self.removed or ()]
-        return (*self.sale_order_id._marketplace_changes(), *gone)
+        return (*self.sale_order_id._marketplace_changes(self.planned), *gone)
 
     def _lines_of(self, changes):
         return self.env["sale.order.line"].browse([change.ref for change in changes if change.ref])
@@ -93,7 +96,7 @@ class MarketplaceOrderStep(models.Model):
 
     def _prepare_told(self, change):
         line = self.env["sale.order.line"].browse(change.ref)
-        quantity, price = line._marketplace_wanted()
+        quantity, price = line._marketplace_wanted(self.planned)
         before = [line.marketplace_quantity, line.marketplace_price]
         return {"ref": line.id, "id": change.id, "quantity": quantity, "price": price, "before": before}
 

@@ -263,15 +263,19 @@ class MarketplaceConfig(models.Model):
         with self._locked("steps"):
             self._until_done("steps", self._send_next_step)
 
-    def _send_next_step(self):
-        call = self._committed("_claim_step")
+    def _send_next_step(self, order_id=None):
+        """Send the next step, of all or of one order.
+
+        :return: false when none waits
+        """
+        call = self._committed("_claim_step", order_id)
         if call:
             outcome, error = self.env["marketplace.order.step"]._try(self, call)
             self._committed("_conclude_step", call.step_id, outcome, error)
         return call
 
-    def _claim_step(self):
-        return self._may_work("steps") and self.env["marketplace.order.step"]._next_call(self)
+    def _claim_step(self, order_id=None):
+        return self._may_work("steps") and self.env["marketplace.order.step"]._next_call(self, order_id)
 
     def _conclude_step(self, step_id, outcome, error):
         """Keep what became of a call, unless the marketplace's own message has settled the step meanwhile."""

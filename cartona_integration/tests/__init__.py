@@ -6,6 +6,7 @@ from . import (
     test_by_hand,
     test_customer,
     test_delivery,
+    test_delivery_code,
     test_hooks,
     test_inbox,
     test_link,

@@ -1,5 +1,6 @@
 from . import (
     marketplace_customer_chooser,
+    marketplace_delivery_code,
     marketplace_fetch_order,
     marketplace_ignore,
     marketplace_order_file,
