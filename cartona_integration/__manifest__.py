@@ -17,6 +17,7 @@
         "data/product_data.xml",
         "wizards/marketplace_delivery_code_views.xml",
         "wizards/marketplace_fetch_order_views.xml",
+        "wizards/marketplace_order_cancel_views.xml",
         "wizards/marketplace_order_file_views.xml",
         "wizards/marketplace_rehearsal_views.xml",
         "views/marketplace_config_views.xml",

@@ -10,6 +10,7 @@ STORABLE = {"detailed_type": "product"} if SERIES < 18 else {"type": "consu", "i
 SERVICE = {"detailed_type": "service"} if SERIES < 18 else {"type": "service"}
 TAX_INCLUDED = {"price_include": True} if SERIES < 18 else {"price_include_override": "tax_included"}
 TAX_EXCLUDED = {"price_include": False} if SERIES < 18 else {"price_include_override": "tax_excluded"}
+RETURN_BUTTON = "create_returns" if SERIES < 18 else "action_create_returns"
 USER_GROUPS = "groups_id" if SERIES < 19 else "group_ids"
 
 

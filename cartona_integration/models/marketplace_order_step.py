@@ -224,6 +224,8 @@ class MarketplaceOrderStep(models.Model):
     def _refuse(self, error):
         """Keep the marketplace's own words; the same call again would be refused again."""
         self._give_up(str(error), _("Clear it up with the marketplace, then try again; or ignore this step."))
+        # Perhaps the order is in another state than we know.
+        self.account_id._ask_feed()
         # A marketplace may answer a call it knows with the answer it gave before.
         self.write({"in_doubt": False, "idempotency_key": str(uuid4())})
 

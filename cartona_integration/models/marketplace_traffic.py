@@ -331,6 +331,13 @@ class MarketplaceConfig(models.Model):
         if not account.activity_search([kind]):
             account.activity_schedule(kind, note=escape(payload.printable(note)), user_id=person.id)
 
+    def _forget_help(self, cause):
+        """Take an activity back when nothing is left that asked for it. Superuser: as above."""
+        domain = [("account_id", "=", self.id), ("state", "=", "failed"), ("next_try", "=", False)]
+        work = {"statuses": "marketplace.order.step", "messages": "marketplace.event"}[cause]
+        if not self.env[work].search_count(domain, limit=1):
+            self.sudo().activity_unlink([f"cartona_integration.activity_{cause}"])
+
     # -- crons --------------------------------------------------------------------------------
 
     @api.model

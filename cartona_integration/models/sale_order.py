@@ -229,7 +229,8 @@ class SaleOrder(models.Model):
             "external_order_id": self.cartona_id,
             "kind": "status" if status else "lines",
             "status": status,
-            "cancel_reason": status == base.CANCELLED and self.marketplace_cancel_reason,
+            "cancel_reason": status == base.CANCELLED
+            and (self.marketplace_cancel_reason or self.marketplace_config_id.cancel_reason),
         }
         if self.marketplace_config_id.state == "shadow":
             values |= {"state": "ignored", "reason": _("Shadow: it would have been sent.")}

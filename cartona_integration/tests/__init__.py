@@ -7,6 +7,7 @@ from . import (
     test_customer,
     test_delivery,
     test_delivery_code,
+    test_delivery_ends,
     test_hooks,
     test_inbox,
     test_link,

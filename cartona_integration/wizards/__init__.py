@@ -3,6 +3,7 @@ from . import (
     marketplace_delivery_code,
     marketplace_fetch_order,
     marketplace_ignore,
+    marketplace_order_cancel,
     marketplace_order_file,
     marketplace_rehearsal,
 )
