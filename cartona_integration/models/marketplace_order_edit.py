@@ -22,7 +22,7 @@ class SaleOrderLine(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         lines = super().create(vals_list)
-        lines.order_id._tell_lines()
+        lines.filtered(lambda line: not line._is_as_told()).order_id._tell_lines()
         return lines
 
     def write(self, vals):
@@ -48,6 +48,11 @@ class SaleOrderLine(models.Model):
 
     def _compute_discount(self):
         super(SaleOrderLine, self.filtered(lambda line: not line.marketplace_line_id))._compute_discount()
+
+    def _is_as_told(self):
+        """Tell whether the line is what a message says it is, as all are that an import makes."""
+        told = (self.marketplace_quantity, self.marketplace_price)
+        return bool(self.marketplace_line_id) and (self.product_uom_qty, self.price_unit) == told
 
     def _is_marketplace_goods(self):
         """Tell whether the line is, or could be, one of the marketplace's own: not an amount, not a text."""

@@ -106,6 +106,11 @@ class SaleOrder(models.Model):
             and order.id not in order._accepted_now()
         )
 
+    def _asks_code_when_validated(self):
+        """Tell whether the validation of its last delivery means that the customer has the goods."""
+        policy = self.marketplace_config_id.delivery_policy
+        return policy == "delivered" and not self.marketplace_seen_shipped and self._waits_for_code()
+
     def _marketplace_known(self):
         return base.DELIVERED if self.id in self._accepted_now() else super()._marketplace_known()
 

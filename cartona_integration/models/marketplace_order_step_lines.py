@@ -138,7 +138,8 @@ class MarketplaceOrderStep(models.Model):
             if any(not change["id"] and change["ref"] not in learned for change in self.changes or ()):
                 self.account_id._ask_feed()
 
-    def _reset(self):
-        """Take a person's word for it that new lines in doubt did not arrive."""
+    def action_process_again(self):
+        """Try once more; a person's word is taken for it that new lines in doubt did not arrive."""
+        self._check_open()
         self.sudo().filtered(lambda step: step.kind == "lines").in_doubt = False
-        super()._reset()
+        return super().action_process_again()

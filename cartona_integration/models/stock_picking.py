@@ -30,7 +30,7 @@ class StockPicking(models.Model):
         for picking in self:
             order = picking.sudo().sale_id
             brings = picking.location_dest_id.usage == "customer" and picking.state not in ("done", "cancel")
-            picking.marketplace_code_due = brings and order.marketplace_code_due
+            picking.marketplace_code_due = brings and order._asks_code_when_validated()
 
     def button_validate(self):
         """Leave deliveries that need a code where nobody can enter one: a cron would lose the question."""
@@ -61,12 +61,7 @@ class StockPicking(models.Model):
 
     def _completes_with_code(self, order):
         """Tell whether the order is delivered with these, and the marketplace wants the code for that."""
-        return (
-            order.marketplace_config_id.delivery_policy == "delivered"
-            and order._waits_for_code()
-            and not order.marketplace_seen_shipped
-            and self._completes(order)
-        )
+        return order._asks_code_when_validated() and self._completes(order)
 
     def _completes(self, order):
         """Tell whether nothing of the order is left to deliver after these."""

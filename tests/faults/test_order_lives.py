@@ -17,6 +17,7 @@ LIVES = size("ORDER_LIVES", 1_000)
 AT_ONCE = 100  # orders of both marketplaces that live at the same time
 KILLS = 2  # of all workers at once, in the first portions
 RECOVERY = 300  # seconds
+SHARE = 0.03  # of the calls go wrong; each pauses its account for two seconds
 AMOUNT, LESS = 10, 6  # ordered, and what a part or an edit is
 FAULTS = [
     (4, "429", {"retry_after": 1}),
@@ -248,8 +249,8 @@ def test_lives_of_orders_end_as_the_reference_says(open_shop, products, server, 
     shops = [open_shop(dialect, timeout=2, order_policy="draft") for dialect in ("cartona", "rest")]
     reopen(shops[0], own_changes="listed")
     rng, begun, killed = random.Random(SEED), time.monotonic(), 0
-    troubles = [Trouble(shops, "status", FAULTS), *(
-        Trouble([shop], OPERATIONS[shop.dialect][1], FAULTS) for shop in shops
+    troubles = [Trouble(shops, "status", FAULTS, SHARE), *(
+        Trouble([shop], OPERATIONS[shop.dialect][1], FAULTS, SHARE) for shop in shops
     )]  # fmt: skip
     for trouble in troubles:
         trouble.start()
