@@ -13,6 +13,7 @@ TAX_INCLUDED = {"price_include": True} if SERIES < 18 else {"price_include_overr
 TAX_EXCLUDED = {"price_include": False} if SERIES < 18 else {"price_include_override": "tax_excluded"}
 # A contact's telephones; later series have one.
 PHONES = ("phone", "mobile") if SERIES < 19 else ("phone",)
+RETURN_BUTTON = "create_returns" if SERIES < 18 else "action_create_returns"
 USER_GROUPS = "groups_id" if SERIES < 19 else "group_ids"
 
 

@@ -160,6 +160,39 @@ class Order:
     receivable: Decimal | None = None  # what the marketplace owes the seller for this order
     payable: Decimal | None = None  # what the seller owes the marketplace for this order
     unread: tuple[PayloadError, ...] = ()  # what is missing above because it could not be read
+    # what these three are made of
+    credit: Decimal | None = None  # paid by the marketplace for the customer
+    installment: Decimal | None = None  # the customer pays it to the marketplace later
+    top_up: Decimal | None = None  # the customer's wallet is filled at the door
+    marketplace_discount: Decimal | None = None  # discounts the marketplace pays for
+    needs_code: bool | None = None  # "delivered" is taken only with the customer's code
+    url: str | None = None  # the order's page for people
+
+
+@dataclass(frozen=True)
+class LineChange:
+    """What one line of an order should be from now on; ``ref`` is how the caller finds it again.
+
+    With an ``id`` a line the marketplace knows, else a new one of the product ``key`` or ``product_id``
+    names. Absolute values, ``None`` leaves a figure alone; ``quantity`` 0 takes the line away.
+    """
+
+    ref: int
+    id: str | None = None
+    quantity: Decimal | None = None
+    unit_price: Decimal | None = None
+    key: str | None = None
+    product_id: str | None = None
+
+    def is_shown_by(self, line):
+        """Tell whether a line of the marketplace has these figures; of a new one also the product."""
+        if self.id:
+            return self.id == line.id and self._has_figures(line)
+        names = {name for name in (self.product_id, self.key) if name}
+        return bool(names & {line.product_id, line.key}) and self._has_figures(line)
+
+    def _has_figures(self, line):
+        return self.quantity in (None, line.quantity) and self.unit_price in (None, line.unit_price)
 
 
 @dataclass(frozen=True)
@@ -314,6 +347,8 @@ class Dialect:
     signed_id_is_unique = False
     #: words a cancellation may give as its reason; empty: any text
     cancel_reasons = frozenset()
+    #: statuses in which the seller may change an order's lines; empty: never
+    line_edits = frozenset()
 
     #: legal steps between statuses, see FORWARD
     transitions = FORWARD
@@ -410,6 +445,33 @@ class Dialect:
         :param str status: one of STATUSES, what was sent
         """
         return False
+
+    def takes_lines(self, known, delivered_by=None):
+        """Tell whether the seller may change the lines of an order that shows this status."""
+        return known in self.line_edits and self.sends(CONFIRMED, delivered_by)
+
+    def lines_request(self, order_id, changes, idempotency_key=None):
+        """Give the call that changes lines of an order (``line_edits``).
+
+        :param changes: tuple of :class:`LineChange`
+        """
+        raise NotImplementedError
+
+    def read_changed_lines(self, order_id, answer):
+        """Read the answer to :meth:`lines_request`.
+
+        :return: tuple of OrderLine, the order's lines from now on; empty where the answer does not tell
+        :raise Refused: the marketplace took none of the changes
+        """
+        raise NotImplementedError
+
+    def is_line_gone(self, refusal):
+        """Tell whether a refusal only says that a line is not there any more."""
+        return False
+
+    def page_of(self, order_id):
+        """Give the address where people see the order at the marketplace, or None."""
+        return None
 
     def acknowledge_request(self, order_ids):
         """Give the call that tells these orders are safely here (``can_acknowledge``)."""
@@ -588,6 +650,34 @@ def delivered(delivery_id, messages):
 def word(words, status):
     """Give our word for a marketplace's status; one without stays as it is, cut for storing."""
     return status and (words.get(status) or reading.printable(status, 64))
+
+
+def still_to_tell(changes, lines):
+    """Give the changes that an order's lines do not show yet; a line that is not there is taken away."""
+    there = {line.id: line for line in lines}
+    gone = {change for change in changes if change.id and change.quantity == 0 and change.id not in there}
+    known = {change.id for change in changes if change.id}
+    return tuple(
+        change
+        for change in changes
+        if change not in gone
+        and not any(change.is_shown_by(line) for line in lines if change.id or line.id not in known)
+    )
+
+
+def new_line_ids(changes, lines, known):
+    """Give {ref: line id} of the new lines among an order's lines.
+
+    :param known: ids of lines that were there before
+    """
+    free = [line for line in lines if line.id not in known]
+    found = {}
+    for change in changes:
+        line = None if change.id else next((line for line in free if change.is_shown_by(line)), None)
+        if line:
+            free.remove(line)
+            found[change.ref] = line.id
+    return found
 
 
 def results(rows, asked, names, judge, silent):

@@ -165,6 +165,7 @@ class Cartona(base.Dialect):
     # order is missed: this is a reading of its own, not the one that is acknowledged.
     reread_after_acknowledging = timedelta(hours=1)
     cancel_reasons = CANCEL_REASONS
+    line_edits = frozenset({base.PENDING, base.CONFIRMED, base.SHIPPED})
 
     # delivered is final; of the steps back only editing -> pending is legal
     transitions = {**base.FORWARD, base.DELIVERED: set()}
@@ -208,6 +209,27 @@ class Cartona(base.Dialect):
         word = STATUS_OUT[status].partition("_by_")[0].replace("_", ".")
         known = rf"already\W+(\w+\W+){{0,2}}(this status|same status|{word})"
         return bool(re.search(known, str(refusal).lower()))
+
+    def lines_request(self, order_id, changes, idempotency_key=None):
+        body = [{"hashed_id": order_id, "order_details": [_line_row(change) for change in changes]}]
+        return base.Request("order_details", "POST", "order/update-order-details", body=body)
+
+    def read_changed_lines(self, order_id, answer):
+        """The array call does not fail when its row does; whether it shows the new lines is open (?)."""
+        [result] = _results([(order_id,)], answer.data, (("hashed_id",),), silent=base.ItemResult(True))
+        if not result.ok:
+            raise Refused(result.reason or "the change was refused", code=result.code)
+        rows = answer.data if isinstance(answer.data, list) else [answer.data]
+        told = next((row["order_details"] for row in rows if _tells_lines(row)), ())
+        return reading.lenient(reading.rows(LINE, base.OrderLine))(told) or ()
+
+    def is_line_gone(self, refusal):
+        """How a line that is not there is refused is open (?)."""
+        return bool(
+            re.search(
+                r"(unknown|no such|already cancell?ed) line|line .{0,40}not found", str(refusal).lower()
+            )
+        )
 
     def acknowledge_request(self, order_ids):
         body = [{"hashed_id": order_id, "status": "synced"} for order_id in order_ids]
@@ -298,11 +320,36 @@ def _settlement(total, payload):
     lines = reading.rows(CARTONA_DISCOUNT, dict)(payload["order_details"], "order_details")
     granted = sum((line["amount"] * line["discount"] for line in lines), ZERO)
     credit, installment, top_up = money["credit"], money["installment"], money["top_up"]
-    return {
+    return money | {
+        "marketplace_discount": granted,
+        "needs_code": installment > 0 or top_up > 0,
         "to_collect": total - credit - installment + top_up,
         "receivable": credit + installment + granted,
         "payable": top_up,
     }
+
+
+def _tells_lines(row):
+    return isinstance(row, dict) and isinstance(row.get("order_details"), list)
+
+
+def _line_row(change):
+    """Write one changed, new or removed line; ``price`` here is ``selling_price`` in an order."""
+    if change.id and change.quantity == 0:
+        return {"id": _line_id(change.id), "cancelled": True}
+    values = {
+        "id": change.id and _line_id(change.id),
+        "supplier_product_id": None if change.id else change.product_id,
+        "internal_product_id": None if change.id or change.product_id else change.key,
+        "amount": change.quantity,
+        "price": change.unit_price,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _line_id(line_id):
+    """Ids of lines are whole numbers over there."""
+    return int(line_id) if line_id.isascii() and line_id.isdigit() else line_id
 
 
 def _update_row(update):

@@ -277,6 +277,14 @@ def boolean(value, path):
 
 
 @_converter
+def web_address(value, path):
+    """Read a web address that may stand behind a link: no other scheme, which a browser might run."""
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s<>\"']{1,1000}", value.strip()):
+        raise wrong(path, "a web address", value)
+    return value.strip()
+
+
+@_converter
 def timestamp(value, path, zone=None):
     """Read an RFC 3339 time as aware UTC.
 

@@ -22,6 +22,7 @@ CHARGES = {kind: kind for kind in ("shipping", "fee", "tip", "discount", "duty")
 
 ENVELOPE_ORDERS = frozenset({"order.created", "order.updated", "order.cancelled"})
 ALREADY = "already_in_status"  # error code: the order has the status that was sent
+LINE_GONE = "unknown_line"  # error code: the order has no line of this id
 
 
 def _texts(*names):
@@ -87,23 +88,39 @@ STATUS_CHANGE = {
     "reason": Field("reason", reading.text),
 }
 
-ORDER = {
-    "id": STATUS_CHANGE["id"],
-    "status": STATUS_CHANGE["status"],
-    "modified_at": Field("modified_at", reading.timestamp, required=True),
-    "currency": Field("currency", reading.currency, required=True),
-    "total": Field("total", reading.quantity, required=True),
-    "lines": Field("lines", reading.rows(LINE, _line), required=True),
-    "charges": Field("charges", reading.rows(CHARGE, base.Charge), default=()),
-    "number": Field("number", reading.identifier),
-    "placed_at": Field("placed_at", reading.timestamp),
-    "prices_include_tax": Field("prices_include_tax", reading.boolean),
-    "paid": Field("payment_state", reading.lenient(reading.one_of(PAID))),
-    "delivered_by": Field("delivered_by", reading.one_of(DELIVERED_BY)),
-    "delivery_date": Field("delivery_date", reading.day),
-    "customer": Field("customer", reading.record(CUSTOMER, base.Customer), default=base.Customer()),
-    "shipping": Field("shipping", reading.record(ADDRESS, base.Address)),
-} | _texts("payment_method", "cancel_reason", "note")
+SETTLEMENT = (
+    "to_collect",
+    "receivable",
+    "payable",
+    "credit",
+    "installment",
+    "top_up",
+    "marketplace_discount",
+)
+
+ORDER = (
+    {
+        "id": STATUS_CHANGE["id"],
+        "status": STATUS_CHANGE["status"],
+        "modified_at": Field("modified_at", reading.timestamp, required=True),
+        "currency": Field("currency", reading.currency, required=True),
+        "total": Field("total", reading.quantity, required=True),
+        "lines": Field("lines", reading.rows(LINE, _line), required=True),
+        "charges": Field("charges", reading.rows(CHARGE, base.Charge), default=()),
+        "number": Field("number", reading.identifier),
+        "placed_at": Field("placed_at", reading.timestamp),
+        "prices_include_tax": Field("prices_include_tax", reading.boolean),
+        "paid": Field("payment_state", reading.lenient(reading.one_of(PAID))),
+        "delivered_by": Field("delivered_by", reading.one_of(DELIVERED_BY)),
+        "delivery_date": Field("delivery_date", reading.day),
+        "customer": Field("customer", reading.record(CUSTOMER, base.Customer), default=base.Customer()),
+        "shipping": Field("shipping", reading.record(ADDRESS, base.Address)),
+        "needs_code": Field("needs_code", reading.boolean),
+        "url": Field("url", reading.lenient(reading.web_address)),
+    }
+    | _texts("payment_method", "cancel_reason", "note")
+    | {name: Field(name, reading.decimal) for name in SETTLEMENT}
+)
 
 LISTING = {
     "product_id": Field("id", reading.lenient(reading.identifier)),
@@ -129,6 +146,7 @@ class Rest(base.Dialect):
     can_read_order = True
     can_create_products = True
     signed_id_is_unique = True
+    line_edits = frozenset({base.PENDING, base.CONFIRMED, base.PARTIALLY_SHIPPED, base.SHIPPED})
 
     # -- calls -----------------------------------------------------------------------------------
 
@@ -161,6 +179,19 @@ class Rest(base.Dialect):
 
     def is_repeat(self, refusal, status):
         return refusal.code == ALREADY
+
+    def lines_request(self, order_id, changes, idempotency_key=None):
+        headers = (("Idempotency-Key", idempotency_key),) if idempotency_key else ()
+        body = {"lines": [_line_row(change) for change in changes]}
+        path = f"orders/{base.segment(order_id)}/lines"
+        return base.Request("lines", "POST", path, body=body, headers=headers)
+
+    def read_changed_lines(self, order_id, answer):
+        rows = _member(answer, "order", dict).get("lines")
+        return reading.lenient(reading.rows(LINE, _line))(rows) or ()
+
+    def is_line_gone(self, refusal):
+        return refusal.code == LINE_GONE
 
     def products_request(self, key=None):
         wanted = (("sku", key),) if key else ()
@@ -295,6 +326,18 @@ def _item(update):
         "stock": _sent(update.quantity),
         "stock_managed": None if update.unlimited is None else not update.unlimited,
         "active": update.active,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _line_row(change):
+    """Write one changed or new line; quantity 0 takes it away."""
+    values = {
+        "id": change.id,
+        "product_id": None if change.id else change.product_id,
+        "sku": None if change.id else change.key,
+        "quantity": _sent(change.quantity),
+        "unit_price": _sent(change.unit_price),
     }
     return {name: value for name, value in values.items() if value is not None}
 

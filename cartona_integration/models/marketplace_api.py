@@ -173,6 +173,17 @@ class MarketplaceApi(models.AbstractModel):
         self._call(account, account._dialect().status_request(order_id, status, **details))
 
     @api.model
+    def _update_order_lines(self, account, order_id, changes, idempotency_key=None):
+        """Change lines of an order (dialects with ``line_edits``).
+
+        :param changes: tuple of :class:`~..dialects.base.LineChange`
+        :return: tuple of :class:`~..dialects.base.OrderLine`, all the order's lines; empty: not told
+        """
+        dialect = account._dialect()
+        answer = self._call(account, dialect.lines_request(order_id, changes, idempotency_key))
+        return self._read(dialect.read_changed_lines, order_id, answer)
+
+    @api.model
     def _acknowledge_orders(self, account, order_ids):
         """Tell that orders are safely here.
 

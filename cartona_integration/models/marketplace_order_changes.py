@@ -164,6 +164,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             if self._differing(line, changed):
                 # A confirmed order has to keep its lines, Odoo says.
                 gone = row_id not in rows and sale.state in ("draft", "sent")
+                if gone:
+                    line.marketplace_quantity = 0  # the marketplace knows
                 commands.append(
                     fields.Command.delete(line.id) if gone else fields.Command.update(line.id, changed)
                 )

@@ -12,17 +12,19 @@ from .sale_order import STATUS_LABELS
 
 
 class Call(NamedTuple):
-    """What is needed to tell one status, outside of any transaction."""
+    """What is needed to tell one status or one change of lines, outside of any transaction."""
 
     step_id: int
     order_id: str
     status: str
     details: dict
     is_in_doubt: bool
+    changes: tuple = ()  # of base.LineChange
+    known_lines: frozenset = frozenset()  # ids of the lines that were there before
 
 
 class MarketplaceOrderStep(models.Model):
-    """The outbox of an order's life: one row per status to tell, sent in order and never merged."""
+    """The outbox of an order's life: one row per status or change to tell, sent in order, never merged."""
 
     _name = "marketplace.order.step"
     _description = "Marketplace Order Step"
@@ -33,7 +35,10 @@ class MarketplaceOrderStep(models.Model):
     _help_cause = "statuses"
 
     sale_order_id = fields.Many2one("sale.order", ondelete="set null", readonly=True, index="btree_not_null")
-    status = fields.Selection(STATUS_LABELS, required=True, readonly=True)
+    kind = fields.Selection(
+        [("status", "Status"), ("lines", "Lines")], required=True, readonly=True, default="status"
+    )
+    status = fields.Selection(STATUS_LABELS, readonly=True, help="Empty: the order's lines are told.")
     cancel_reason = fields.Char(readonly=True)
     idempotency_key = fields.Char(
         required=True,
@@ -57,7 +62,8 @@ class MarketplaceOrderStep(models.Model):
     def _compute_display_name(self):
         labels = self._status_labels(self.env.lang)
         for step in self:
-            step.display_name = f"{step.external_order_id}: {labels.get(step.status)}"
+            what = labels.get(step.status) or _("Changed lines")
+            step.display_name = f"{step.external_order_id}: {what}"
 
     def action_ignore(self):
         """Close steps that nobody will need; what waited behind them goes on."""
@@ -72,22 +78,26 @@ class MarketplaceOrderStep(models.Model):
         return bool(self._next_due(account))
 
     @api.model
-    def _next_due(self, account):
+    def _next_due(self, account, order_id=None):
         """Give the next step to send: an order's oldest open one, if nothing has stopped it.
 
         What was never tried goes first, so that an order the marketplace chokes on holds up no other.
+
+        :param str order_id: of this order only, whatever its steps wait for
         """
         self.flush_model()
         self.env.cr.execute(
             "SELECT step.id FROM marketplace_order_step step JOIN marketplace_config account"
             " ON account.id = step.account_id AND account.state = 'live' AND account.active"
             " WHERE step.account_id = %(account)s AND (step.state = 'new' AND step.next_try IS NULL"
-            " OR step.state IN ('new', 'failed') AND step.next_try <= %(now)s)"
+            " OR step.state IN ('new', 'failed') AND step.next_try <= %(now)s"
+            " OR step.state = 'new' AND step.external_order_id = %(order)s)"
+            " AND (%(order)s IS NULL OR step.external_order_id = %(order)s)"
             " AND NOT EXISTS (SELECT FROM marketplace_order_step older WHERE older.id < step.id"
             " AND older.account_id = step.account_id AND older.external_order_id = step.external_order_id"
             " AND older.state IN ('new', 'hold', 'failed'))"
             " ORDER BY step.next_try NULLS FIRST, step.id LIMIT 1",
-            {"account": account.id, "now": fields.Datetime.now()},
+            {"account": account.id, "now": fields.Datetime.now(), "order": order_id},
         )
         return self.browse(found for [found] in self.env.cr.fetchall())
 
@@ -101,7 +111,9 @@ class MarketplaceOrderStep(models.Model):
         details = {"idempotency_key": self.idempotency_key}
         if self.status == base.CANCELLED:
             details["reason"] = self.cancel_reason or None
-        return Call(self.id, self.external_order_id, self.status, details, is_in_doubt)
+        return Call(
+            self.id, self.external_order_id, self.status, details, is_in_doubt, *self._claim_changes()
+        )
 
     # -- the call -----------------------------------------------------------------------------
 
@@ -112,19 +124,23 @@ class MarketplaceOrderStep(models.Model):
         The one broad ``except`` of statuses: a bug on one step must not stop the others.
 
         :param Call call: what :meth:`_claim` gave
-        :return: the name of the method that keeps the outcome, and the error
+        :return: the name of the method that keeps the outcome, and the error or what was learned
         """
         try:
-            self._send(account, call)
+            found = self._send(account, call)
         except (CredentialsRefused, Unavailable) as error:
             return "_postpone", error
         except Refused as error:
-            return "_arrive" if account._dialect().is_repeat(error, call.status) else "_refuse", error
+            return "_arrive" if self._is_settled_by(account, call, error) else "_refuse", error
         except DatabaseError:
             raise
         except Exception as error:
             return "_fail", error
-        return "_arrive", None
+        return "_arrive", found
+
+    def _is_settled_by(self, account, call, refusal):
+        """Tell whether a refusal only says that it is so already."""
+        return account._dialect().is_repeat(refusal, call.status)
 
     def _send(self, account, call):
         """Tell one status; what is in doubt is read back first, where the marketplace lets us."""
@@ -136,14 +152,14 @@ class MarketplaceOrderStep(models.Model):
         network._update_order_status(account, call.order_id, call.status, **call.details)
 
     @api.model
-    def _next_call(self, account):
+    def _next_call(self, account, order_id=None):
         """Claim the next step that has to be sent; what needs no call is settled on the way.
 
         :return: :class:`Call`, or None when nothing waits
         """
-        step = self._next_due(account)
+        step = self._next_due(account, order_id)
         while step and (step._settle_by_known() or step._is_worn_out()):
-            step = self._next_due(account)
+            step = self._next_due(account, order_id)
         return step._claim() if step else None
 
     # -- what the marketplace shows -----------------------------------------------------------
@@ -159,23 +175,33 @@ class MarketplaceOrderStep(models.Model):
 
         :return: False when it has to be sent
         """
-        known = self.sale_order_id.marketplace_status
-        outlook = self.account_id._dialect().outlook(known, self.status)
+        known = self.sale_order_id._marketplace_known()
+        outlook = self._outlook(known)
         if outlook == base.SEND:
             return False
         if outlook == base.REACHED:
             self._arrive()
         elif outlook == base.WAIT:
-            self._close(
-                "hold",
-                _("The customer is still editing the order."),
-                remedy=_("Nothing to do: the status is sent when the customer has finished."),
-            )
+            self._wait_for_customer()
         elif outlook == base.OVER and self.sale_order_id.state == "cancel":
             self._close("ignored", _("The order is over at the marketplace, and here."), in_doubt=False)
+        elif outlook == base.OVER and self.sale_order_id._marketplace_end_on_hold():
+            # Its message asks a person already: one decision, in one place.
+            reason = _("The marketplace has ended the order: decide on its message.")
+            self._close("ignored", reason, in_doubt=False)
         else:
             self._disagree(known)
         return True
+
+    def _wait_for_customer(self):
+        self._close(
+            "hold",
+            _("The customer is still editing the order."),
+            remedy=_("Nothing to do: it is sent when the customer has finished."),
+        )
+
+    def _outlook(self, known):
+        return self.account_id._dialect().outlook(known, self.status)
 
     def _status_labels(self, lang):
         return dict(self._fields["status"]._description_selection(self.with_context(lang=lang).env))
@@ -192,12 +218,14 @@ class MarketplaceOrderStep(models.Model):
 
     # -- outcomes -----------------------------------------------------------------------------
 
-    def _arrive(self, _error=None):
+    def _arrive(self, _found=None):
         self._close("done", in_doubt=False, done_at=fields.Datetime.now())
 
     def _refuse(self, error):
         """Keep the marketplace's own words; the same call again would be refused again."""
         self._give_up(str(error), _("Clear it up with the marketplace, then try again; or ignore this step."))
+        # Perhaps the order is in another state than we know.
+        self.account_id._ask_feed()
         # A marketplace may answer a call it knows with the answer it gave before.
         self.write({"in_doubt": False, "idempotency_key": str(uuid4())})
 

@@ -263,15 +263,19 @@ class MarketplaceConfig(models.Model):
         with self._locked("steps"):
             self._until_done("steps", self._send_next_step)
 
-    def _send_next_step(self):
-        call = self._committed("_claim_step")
+    def _send_next_step(self, order_id=None):
+        """Send the next step, of all or of one order.
+
+        :return: false when none waits
+        """
+        call = self._committed("_claim_step", order_id)
         if call:
             outcome, error = self.env["marketplace.order.step"]._try(self, call)
             self._committed("_conclude_step", call.step_id, outcome, error)
         return call
 
-    def _claim_step(self):
-        return self._may_work("steps") and self.env["marketplace.order.step"]._next_call(self)
+    def _claim_step(self, order_id=None):
+        return self._may_work("steps") and self.env["marketplace.order.step"]._next_call(self, order_id)
 
     def _conclude_step(self, step_id, outcome, error):
         """Keep what became of a call, unless the marketplace's own message has settled the step meanwhile."""
@@ -326,6 +330,13 @@ class MarketplaceConfig(models.Model):
         account, kind = self.sudo().with_context(lang=person.lang), f"cartona_integration.activity_{cause}"
         if not account.activity_search([kind]):
             account.activity_schedule(kind, note=escape(payload.printable(note)), user_id=person.id)
+
+    def _forget_help(self, cause):
+        """Take an activity back when nothing is left that asked for it. Superuser: as above."""
+        domain = [("account_id", "=", self.id), ("state", "=", "failed"), ("next_try", "=", False)]
+        work = {"statuses": "marketplace.order.step", "messages": "marketplace.event"}[cause]
+        if not self.env[work].search_count(domain, limit=1):
+            self.sudo().activity_unlink([f"cartona_integration.activity_{cause}"])
 
     # -- crons --------------------------------------------------------------------------------
 

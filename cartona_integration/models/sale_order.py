@@ -1,4 +1,5 @@
 from odoo import _, api, fields, models
+from odoo.exceptions import AccessError
 
 from ..compat import SOL_UOM
 from ..dialects import base
@@ -113,7 +114,9 @@ class SaleOrder(models.Model):
     def _compute_marketplace_status(self):
         """Work it out. Superuser: whoever sees the order may know, without seeing steps and accounts."""
         for order in self:
-            done = order.sudo().marketplace_step_ids.filtered(lambda step: step.state == "done")
+            done = order.sudo().marketplace_step_ids.filtered(
+                lambda step: step.state == "done" and step.kind == "status"
+            )
             reported, account = order.marketplace_reported_status, order.sudo().marketplace_config_id
             order.marketplace_status = (
                 account._dialect().shown(reported, done[-1:].status) if account else reported
@@ -131,7 +134,8 @@ class SaleOrder(models.Model):
             " JOIN marketplace_config account ON account.id = sale.marketplace_config_id"
             " WHERE (account.dialect, coalesce(sale.marketplace_reported_status, ''),"
             " coalesce((SELECT step.status FROM marketplace_order_step step WHERE step.state = 'done'"
-            " AND step.sale_order_id = sale.id ORDER BY step.id DESC LIMIT 1), '')) IN %s",
+            " AND step.kind = 'status' AND step.sale_order_id = sale.id"
+            " ORDER BY step.id DESC LIMIT 1), '')) IN %s",
             [ways or (("", "", ""),)],
         )
         found = [("id", "in", [order_id for [order_id] in self.env.cr.fetchall()])]
@@ -163,23 +167,26 @@ class SaleOrder(models.Model):
             self.filtered(lambda order: order.state != state) if state in STATUS_OF_STATE else self.browse()
         )
         result = super().write(vals)
-        moved._enqueue_steps(STATUS_OF_STATE.get(state))
+        moved._enqueue_status(STATUS_OF_STATE.get(state))
         if state:
             self.order_line._note_marketplace_stock()
         return result
 
-    def _enqueue_steps(self, status):
+    def _enqueue_status(self, status):
         """Add a step to the orders whose marketplace does not show the status.
 
-        Superuser: whoever confirms or cancels needs no rights on accounts and steps, nor the company's.
+        Superuser: whoever confirms, delivers or cancels needs no rights on accounts and steps, nor the
+        company's.
         """
         orders = self.sudo().filtered(lambda order: order._is_worth_telling(status))
-        if orders:
+        orders._enqueue_steps([order._prepare_step(status) for order in orders])
+
+    def _enqueue_steps(self, vals_list):
+        """Add steps, and have them sent."""
+        if vals_list:
             # Without the caller's context: its defaults are meant for something else.
             steps = (
-                self.env["marketplace.order.step"]
-                .with_env(self.env(su=True, context={}))
-                .create([order._prepare_step(status) for order in orders])
+                self.env["marketplace.order.step"].with_env(self.env(su=True, context={})).create(vals_list)
             )
             steps.filtered(lambda step: step.state == "new").account_id._wake("steps")
 
@@ -188,24 +195,42 @@ class SaleOrder(models.Model):
 
         An echo ends here: what it told us is written before it moves the order.
         """
-        account = self.marketplace_config_id
-        if not self.cartona_id or not account.active or account.state == "draft":
+        if not self._is_told() or self._marketplace_end_on_hold():
             return False
-        dialect, known = account._dialect(), self.marketplace_status
-        for step in self.marketplace_step_ids.filtered(lambda step: step.state in OPEN):
+        dialect, known = self.marketplace_config_id._dialect(), self._marketplace_known()
+        waiting = self.marketplace_step_ids.filtered(lambda step: step.state in OPEN)
+        for step in waiting.filtered("status"):
             known = dialect.shown(known, step.status)
         return (
             dialect.sends(status, self.delivered_by or None)
             and dialect.outlook(known or None, status) != base.REACHED
         )
 
-    def _prepare_step(self, status):
+    def _is_told(self):
+        """Tell whether the order has a marketplace that is to hear of it."""
+        account = self.marketplace_config_id
+        return bool(self.cartona_id and account.active and account.state != "draft")
+
+    def _marketplace_known(self):
+        """Give the status that counts for what we tell: also one whose message waits for a person here."""
+        ended = self._marketplace_end_on_hold()
+        return ended[:1].status or self.marketplace_status
+
+    def _marketplace_end_on_hold(self):
+        """Give messages that the order is over, which wait for a person."""
+        return self.marketplace_event_ids.filtered(
+            lambda event: event.state in OPEN and event.status in base.GONE
+        )
+
+    def _prepare_step(self, status=False):
         values = {
             "account_id": self.marketplace_config_id.id,
             "sale_order_id": self.id,
             "external_order_id": self.cartona_id,
+            "kind": "status" if status else "lines",
             "status": status,
-            "cancel_reason": status == base.CANCELLED and self.marketplace_cancel_reason,
+            "cancel_reason": status == base.CANCELLED
+            and (self.marketplace_cancel_reason or self.marketplace_config_id.cancel_reason),
         }
         if self.marketplace_config_id.state == "shadow":
             values |= {"state": "ignored", "reason": _("Shadow: it would have been sent.")}
@@ -228,8 +253,10 @@ class SaleOrder(models.Model):
 
     def action_marketplace_sync(self):
         """Bring both sides together: try again what stopped, and read the marketplace's list."""
-        for work in (self.marketplace_event_ids, self.marketplace_step_ids):
-            work.filtered(lambda row: row.state in STOPPED).action_process_again()
+        self.marketplace_event_ids.filtered(lambda event: event.state in STOPPED).action_process_again()
+        # Codes are not kept, so that what waits for one cannot be sent.
+        stopped = self.marketplace_step_ids.filtered(lambda step: step.state in STOPPED)
+        stopped.filtered(lambda step: not step.needs_code)._reset()
         accounts = self.marketplace_config_id
         accounts.filtered(lambda account: account.state in account.WORKING_STATES)._wake("pull")
         return accounts[:1]._notify(_("Synchronising"), _("Both sides agree in a few seconds."), "info")
@@ -238,6 +265,10 @@ class SaleOrder(models.Model):
         """Delete; the database deletes the lines, and nobody else is told of it."""
         self.order_line._note_marketplace_stock()
         return super().unlink()
+
+    def _check_marketplace_user(self):
+        if not self.env.user.has_group("cartona_integration.group_marketplace_user"):
+            raise AccessError(_("Only marketplace users may do this."))
 
     def action_view_marketplace_events(self):
         """Open the messages this order was made of."""

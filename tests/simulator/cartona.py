@@ -55,6 +55,8 @@ class Cartona(Marketplace):
         # created_at of made orders: with offset, Cairo's time without one, none
         "created_at": ("utc", "local", "absent"),
         "text_price": ("accept", "refuse"),
+        # whether the answer to changed lines shows the order's lines
+        "details_answer": ("short", "lines"),
         "listing_id": LISTING_IDS,
         "listing_id_type": ("text", "integer"),
         # HTTP status of a refused call
@@ -257,7 +259,17 @@ def _list_again(context, order):
 def update_details(context):
     """Change, add or cancel lines of orders; a bad order fails alone."""
     outcomes = context.each(context.rows(context.body), ("hashed_id",), partial(_prepare_details, context))
-    return _bulk_answer(context, outcomes)
+    answer = _bulk_answer(context, outcomes)
+    if context.options["details_answer"] == "lines" and isinstance(answer, list):
+        return [_with_lines(context, *pair) for pair in zip(answer, outcomes, strict=True)]
+    return answer
+
+
+def _with_lines(context, row, outcome):
+    if outcome.refusal:
+        return row
+    order = find_order(context.accounts, outcome.ids["hashed_id"])
+    return row | {"order_details": order.payload.get("order_details")}
 
 
 def _prepare_details(context, row):

@@ -49,6 +49,7 @@ class Rest(Marketplace):
             CONFIRMED: {CANCELLED},
         },
     }
+    supplier_edits = (PENDING, CONFIRMED, PARTLY, SHIPPED)
     retailer_edits = (PENDING, HELD)
     retailer_words = {HELD: "Hold", PENDING: "Release", CANCELLED: "Cancel"}
     called_off = (CANCELLED,)
@@ -164,11 +165,22 @@ def read_order(context, order_id):
 
 @api.route("POST", "/orders/<path:order_id>/status", operation="status")
 def update_status(context, order_id):
-    """Set a status. The same Idempotency-Key gets the same answer, whatever happened since."""
+    """Set a status."""
+    return _answer_once(context, order_id, _set_status)
+
+
+@api.route("POST", "/orders/<path:order_id>/lines", operation="lines")
+def update_lines(context, order_id):
+    """Change, add or take away lines; all of them or none."""
+    return _answer_once(context, order_id, _set_lines)
+
+
+def _answer_once(context, order_id, change):
+    """Try a change. The same Idempotency-Key gets the same answer, whatever happened since."""
     key, answers = context.headers.get("Idempotency-Key"), context.accounts[0].answers
     asked = (order_id, context.body)
     if key not in answers:
-        answer = _first_answer(context, order_id)
+        answer = _first_answer(context, order_id, change)
         if key:
             answers[key] = (asked, answer)
         return answer
@@ -178,10 +190,10 @@ def update_status(context, order_id):
     return answer
 
 
-def _first_answer(context, order_id):
+def _first_answer(context, order_id, change):
     """Try the change; a refusal is an answer too, and is kept as one."""
     try:
-        return {"order": _set_status(context, order_id)}, 200
+        return {"order": change(context, order_id)}, 200
     except Refusal as refusal:
         return {"error": {"code": refusal.code, "message": refusal.message}}, refusal.status
 
@@ -198,9 +210,50 @@ def _set_status(context, order_id):
         return order.payload
     if wanted not in REST.may[SUPPLIER].get(status, ()):
         raise Refusal(409, "illegal_transition", f"{status} cannot become {wanted}")
+    _check_delivery(order, wanted, body)
     details = {"cancel_reason": body["reason"]} if wanted == CANCELLED and body.get("reason") else {}
     REST.supplier_sets(context.state, order, wanted, **details)
     return order.payload
+
+
+def _check_delivery(order, wanted, body):
+    """Let the marketplace deliver its own orders, and ask for the customer's code where it is due."""
+    if order.payload.get("delivered_by") == "marketplace" and wanted != CANCELLED:
+        raise Refusal(409, "marketplace_delivers", "the marketplace delivers this order")
+    if wanted == DELIVERED and order.payload.get("needs_code") and str(body.get("otp")) != order.otp:
+        raise Refusal(422, "wrong_code", "the delivery code is missing or wrong")
+
+
+def _set_lines(context, order_id):
+    order = find_order(context.accounts, order_id)
+    body = context.body if isinstance(context.body, dict) else {}
+    status = order.payload.get("status")
+    if status not in REST.supplier_edits:
+        raise Refusal(409, "not_editable", f"an order that is {status} cannot be edited")
+    if order.payload.get("delivered_by") == "marketplace":
+        raise Refusal(409, "marketplace_delivers", "the marketplace delivers this order")
+    lines = [dict(line) for line in order.payload["lines"]]
+    for change in context.rows(body.get("lines")):
+        _change_line(context, lines, change)
+    REST.supplier_sets(context.state, order, status, lines=lines)
+    return order.payload
+
+
+def _change_line(context, lines, change):
+    """Change or add one line in ``lines``; one that is taken away stays with quantity 0."""
+    values = {name: change[name] for name in ("quantity", "unit_price") if change.get(name) is not None}
+    if any(not _is_price(value) for value in values.values()):
+        raise Refusal(422, "invalid", "quantity and unit_price are amounts, not below zero")
+    if change.get("id") is not None:
+        line = next((line for line in lines if str(line["id"]) == str(change["id"])), None)
+        if line is None:
+            raise Refusal(404, "unknown_line", f"unknown line {change['id']}")
+        line.update(values)
+        return
+    product = _find_product(context.accounts[0], {"id": change.get("product_id"), "sku": change.get("sku")})
+    named = {"product_id": product["id"], "sku": product.get("sku"), "name": product.get("name")}
+    added = {"quantity": "1", "unit_price": product.get("price", "0")} | values
+    lines.append({"id": f"L{context.state.number()}"} | named | added)
 
 
 # --- products -----------------------------------------------------------------------------------

@@ -1,0 +1,60 @@
+from odoo import _, api, fields, models
+
+from .. import dialects
+
+
+class MarketplaceConfig(models.Model):
+    _inherit = "marketplace.config"
+
+    cancel_reason = fields.Selection(
+        selection="_cancel_reasons",
+        string="Reason of Cancellations",
+        help="Told to the marketplace with a cancellation for which nobody chose a reason.",
+    )
+
+    @api.model
+    def _cancel_reasons(self):
+        """Give the reasons marketplaces take, as (word, what people read)."""
+        labels = {
+            "out_of_stock": _("Out of stock"),
+            "cannot_deliver_the_order": _("We cannot deliver"),
+            "supplier_asked_me_to_cancel": _("Agreed with the customer"),
+            "delayed_order": _("The order is late"),
+            "pending_order_without_action": _("Nobody looked at the order in time"),
+            "removed_items": _("Items were taken out"),
+            "supplier_attitude": _("Disagreement with the customer"),
+            "missing_items": _("Items are missing"),
+            "expired_products": _("Products have expired"),
+            "different_prices": _("Prices differ"),
+            "different_products": _("Products differ"),
+        }
+        words = {word for dialect in dialects.DIALECTS.values() for word in dialect.cancel_reasons}
+        known = [(word, label) for word, label in labels.items() if word in words]
+        return known + [(word, word) for word in sorted(words - set(labels))]
+
+
+class SaleOrder(models.Model):
+    _inherit = "sale.order"
+
+    marketplace_takes_reason = fields.Boolean(compute="_compute_marketplace_takes_reason")
+
+    @api.depends("marketplace_config_id", "state")
+    def _compute_marketplace_takes_reason(self):
+        """Superuser: sellers see no accounts."""
+        for order in self.sudo():
+            account = order.marketplace_config_id
+            order.marketplace_takes_reason = (
+                bool(account) and order.state != "cancel" and bool(account._dialect().cancel_reasons)
+            )
+
+    def action_marketplace_cancel(self):
+        """Ask why the order is cancelled, in the marketplace's words."""
+        self.ensure_one()
+        return {
+            "type": "ir.actions.act_window",
+            "name": _("Cancel the Order"),
+            "res_model": "marketplace.order.cancel",
+            "views": [(False, "form")],
+            "target": "new",
+            "context": {"default_sale_order_id": self.id},
+        }

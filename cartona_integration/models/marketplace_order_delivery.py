@@ -1,0 +1,141 @@
+from odoo import _, api, fields, models
+
+from ..compat import SOL_UOM
+from ..dialects import base
+
+
+class MarketplaceConfig(models.Model):
+    _inherit = "marketplace.config"
+
+    delivery_policy = fields.Selection(
+        [
+            ("delivered", "The goods are with the customer"),
+            ("shipped", "The goods are on their way"),
+        ],
+        string="A Validated Delivery Means",
+        default="delivered",
+        required=True,
+        help="With the customer: the marketplace is told that the order was shipped and delivered, once the "
+        "last delivery is validated. On their way: it is told that it was shipped; a button on the order "
+        "says later that it arrived.",
+    )
+
+
+class SaleOrder(models.Model):
+    """Tells the marketplace how far an order's deliveries came."""
+
+    _inherit = "sale.order"
+
+    marketplace_seen_shipped = fields.Boolean(
+        readonly=True,
+        copy=False,
+        help="The goods had left before the order was first seen: its deliveries here only repeat that.",
+    )
+    marketplace_can_deliver = fields.Boolean(compute="_compute_marketplace_can_deliver")
+
+    @api.depends("marketplace_status", "picking_ids.state", "marketplace_step_ids.state")
+    def _compute_marketplace_can_deliver(self):
+        """Offer to tell that the goods arrived. Superuser: sellers see no accounts."""
+        for order in self.sudo():
+            order.marketplace_can_deliver = (
+                bool(order.marketplace_config_id)
+                and order._are_deliveries_over()
+                and order._is_worth_telling(base.DELIVERED)
+            )
+
+    def action_marketplace_delivered(self):
+        """Tell the marketplace that the goods are with the customer."""
+        self.ensure_one()
+        self._check_marketplace_user()
+        self._enqueue_status(base.DELIVERED)
+        return True
+
+    def _tell_delivery(self):
+        """Have the marketplaces told how far the deliveries came.
+
+        Superuser: whoever moves goods needs no rights on orders, accounts and steps.
+        """
+        for order in self.sudo().filtered("marketplace_config_id"):
+            if order._is_told() and order.state == "sale":
+                order._tell_own_delivery()
+
+    def _tell_own_delivery(self):
+        moves = self._last_moves()
+        if not moves.filtered(lambda move: move.state == "done"):
+            return
+        if self._is_all_back():
+            self._tell_return()
+        elif not self.marketplace_seen_shipped:
+            over = self._are_deliveries_over()
+            self._enqueue_status(self._word_for_shipped(over))
+            if over:
+                self._tell_lines()
+                if self.marketplace_config_id.delivery_policy == "delivered":
+                    self._enqueue_status(base.DELIVERED)
+
+    def _tell_return(self):
+        """Tell that all came back; where only a person can tell it, ask for one, once."""
+        dialect, by = self.marketplace_config_id._dialect(), self.delivered_by or None
+        if dialect.sends(base.RETURNED, by):
+            self._enqueue_status(base.RETURNED)
+        elif self._is_worth_reporting_return(dialect, by):
+            step = self.env["marketplace.order.step"].create(self._prepare_step(base.RETURNED))
+            if step.state == "new":
+                step._give_up(
+                    _("All goods came back, and the marketplace takes no return from us."),
+                    _("Report the return to the marketplace, then ignore this step."),
+                )
+
+    def _is_worth_reporting_return(self, dialect, by):
+        is_ours = dialect.sends(base.SHIPPED, by) and not self._marketplace_end_on_hold()
+        reported = base.RETURNED in self.marketplace_step_ids.mapped("status")
+        return is_ours and not reported and self.marketplace_status not in base.GONE
+
+    def _word_for_shipped(self, over):
+        """Give the status for goods that left; a marketplace without a word for a part is told the whole."""
+        dialect = self.marketplace_config_id._dialect()
+        part = not over and dialect.sends(base.PARTIALLY_SHIPPED, self.delivered_by or None)
+        return base.PARTIALLY_SHIPPED if part else base.SHIPPED
+
+    def _last_moves(self):
+        """Give the moves that bring goods to the customer: the last step of the route, or drop-shipping."""
+        return self.order_line.move_ids.filtered(
+            lambda move: move.location_dest_id.usage == "customer" and move.location_id.usage != "customer"
+        )
+
+    def _are_deliveries_over(self):
+        """Tell whether goods left and no more will."""
+        states = set(self._last_moves().mapped("state"))
+        return "done" in states and states <= {"done", "cancel"}
+
+    def _is_all_back(self):
+        """Tell whether goods were delivered, and all of them came back."""
+        lines = self.order_line.filtered(lambda line: line._last_moves_done())
+        return bool(lines) and not any(line._marketplace_delivered() for line in lines)
+
+
+class SaleOrderLine(models.Model):
+    _inherit = "sale.order.line"
+
+    def _unit(self):
+        return self[SOL_UOM]
+
+    def _last_moves_done(self):
+        return self.order_id._last_moves().filtered(
+            lambda move: move.sale_line_id == self and move.state == "done"
+        )
+
+    def _marketplace_delivered(self):
+        """Give what the customer has, in the line's unit: what went there less what came back.
+
+        Odoo's own figure leaves out returns that are not to be refunded; a kit's parts only it can count.
+        """
+        moves = self.move_ids.filtered(lambda move: move.state == "done")
+        if moves.product_id - self.product_id:
+            return self.qty_delivered
+        quantity = 0.0
+        for move in moves:
+            there, back = (place.usage == "customer" for place in (move.location_dest_id, move.location_id))
+            quantity += sum(move.move_line_ids.mapped("quantity_product_uom")) * (there - back)
+        own = self.product_id.uom_id
+        return own._compute_quantity(quantity, self._unit(), rounding_method="HALF-UP")

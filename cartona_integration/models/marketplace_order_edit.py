@@ -1,0 +1,215 @@
+from decimal import Decimal
+
+from odoo import api, models
+
+from ..dialects import base
+from .marketplace_work_mixin import OPEN
+
+# Figures of a line that a marketplace may be told.
+EDITED = {"product_uom_qty", "price_unit", "discount"}
+
+
+def exact(number):
+    """Give a figure of ours as it is written, without binary leftovers."""
+    return Decimal(format(Decimal(f"{number:.6f}").normalize(), "f"))
+
+
+class SaleOrderLine(models.Model):
+    """Tells the marketplace what people change about the lines of its orders."""
+
+    _inherit = "sale.order.line"
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        lines = super().create(vals_list)
+        lines.filtered(lambda line: not line._is_as_told()).order_id._tell_lines()
+        return lines
+
+    def write(self, vals):
+        res = super().write(vals)
+        if EDITED & set(vals):
+            self.order_id._tell_lines()
+        return res
+
+    def unlink(self):
+        """Have lines taken away over there, too. One the marketplace took away itself has no quantity."""
+        removed = {}
+        for line in self.filtered("marketplace_line_id"):
+            if line._is_marketplace_goods() and line.order_id._marketplace_figures(line)[0]:
+                removed.setdefault(line.order_id, []).append(line.marketplace_line_id)
+        res = super().unlink()
+        for order, ids in removed.items():
+            order._tell_removed(ids)
+        return res
+
+    def _compute_price_unit(self):
+        """Keep the marketplace's price: Odoo would take the pricelist's when a quantity changes."""
+        super(SaleOrderLine, self.filtered(lambda line: not line.marketplace_line_id))._compute_price_unit()
+
+    def _compute_discount(self):
+        super(SaleOrderLine, self.filtered(lambda line: not line.marketplace_line_id))._compute_discount()
+
+    def _is_as_told(self):
+        """Tell whether the line is what a message says it is, as all are that an import makes."""
+        told = (self.marketplace_quantity, self.marketplace_price)
+        return bool(self.marketplace_line_id) and (self.product_uom_qty, self.price_unit) == told
+
+    def _is_marketplace_goods(self):
+        """Tell whether the line is, or could be, one of the marketplace's own: not an amount, not a text."""
+        charge = self.env["marketplace.order.processor"]._charge_product()
+        return bool(self.product_id) and not self.display_type and self.product_id != charge
+
+    def _is_ours_alone(self):
+        """Tell whether the marketplace need not know of the line: a service people added, such as a fee."""
+        is_service = self.product_id.type == "service"
+        return is_service and not self.marketplace_line_id and self._is_known_to_nobody()
+
+    def _marketplace_wanted(self, planned=None):
+        """Give (quantity, price) the marketplace should show; once all is delivered, what was.
+
+        :param dict planned: {order line's id, as text: quantity that will have been delivered}
+        """
+        price = self.price_unit * (1 - self.discount / 100)
+        if str(self.id) in (planned or ()):
+            return planned[str(self.id)], price
+        if self.product_id.type != "service" and self.order_id._are_deliveries_over():
+            return self._marketplace_delivered(), price
+        return self.product_uom_qty, price
+
+    def _marketplace_change(self, planned=None):
+        """Compare the line with what the marketplace shows.
+
+        :return: LineChange, or None
+        """
+        is_same = self.env["marketplace.order.processor"]._is_same
+        shown = self.order_id._marketplace_figures(self)
+        wanted = self._marketplace_wanted(planned)
+        is_new = not self.marketplace_line_id and shown == (0, 0)
+        same_quantity = is_same("product_uom_qty", wanted[0], shown[0])
+        same_price = is_same("price_unit", wanted[1], shown[1])
+        if (same_quantity and (same_price or not wanted[0])) or (is_new and wanted[0] <= 0):
+            return None
+        return base.LineChange(
+            self.id,
+            self.marketplace_line_id or None,
+            None if same_quantity else exact(wanted[0]),
+            None if same_price or not wanted[0] else exact(wanted[1]),
+            **(self._marketplace_names() if is_new else {}),
+        )
+
+    def _marketplace_names(self):
+        """Give how the marketplace calls a product people added: by its listing, else by its key."""
+        link = self.env["marketplace.product.link"].search(
+            [
+                ("account_id", "=", self.order_id.marketplace_config_id.id),
+                ("product_id", "=", self.product_id.id),
+                ("state", "=", "linked"),
+            ]
+        )
+        link = link.filtered(lambda link: (link.pack_uom_id or self.product_id.uom_id) == self._unit())[:1]
+        return {"product_id": link.external_id or None, "key": link.key or self.product_id.cartona_id or None}
+
+    def _is_known_to_nobody(self):
+        """Tell whether a line people added names nothing the marketplace sells."""
+        return not self.marketplace_line_id and not any(self._marketplace_names().values())
+
+
+class SaleOrder(models.Model):
+    _inherit = "sale.order"
+
+    def _tell_lines(self):
+        """Have the marketplaces told of changed lines. Superuser: sellers see no steps."""
+        for order in self.sudo().filtered("marketplace_config_id"):
+            if order._may_tell_lines() and order._marketplace_changes() and not order._tells_lines_next():
+                order._enqueue_steps([order._prepare_step()])
+
+    def _tell_removed(self, line_ids):
+        """Have the marketplace told of lines that are gone here."""
+        order = self.sudo()
+        if order._may_tell_lines():
+            order._enqueue_steps([{**order._prepare_step(), "removed": line_ids}])
+
+    def _may_tell_lines(self):
+        dialect = self.marketplace_config_id._dialect()
+        return bool(dialect.line_edits) and self._is_told() and self.state != "cancel"
+
+    def _tells_lines_next(self):
+        """Tell whether the last step that waits will look at the lines anyway."""
+        last = self.marketplace_step_ids.filtered(lambda step: step.state in OPEN)[-1:]
+        return last.kind == "lines" and last.state == "new" and not last.tries
+
+    def _marketplace_changes(self, planned=None):
+        """Give what the marketplace's lines should become: tuple of LineChange.
+
+        An order of which nothing is left is cancelled or returned as a whole, not line by line.
+        """
+        lines = self.order_line.filtered(lambda line: line._is_marketplace_goods())
+        if not any(line._marketplace_wanted(planned)[0] for line in lines):
+            return ()
+        changes = (line._marketplace_change(planned) for line in lines if not line._is_ours_alone())
+        return tuple(change for change in changes if change)
+
+    def _marketplace_figures(self, line):
+        """Give (quantity, price) the marketplace shows of a line: what it told, or took from us since."""
+        figures = line.marketplace_quantity, line.marketplace_price
+        for change in self._told_changes():
+            if change["ref"] == line.id:
+                figures = change["quantity"], change["price"]
+        return figures
+
+    def _told_changes(self):
+        """Give the changes the marketplace took and has said nothing newer about, oldest first."""
+        steps = self.sudo().marketplace_step_ids.filtered(
+            lambda step: step.kind == "lines" and step.state == "done" and step.changes
+        )
+        return [change for step in steps for change in step.changes if not change.get("over")]
+
+
+class MarketplaceOrderProcessor(models.AbstractModel):
+    """Recognises in the marketplace's messages what we told it of lines."""
+
+    _inherit = "marketplace.order.processor"
+
+    def _update_lines(self, account, sale, order):
+        self._adopt_lines(account, sale, order)
+        self._close_told_changes(sale, order)
+        super()._update_lines(account, sale, order)
+
+    def _adopt_lines(self, account, sale, order):
+        """Learn the ids of lines that people added here and we told the marketplace of."""
+        told = {change["ref"] for step in sale.marketplace_step_ids for change in step.changes or ()}
+        lines = sale.order_line.filtered(lambda line: line.id in told and not line.marketplace_line_id)
+        if not lines:
+            return
+        known = set(sale.order_line.mapped("marketplace_line_id"))
+        rows = [row for row in order.lines if row.id not in known]
+        goods = self._find_goods(account, rows)
+        for row in rows:
+            alike = lines.filtered(lambda line, row=row: line.product_id == goods[row].products)
+            line = alike.filtered(lambda line, row=row: line.product_uom_qty == float(row.quantity)) or alike
+            line[:1].write(
+                {
+                    "marketplace_line_id": row.id,
+                    "marketplace_quantity": float(row.quantity),
+                    "marketplace_price": float(row.unit_price),
+                }
+            )
+            lines -= line[:1]
+
+    def _close_told_changes(self, sale, order):
+        """Let what the marketplace says now count, where it is not older than what we told it."""
+        rows = {row.id: row for row in order.lines}
+        ids = {line.id: line.marketplace_line_id for line in sale.order_line}
+        for step in sale.marketplace_step_ids.filtered("changes"):
+            changes = [
+                change | {"over": self._is_told_over(change, rows.get(ids.get(change["ref"])))}
+                for change in step.changes
+            ]
+            if step.state == "done" and changes != step.changes:
+                step.changes = changes
+
+    def _is_told_over(self, change, row):
+        """Tell whether a message shows another figure of a line than it did before we told ours."""
+        told = (float(row.quantity), float(row.unit_price)) if row else (0.0, change["before"][1])
+        pairs = zip(("product_uom_qty", "price_unit"), told, change["before"], strict=True)
+        return bool(change.get("over")) or not all(self._is_same(*pair) for pair in pairs)

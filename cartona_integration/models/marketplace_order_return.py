@@ -1,0 +1,98 @@
+from odoo import _, fields, models
+
+from ..compat import RETURN_BUTTON
+from ..dialects import base
+from .marketplace_order_processor import QUIET
+
+
+class MarketplaceConfig(models.Model):
+    _inherit = "marketplace.config"
+
+    return_policy = fields.Selection(
+        [
+            ("ignore", "Show it on the order"),
+            ("note", "Leave a note on the order"),
+            ("return", "Prepare the return of the goods"),
+            ("credit", "Prepare the return and a credit note"),
+        ],
+        string="A Delivered Order Is Returned",
+        default="return",
+        required=True,
+        help="What to do when the marketplace calls an order returned whose goods have left. Returns and "
+        "credit notes are drafts: a person completes them when the goods are back.",
+    )
+
+
+class MarketplaceOrderProcessor(models.AbstractModel):
+    """Takes orders back that the marketplace calls returned after they left."""
+
+    _inherit = "marketplace.order.processor"
+
+    def _follow_status(self, sale, status):
+        if status == base.RETURNED and any(line._marketplace_delivered() for line in sale.order_line):
+            self._take_back(sale)
+            sale.marketplace_step_ids._follow_marketplace()
+        else:
+            super()._follow_status(sale, status)
+
+    def _take_back(self, sale):
+        """Do what the account's people decided about returns; a return that was prepared is not again."""
+        policy = sale.marketplace_config_id.return_policy
+        made = []
+        if policy in ("return", "credit"):
+            made += self._prepare_returns(sale)
+        if policy == "credit":
+            made += self._prepare_credit_notes(sale)
+        if policy != "ignore":
+            drafts = ", ".join(draft.display_name for draft in made)
+            note = _("The marketplace says that the order was returned. Prepared: %s", drafts or "-")
+            sale._message_log(body=note)
+
+    def _prepare_returns(self, sale):
+        """Make draft returns of all that left and has no return yet."""
+        moves = sale._last_moves().filtered(lambda move: move.state == "done")
+        moves = moves.filtered(
+            lambda move: not move.returned_move_ids.filtered(lambda back: back.state != "cancel")
+        )
+        return [self._prepare_return(picking, moves) for picking in moves.picking_id]
+
+    def _prepare_return(self, picking, moves):
+        """Use Odoo's own wizard."""
+        context = {
+            "active_id": picking.id,
+            "active_ids": picking.ids,
+            "active_model": "stock.picking",
+            **QUIET,
+        }
+        wizard = self.env["stock.return.picking"].with_context(**context).create({"picking_id": picking.id})
+        for line in wizard.product_return_moves:
+            line.quantity = sum(line.move_id.move_line_ids.mapped("quantity_product_uom"))
+        wizard.product_return_moves.filtered(lambda line: line.move_id not in moves).unlink()
+        return self.env["stock.picking"].browse(getattr(wizard, RETURN_BUTTON)()["res_id"])
+
+    def _prepare_credit_notes(self, sale):
+        """Make draft credit notes of the posted invoices. Superuser: the acting user keeps no accounts."""
+        invoices = sale.sudo().invoice_ids.filtered(
+            lambda move: (
+                move.move_type == "out_invoice" and move.state == "posted" and not move.reversal_move_id
+            )
+        )
+        values = [{"ref": _("Return of %s", sale.name), "invoice_date": False} for _move in invoices]
+        return list(invoices._reverse_moves(values)) if invoices else []
+
+
+class MarketplaceEvent(models.Model):
+    """Makes one decision of an order that ended over there while it was delivered here."""
+
+    _inherit = "marketplace.event"
+
+    def _hold(self, hold):
+        super()._hold(hold)
+        if self.status in base.GONE and self.sale_order_id:
+            self.sale_order_id.marketplace_step_ids._follow_marketplace()
+            self.account_id._forget_help("statuses")
+            self._ask_to_decide(hold)
+
+    def _ask_to_decide(self, hold):
+        note = _("Order %(order)s: %(reason)s", order=self.external_order_id, reason=hold.reason)
+        self.account_id._ask_for_help("messages", note)

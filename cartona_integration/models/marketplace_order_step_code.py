@@ -1,0 +1,187 @@
+from uuid import uuid4
+
+from odoo import _, api, fields, models
+from odoo.exceptions import UserError
+
+from ..dialects import base
+from .marketplace_order_step import Call
+from .marketplace_work_mixin import OPEN
+
+# Orders whose code was accepted in this transaction, whose own snapshot is older and does not see it.
+ACCEPTED = "marketplace.accepted"
+
+
+class MarketplaceOrderStep(models.Model):
+    """The journal of delivery codes: that one was sent and what came back, never the code."""
+
+    _inherit = "marketplace.order.step"
+
+    needs_code = fields.Boolean(readonly=True, help="Sent by a person, with the code the customer tells.")
+    is_followed = fields.Boolean(readonly=True, help="That the delivery here followed was looked at.")
+
+    def action_process_again(self):
+        if self.filtered("needs_code"):
+            raise UserError(_("The code is not kept: press 'It Is Delivered' on the order and enter it."))
+        return super().action_process_again()
+
+    def _older_open(self):
+        """Give the order's earlier steps that are not settled, oldest first."""
+        steps = self.sale_order_id.marketplace_step_ids
+        return steps.filtered(lambda step: step.state in OPEN and step.id < self.id).sorted("id")
+
+    def _claim_code(self):
+        """Note, before the call, that from now on the code may have arrived.
+
+        What was in doubt is read back or a person's word was taken: another code is another call.
+        """
+        was_in_doubt = self.in_doubt
+        self.write(
+            {
+                "tries": self.tries + 1,
+                "in_doubt": True,
+                "idempotency_key": str(uuid4()),
+                "reason": _("A delivery code was sent; what became of it is not known."),
+                "remedy": _("Press 'It Is Delivered' on the order."),
+            }
+        )
+        details = {"idempotency_key": self.idempotency_key}
+        return Call(self.id, self.external_order_id, self.status, details, was_in_doubt)
+
+    def _doubt(self):
+        return _(
+            "A code was sent at %s, and no answer came. Look at the order at the marketplace: is it "
+            "delivered there?",
+            fields.Datetime.context_timestamp(self, self.write_date).strftime("%H:%M"),
+        )
+
+    def _refuse_code(self, told):
+        """Keep the attempt in the journal; the next one is another step."""
+        self._close("ignored", told, in_doubt=False)
+
+    def _leave_in_doubt(self, told):
+        self.reason = _("A delivery code was sent; what became of it is not known (%s).", told)
+
+
+class SaleOrder(models.Model):
+    """Sends the customer's delivery code and hears at once whether the marketplace takes it."""
+
+    _inherit = "sale.order"
+
+    marketplace_code_due = fields.Boolean(compute="_compute_marketplace_code_due")
+
+    @api.depends("marketplace_needs_code", "marketplace_status", "marketplace_step_ids.state")
+    def _compute_marketplace_code_due(self):
+        """Superuser: whoever delivers may know."""
+        for order in self.sudo():
+            order.marketplace_code_due = order._waits_for_code()
+
+    @api.depends("marketplace_step_ids.state", "picking_ids.state")
+    def _compute_marketplace_sync_status(self):
+        super()._compute_marketplace_sync_status()
+        for order in self.sudo().filtered("marketplace_needs_code"):
+            if order.marketplace_sync_status != "error" and order._is_delivered_there_only():
+                order.marketplace_sync_status = "error"
+                order.marketplace_error_message = _(
+                    "The marketplace took the delivery code, but the delivery is not validated here."
+                )
+
+    def action_marketplace_delivered(self):
+        """Ask for the code first, where one is due."""
+        if self._waits_for_code():
+            self._check_marketplace_user()
+            return self.env["marketplace.delivery.code"]._ask(self)
+        return super().action_marketplace_delivered()
+
+    def _waits_for_code(self):
+        """Tell whether the marketplace will take the delivery only with the customer's code."""
+        self.ensure_one()
+        order = self.sudo()
+        account = order.marketplace_config_id
+        if not order.marketplace_needs_code or not order._is_told() or account.state == "shadow":
+            return False
+        dialect, known = account._dialect(), order._marketplace_known() or None
+        return (
+            dialect.sends(base.DELIVERED, order.delivered_by or None)
+            and dialect.outlook(known, base.DELIVERED) in (base.SEND, base.WAIT)
+            and order.id not in order._accepted_now()
+        )
+
+    def _asks_code_when_validated(self):
+        """Tell whether the validation of its last delivery means that the customer has the goods."""
+        policy = self.marketplace_config_id.delivery_policy
+        return policy == "delivered" and not self.marketplace_seen_shipped and self._waits_for_code()
+
+    def _marketplace_known(self):
+        return base.DELIVERED if self.id in self._accepted_now() else super()._marketplace_known()
+
+    def _may_tell_lines(self):
+        return self.id not in self._accepted_now() and super()._may_tell_lines()
+
+    def _open_code_steps(self):
+        """Give the steps that wait for a code, or for what became of one."""
+        return self.sudo().marketplace_step_ids.filtered(lambda step: step.needs_code and step.state in OPEN)
+
+    def _accepted_now(self):
+        return self.env.cr.postcommit.data.setdefault(ACCEPTED, set())
+
+    def _is_delivered_there_only(self):
+        """Tell whether a code was accepted for goods that have not left here."""
+        taken = self.marketplace_step_ids.filtered(lambda step: step.needs_code and step.state == "done")
+        return bool(taken) and self.state == "sale" and not self._are_deliveries_over()
+
+    def _prepare_step(self, status=False):
+        """A delivery whose code nobody asked for is not sent: a person has to get it."""
+        values = super()._prepare_step(status)
+        if status == base.DELIVERED and self.marketplace_needs_code and values.get("state") != "ignored":
+            values |= {
+                "needs_code": True,
+                "state": "failed",
+                "reason": _("The customer's delivery code is missing."),
+                "remedy": _("Ask the customer for the code and press 'It Is Delivered' on the order."),
+            }
+        return values
+
+    def _enqueue_steps(self, vals_list):
+        super()._enqueue_steps(vals_list)
+        for values in vals_list:
+            if values.get("needs_code"):
+                account = self.env["marketplace.config"].browse(values["account_id"])
+                note = _(
+                    "Order %(order)s: %(reason)s", order=values["external_order_id"], reason=values["reason"]
+                )
+                account._ask_for_help("statuses", note)
+
+    def _send_code(self, code, planned=None, again=False):
+        """Tell the marketplace that the order is delivered, with the code, and wait for its answer.
+
+        What has to be told before is told before. All is kept in transactions of its own: whatever becomes
+        of this one, a repeat finds what was answered and does not call again.
+
+        :param dict planned: {order line's id: quantity that will have been delivered}
+        :param bool again: a person says that a code whose answer never came was not taken
+        :return: (what is wrong, for people; None when it is taken, whether it is not known if it was taken)
+        """
+        account = self.sudo().marketplace_config_id._as_actor()
+        if not account._wait_for_lock("steps"):
+            return _("Other statuses are being sent just now. Try again in a moment."), False
+        step_id = account._committed("_open_code_step", self.id, planned)
+        while account._send_next_step(self.sudo().cartona_id):
+            pass
+        call, problem, is_in_doubt = account._committed("_claim_code", step_id, again)
+        if call:
+            problem, is_in_doubt = account._try_code(call, code)
+        if problem is None:
+            self._accepted_now().add(self.id)
+        return problem, is_in_doubt
+
+    def _code_title(self):
+        return f"{self.marketplace_order_number or self.cartona_id} ({self.partner_id.name})"
+
+    def _entered_code(self):
+        """Give the code a person entered on the order before; what the marketplace told is another one."""
+        told = (self.marketplace_told or {}).get("marketplace_delivery_otp")
+        return self.marketplace_delivery_otp != told and self.marketplace_delivery_otp
+
+    def _forget_code(self):
+        if self._entered_code():
+            self.marketplace_delivery_otp = False

@@ -1,0 +1,145 @@
+from decimal import Decimal
+
+from odoo import _, fields, models
+
+from ..dialects import base
+
+
+class MarketplaceOrderStep(models.Model):
+    """Sends changed lines: always the difference of the moment, so that the last one wins."""
+
+    _inherit = "marketplace.order.step"
+
+    changes = fields.Json(readonly=True, help="Changed lines as they were told: ref is the order line here.")
+    planned = fields.Json(
+        readonly=True, help="{order line's id: quantity} of a delivery that waits for its code."
+    )
+    removed = fields.Json(readonly=True, help="Ids over there of lines that were deleted here.")
+
+    def _settle_by_known(self):
+        return self._settle_lines() if self.kind == "lines" else super()._settle_by_known()
+
+    def _settle_lines(self):
+        """Settle changes that make no call, or cannot be told."""
+        order, dialect = self.sale_order_id, self.account_id._dialect()
+        known, changes = order._marketplace_known(), self._changes_due()
+        if not order or known in base.GONE or order.state == "cancel":
+            self._close("ignored", _("The order is over."), in_doubt=False)
+        elif not changes:
+            self._arrive()
+        elif known == base.HELD:
+            self._wait_for_customer()
+        elif not dialect.takes_lines(known, order.delivered_by or None):
+            self._refuse_lines(changes, known)
+        elif unnamed := self._unnamed(changes):
+            self._ask_for_listing(unnamed)
+        elif self._waits_for_ids(changes):
+            self._close("hold", _("The marketplace has not told the ids of new lines yet."))
+            self.account_id._ask_feed()
+        elif self.in_doubt and not dialect.can_read_order and not all(change.id for change in changes):
+            self._give_up(
+                _("It is not known whether the new lines arrived."),
+                _(
+                    "Look at the order at the marketplace: ignore this step if they are there, "
+                    "else try again."
+                ),
+            )
+        else:
+            return False
+        return True
+
+    def _changes_due(self):
+        """Give what is to be told now."""
+        gone = [base.LineChange(0, line_id, Decimal(0)) for line_id in self.removed or ()]
+        return (*self.sale_order_id._marketplace_changes(self.planned), *gone)
+
+    def _lines_of(self, changes):
+        return self.env["sale.order.line"].browse([change.ref for change in changes if change.ref])
+
+    def _unnamed(self, changes):
+        new = [change for change in changes if not change.id and not self._was_told(change.ref)]
+        return self._lines_of(new).filtered(lambda line: line._is_known_to_nobody())
+
+    def _was_told(self, ref):
+        return any(change["ref"] == ref for change in self.sale_order_id._told_changes())
+
+    def _waits_for_ids(self, changes):
+        return any(not change.id and self._was_told(change.ref) for change in changes)
+
+    def _refuse_lines(self, changes, known):
+        reason = _(
+            "The marketplace takes no changed lines of an order that is %(known)s: %(lines)s",
+            known=self._status_labels(self.env.user.lang).get(known) or "?",
+            lines=", ".join(self._lines_of(changes).mapped("product_id.display_name")),
+        )
+        self._give_up(
+            reason, _("Settle it with the customer, or change the lines back; then ignore this step.")
+        )
+
+    def _ask_for_listing(self, lines):
+        self._give_up(
+            _("Not sold on the marketplace: %s", ", ".join(lines.mapped("product_id.display_name"))),
+            _("Give the product its marketplace key and try again, take the line out, or ignore this step."),
+        )
+
+    def _claim_changes(self):
+        """Note what is told, so that it is known whatever happens.
+
+        :return: what a Call needs of it
+        """
+        if self.kind != "lines":
+            return (), frozenset()
+        changes = self._changes_due()
+        self.changes = [self._prepare_told(change) for change in changes if change.ref]
+        lines = self.sale_order_id.order_line
+        return changes, frozenset(lines.filtered("marketplace_line_id").mapped("marketplace_line_id"))
+
+    def _prepare_told(self, change):
+        line = self.env["sale.order.line"].browse(change.ref)
+        quantity, price = line._marketplace_wanted(self.planned)
+        before = [line.marketplace_quantity, line.marketplace_price]
+        return {"ref": line.id, "id": change.id, "quantity": quantity, "price": price, "before": before}
+
+    def _send(self, account, call):
+        """Send changed lines; of what is in doubt only what an order that can be read does not show yet.
+
+        :return: {order line's id here: its id over there} of new lines, as far as it is told
+        """
+        if not call.changes:
+            return super()._send(account, call)
+        network, dialect = self.env["marketplace.api"], account._dialect()
+        changes, learned = call.changes, {}
+        if call.is_in_doubt and dialect.can_read_order:
+            lines = self._read_lines(account, call)
+            changes = base.still_to_tell(changes, lines)
+            learned = base.new_line_ids(call.changes, lines, call.known_lines)
+        if changes:
+            key = call.details["idempotency_key"]
+            lines = network._update_order_lines(account, call.order_id, changes, key)
+            learned |= base.new_line_ids(changes, lines, call.known_lines | set(learned.values()))
+        return learned
+
+    def _read_lines(self, account, call):
+        message = self.env["marketplace.api"]._read_order(account, call.order_id)
+        return account._dialect().parse_order(message.payload).lines
+
+    def _is_settled_by(self, account, call, refusal):
+        """Take "there is no such line" for the answer to taking it away again."""
+        if not call.changes:
+            return super()._is_settled_by(account, call, refusal)
+        only_removals = all(change.id and change.quantity == 0 for change in call.changes)
+        return call.is_in_doubt and only_removals and account._dialect().is_line_gone(refusal)
+
+    def _arrive(self, learned=None):
+        super()._arrive()
+        if self.kind == "lines" and isinstance(learned, dict):
+            for ref, line_id in learned.items():
+                self.env["sale.order.line"].browse(ref).exists().marketplace_line_id = line_id
+            if any(not change["id"] and change["ref"] not in learned for change in self.changes or ()):
+                self.account_id._ask_feed()
+
+    def action_process_again(self):
+        """Try once more; a person's word is taken for it that new lines in doubt did not arrive."""
+        self._check_open()
+        self.sudo().filtered(lambda step: step.kind == "lines").in_doubt = False
+        return super().action_process_again()

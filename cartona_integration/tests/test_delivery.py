@@ -1,0 +1,463 @@
+from odoo import fields
+from odoo.tests import Form, new_test_user
+
+from ..compat import RETURN_BUTTON, SERIES, SERVICE
+from ..exceptions import Unavailable
+from .common import ok
+from .test_steps import StepsCase
+
+
+class DeliveryCase(StepsCase):
+    """Orders of 10 tea and 4 sugar, confirmed on both sides, the goods in stock."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.sugar = cls.make_product("SUGAR-1")
+        cls.stock = cls.rest.warehouse_id.lot_stock_id
+        for product in cls.product | cls.sugar:
+            cls.env["stock.quant"]._update_available_quantity(product, cls.stock, 1000)
+
+    def setUp(self):
+        super().setUp()
+        self.door.will("lines", self.lines_answer)
+        self.door.will("order_details", ok([{"hashed_id": "N1", "success": True}]))
+
+    def lines_answer(self, request):
+        """Answer as the rest marketplace: every line as told, new ones with an id."""
+        rows = request.body["lines"]
+        lines = [
+            {"sku": "?", **row, "id": row.get("id", f"new{number}")}
+            for number, row in enumerate(rows)
+            if "unit_price" in row and "quantity" in row
+        ]
+        return ok({"order": {"lines": lines}})
+
+    def message(self, account, order_id, status, **values):
+        words = {"shipped": "assigned_to_salesman", "confirmed": "approved", "held": "editing"}
+        words["cancelled"] = "cancelled_by_retailer"
+        if account == self.cartona:
+            lines = [
+                {"id": 1, "internal_product_id": "TEA-25", "amount": 10, "selling_price": 10},
+                {"id": 2, "internal_product_id": "SUGAR-1", "amount": 4, "selling_price": 5},
+            ]
+            found = super().message(account, order_id, words.get(status, status), **values)
+            return {**found, "total_price": 120, "order_details": lines, **values}
+        lines = [
+            {"id": "1", "sku": "TEA-25", "quantity": 10, "unit_price": 10},
+            {"id": "2", "sku": "SUGAR-1", "quantity": 4, "unit_price": 5},
+        ]
+        found = super().message(account, order_id, status, **values)
+        return {**found, "total": 120, "lines": lines, **values}
+
+    def confirmed(self, account=None, order_id="N1", **values):
+        order = self.arrive(order_id, "confirmed", account, **values)
+        order.action_confirm()
+        self.assertFalse(order.marketplace_step_ids)
+        return order
+
+    def pick(self, picking, **quantities):
+        """Enter what is picked, by the products' keys; whatever is not named is left out."""
+        for move in picking.move_ids:
+            quantity = quantities.get(move.product_id.cartona_id.split("-")[0].lower(), 0)
+            move.write({"quantity": quantity, "picked": True})
+
+    def validate(self, picking, backorder=True):
+        """Validate as a person who answers the question for a backorder."""
+        answers = {"skip_backorder": True}
+        if not backorder:
+            answers["picking_ids_not_to_backorder"] = picking.ids
+        return picking.with_context(**answers).button_validate()
+
+    def ship(self, order, backorder=True, **quantities):
+        """Deliver an order's open picking, whole or in part."""
+        picking = order.picking_ids.filtered(lambda picking: picking.state not in ("done", "cancel"))
+        if quantities:
+            self.pick(picking, **quantities)
+        else:
+            for move in picking.move_ids:
+                move.write({"quantity": move.product_uom_qty, "picked": True})
+        self.validate(picking, backorder)
+        return picking
+
+    def give_back(self, picking, **quantities):
+        """Take goods back by Odoo's own wizard, and validate the return."""
+        form = Form(
+            self.env["stock.return.picking"].with_context(active_id=picking.id, active_model="stock.picking")
+        )
+        wizard = form.save()
+        for line in wizard.product_return_moves:
+            name = line.product_id.cartona_id.split("-")[0].lower()
+            line.quantity = quantities.get(name, 0) if quantities else line.move_id.quantity
+        back = self.env["stock.picking"].browse(getattr(wizard, RETURN_BUTTON)()["res_id"])
+        for move in back.move_ids:
+            move.write({"quantity": move.product_uom_qty, "picked": True})
+        back.button_validate()
+        return back
+
+    def asked_lines(self):
+        """Give the rows of all calls that changed lines, one list per call."""
+        rest = [call.body["lines"] for call in self.door.asked("lines")]
+        return rest + [call.body[0]["order_details"] for call in self.door.asked("order_details")]
+
+    def statuses(self, order):
+        return [step.status or "lines" for step in order.marketplace_step_ids.sorted("id")]
+
+
+class TestDeliveriesAreTold(DeliveryCase):
+    """What leaves the warehouse by the last step of its route is shipped, and delivered once all is out."""
+
+    def test_a_whole_delivery_is_shipped_and_delivered(self):
+        for account in (self.rest, self.cartona):
+            order = self.confirmed(account)
+            self.ship(order)
+            self.send(account)
+            self.assertEqual(self.steps(order), [("shipped", "done"), ("delivered", "done")])
+            self.assertEqual(
+                (order.marketplace_status, order.marketplace_sync_status), ("delivered", "synced")
+            )
+        self.assertFalse(self.asked_lines())
+
+    def test_the_first_step_of_a_route_ships_nothing(self):
+        self.rest.warehouse_id.delivery_steps = "pick_ship"
+        order = self.confirmed()
+        pick = order.picking_ids.filtered(lambda picking: picking.location_dest_id.usage != "customer")
+        for move in pick.move_ids:
+            move.write({"quantity": move.product_uom_qty, "picked": True})
+        self.validate(pick)
+        self.assertFalse(order.marketplace_step_ids)
+        self.ship(order)
+        self.assertEqual(self.statuses(order), ["shipped", "delivered"])
+
+    def test_where_validating_means_shipped_a_button_says_that_it_arrived(self):
+        self.rest.delivery_policy = "shipped"
+        order = self.confirmed()
+        self.ship(order)
+        self.assertEqual(self.statuses(order), ["shipped"])
+        self.send()
+        self.assertTrue(order.marketplace_can_deliver)
+        order.action_marketplace_delivered()
+        self.assertEqual(self.statuses(order), ["shipped", "delivered"])
+        self.assertFalse(order.marketplace_can_deliver)
+
+    def test_of_an_order_the_marketplace_delivers_nothing_is_told_but_its_cancellation(self):
+        order = self.confirmed(self.cartona, delivered_by="delivered_by_cartona")
+        self.ship(order)
+        self.assertFalse(order.marketplace_step_ids)
+        self.cancel(order)
+        self.assertEqual(self.statuses(order), ["cancelled"])
+
+    def test_what_the_marketplace_shows_already_is_not_told(self):
+        order = self.confirmed()
+        self.arrive(status="delivered")
+        self.ship(order)
+        self.assertFalse(order.marketplace_step_ids)
+
+    def test_orders_that_had_left_before_they_were_seen_tell_nothing(self):
+        self.rest.shipped_policy = "deliver"
+        order = self.arrive(status="shipped")
+        self.assertEqual(order.picking_ids.state, "done")
+        self.assertFalse(order.marketplace_step_ids)
+
+    def test_a_person_without_marketplace_rights_delivers(self):
+        carrier = new_test_user(self.env, "carrier", "base.group_user,stock.group_stock_user")
+        order = self.confirmed()
+        picking = order.picking_ids
+        for move in picking.move_ids:
+            move.write({"quantity": move.product_uom_qty, "picked": True})
+        picking.with_user(carrier).button_validate()
+        self.assertEqual(self.statuses(order), ["shipped", "delivered"])
+
+    def test_goods_that_all_come_back_are_told_as_returned(self):
+        order = self.confirmed()
+        self.give_back(self.ship(order))
+        self.assertEqual(self.statuses(order), ["shipped", "delivered", "returned"])
+        self.send()
+        self.assertEqual(order.marketplace_status, "returned")
+
+    def test_a_marketplace_that_takes_no_return_leaves_it_to_a_person(self):
+        order = self.confirmed(self.cartona)
+        self.give_back(self.ship(order))
+        self.send(self.cartona)
+        self.assertEqual(self.steps(order)[-1], ("returned", "failed"))
+        self.assertTrue(order.marketplace_step_ids[-1].remedy)
+        self.assertEqual(order.marketplace_sync_status, "error")
+
+
+class TestPartialDeliveries(DeliveryCase):
+    """The marketplace's lines say what the customer got, before it hears that he got it."""
+
+    def test_a_backorder_ships_a_part_and_the_rest_completes_it(self):
+        order = self.confirmed()
+        self.ship(order, tea=6, sugar=4)
+        self.assertEqual(self.statuses(order), ["partially_shipped"])
+        self.ship(order)
+        self.assertEqual(self.statuses(order), ["partially_shipped", "shipped", "delivered"])
+        self.send()
+        self.assertFalse(self.asked_lines())
+        self.assertEqual(order.marketplace_status, "delivered")
+
+    def test_without_a_word_for_a_part_it_is_shipped_and_delivered_at_the_end(self):
+        order = self.confirmed(self.cartona)
+        self.ship(order, tea=6, sugar=4)
+        self.ship(order)
+        self.assertEqual(self.statuses(order), ["shipped", "delivered"])
+
+    def test_without_a_backorder_the_lines_are_adjusted_before_it_is_delivered(self):
+        order = self.confirmed(self.cartona)
+        self.ship(order, backorder=False, tea=6)
+        self.assertEqual(self.statuses(order), ["shipped", "lines", "delivered"])
+        self.send(self.cartona)
+        self.assertEqual(self.asked_lines(), [[{"id": 1, "amount": 6}, {"id": 2, "cancelled": True}]])
+        operations = [call.operation for call in self.door.requests]
+        self.assertEqual(operations, ["status", "order_details", "status"])
+        self.assertEqual(order.marketplace_status, "delivered")
+
+    def test_a_backorder_that_is_cancelled_later_completes_the_order(self):
+        order = self.confirmed()
+        self.ship(order, tea=10, sugar=1)
+        order.picking_ids.filtered(lambda picking: picking.state != "done").action_cancel()
+        self.assertEqual(self.statuses(order), ["partially_shipped", "shipped", "lines", "delivered"])
+        self.send()
+        self.assertEqual(self.asked_lines(), [[{"id": "2", "quantity": "1"}]])
+
+    def test_returns_are_subtracted_whether_or_not_they_are_refunded(self):
+        self.rest.delivery_policy = "shipped"
+        order = self.confirmed()
+        back = self.give_back(self.ship(order), tea=3)
+        back.move_ids.to_refund = False
+        self.assertEqual(order.order_line[0]._marketplace_delivered(), 7)
+        self.send()
+        self.assertEqual(self.asked_lines(), [[{"id": "1", "quantity": "7"}]])
+
+    def test_quantities_are_told_in_the_units_of_the_order(self):
+        dozen = self.env.ref("uom.product_uom_dozen")
+        self.make_pack(self.rest, dozen)
+        order = self.confirmed()
+        self.assertEqual(order.order_line[0]._unit(), dozen)
+        self.ship(order, backorder=False, tea=36, sugar=4)
+        self.send()
+        self.assertEqual(self.asked_lines(), [[{"id": "1", "quantity": "3"}]])
+
+    def make_pack(self, account, unit):
+        self.env["marketplace.product.link"].create(
+            {
+                "account_id": account.id,
+                "product_id": self.product.id,
+                "key": "TEA-25",
+                "external_id": "900",
+                "state": "linked",
+                "pack_uom_id": unit.id,
+            }
+        )
+
+    def test_goods_a_supplier_ships_himself_count(self):
+        order = self.confirmed()
+        order.picking_ids.action_cancel()
+        supplier = self.env.ref("stock.stock_location_suppliers")
+        customer = self.env.ref("stock.stock_location_customers")
+        for line in order.order_line:
+            move = self.env["stock.move"].create(
+                {
+                    **({"name": "drop"} if SERIES < 19 else {}),
+                    "product_id": line.product_id.id,
+                    "product_uom_qty": line.product_uom_qty,
+                    "location_id": supplier.id,
+                    "location_dest_id": customer.id,
+                    "sale_line_id": line.id,
+                    "picking_type_id": self.rest.warehouse_id.in_type_id.id,
+                }
+            )
+            move._action_confirm()
+        picking = order.order_line.move_ids.filtered(lambda move: move.state != "cancel").picking_id
+        self.pick(picking, tea=10, sugar=3)
+        self.validate(picking, backorder=False)
+        self.send()
+        self.assertEqual(self.asked_lines(), [[{"id": "2", "quantity": "3"}]])
+        self.assertEqual(order.marketplace_status, "delivered")
+
+
+class TestEditsAreTold(DeliveryCase):
+    """What people change about lines goes out as a change of exactly these lines."""
+
+    def line(self, order, number=0):
+        return order.order_line[number]
+
+    def test_a_changed_quantity_is_told_and_the_price_stays(self):
+        order = self.confirmed()
+        self.line(order).product_uom_qty = 7
+        self.assertEqual(self.line(order).price_unit, 10)
+        self.send()
+        self.assertEqual(self.asked_lines(), [[{"id": "1", "quantity": "7"}]])
+
+    def test_a_changed_price_is_told_with_its_discount(self):
+        order = self.confirmed(self.cartona)
+        self.line(order).discount = 20
+        self.send(self.cartona)
+        self.assertEqual(self.asked_lines(), [[{"id": 1, "price": 8}]])
+
+    def test_changes_that_wait_together_make_one_call(self):
+        order = self.confirmed()
+        self.line(order).product_uom_qty = 7
+        self.line(order).product_uom_qty = 8
+        self.line(order, 1).price_unit = 6
+        self.assertEqual(self.statuses(order), ["lines"])
+        self.send()
+        rows = [{"id": "1", "quantity": "8"}, {"id": "2", "unit_price": "6"}]
+        self.assertEqual(self.asked_lines(), [rows])
+
+    def test_a_change_taken_back_before_it_was_sent_makes_no_call(self):
+        order = self.confirmed()
+        self.line(order).product_uom_qty = 7
+        self.line(order).product_uom_qty = 10
+        self.send()
+        self.assertEqual((self.asked_lines(), self.steps(order)), ([], [(False, "done")]))
+
+    def test_a_change_taken_back_after_it_was_sent_is_told(self):
+        order = self.confirmed()
+        self.line(order).product_uom_qty = 7
+        self.send()
+        self.line(order).product_uom_qty = 10
+        self.send()
+        self.assertEqual([rows[0]["quantity"] for rows in self.asked_lines()], ["7", "10"])
+
+    def test_a_line_set_to_nothing_is_taken_away(self):
+        order = self.confirmed(self.cartona)
+        self.line(order, 1).product_uom_qty = 0
+        self.send(self.cartona)
+        self.assertEqual(self.asked_lines(), [[{"id": 2, "cancelled": True}]])
+
+    def test_a_deleted_line_of_a_quotation_is_taken_away(self):
+        order = self.arrive()
+        self.line(order, 1).unlink()
+        self.send()
+        self.assertEqual(self.asked_lines(), [[{"id": "2", "quantity": "0"}]])
+
+    def test_a_line_the_marketplace_took_away_is_not_told_back(self):
+        order = self.arrive()
+        lines = self.message(self.rest, "N1", "pending")["lines"][:1]
+        self.arrive(lines=lines, total=100, modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual((len(order.order_line), self.steps(order)), (1, []))
+
+    def test_a_new_line_is_told_by_its_key_and_learns_its_id(self):
+        self.door.will("lines", ok({"order": {"lines": []}}))
+        salt = self.make_product("SALT-500", list_price=3)
+        order = self.confirmed()
+        order.order_line = [fields.Command.create({"product_id": salt.id, "product_uom_qty": 2})]
+        self.send()
+        [[row]] = self.asked_lines()
+        self.assertEqual((row["sku"], row["quantity"]), ("SALT-500", "2"))
+        line = order.order_line.filtered(lambda line: line.product_id == salt)
+        line.product_uom_qty = 5
+        self.send()
+        self.assertEqual(self.steps(order), [(False, "done"), (False, "hold")])
+        rows = self.message(self.rest, "N1", "confirmed")["lines"]
+        added = {"id": "77", "sku": "SALT-500", "quantity": 2, "unit_price": 3}
+        self.arrive(status="confirmed", lines=[*rows, added], total=126, modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual((line.marketplace_line_id, line.product_uom_qty), ("77", 5))
+        self.assertEqual(len(order.order_line), 3)
+        self.send()
+        self.assertEqual(self.asked_lines()[-1], [{"id": "77", "quantity": "5"}])
+
+    def test_an_id_in_the_answer_is_learned_at_once(self):
+        salt = self.make_product("SALT-500", list_price=3)
+        order = self.confirmed()
+        self.door.will(
+            "lines",
+            ok({"order": {"lines": [{"id": "78", "sku": "SALT-500", "quantity": "2", "unit_price": "3"}]}}),
+        )
+        order.order_line = [fields.Command.create({"product_id": salt.id, "product_uom_qty": 2})]
+        self.send()
+        self.assertEqual(order.order_line[-1].marketplace_line_id, "78")
+
+    def test_a_product_nobody_sells_there_is_left_to_a_person(self):
+        order = self.confirmed()
+        order.order_line = [fields.Command.create({"product_id": self.make_product(False).id})]
+        self.send()
+        self.assertEqual((self.steps(order), self.asked_lines()), ([(False, "failed")], []))
+        self.assertIn("Keyless", order.marketplace_error_message)
+
+    def test_a_fee_people_add_is_ours_alone(self):
+        fee = self.env["product.product"].create({"name": "Fee", **SERVICE})
+        order = self.confirmed()
+        order.order_line = [fields.Command.create({"product_id": fee.id}), fields.Command.create(
+            {"display_type": "line_note", "name": "By hand"}
+        )]  # fmt: skip
+        self.assertFalse(order.marketplace_step_ids)
+
+    def test_edits_wait_while_the_customer_edits(self):
+        order = self.arrive()
+        self.arrive(status="held", modified_at="2026-11-12T11:00:00Z")
+        self.line(order).product_uom_qty = 7
+        self.send()
+        self.assertEqual((self.steps(order), self.asked_lines()), ([(False, "hold")], []))
+        self.arrive(status="pending", modified_at="2026-11-12T12:00:00Z")
+        self.send()
+        self.assertEqual(len(self.asked_lines()), 1)
+
+    def test_edits_of_what_is_delivered_are_shown_as_refused(self):
+        order = self.confirmed()
+        self.arrive(status="delivered", modified_at="2026-11-12T11:00:00Z")
+        self.line(order).product_uom_qty = 7
+        self.send()
+        self.assertEqual((self.steps(order), self.asked_lines()), ([(False, "failed")], []))
+        self.assertIn("TEA-25", order.marketplace_error_message)
+
+    def test_edits_of_what_the_marketplace_delivers_are_shown_as_refused(self):
+        order = self.confirmed(self.cartona, delivered_by="delivered_by_cartona")
+        self.line(order).product_uom_qty = 7
+        self.send(self.cartona)
+        self.assertEqual((self.steps(order), self.asked_lines()), ([(False, "failed")], []))
+
+    def test_a_refusal_in_an_answer_that_is_ok_is_one(self):
+        order = self.confirmed(self.cartona)
+        self.door.will("order_details", ok([{"hashed_id": "N1", "success": False, "error": "not today"}]))
+        self.line(order).product_uom_qty = 7
+        self.send(self.cartona)
+        self.assertEqual(self.steps(order), [(False, "failed")])
+        self.assertIn("not today", order.marketplace_error_message)
+
+    def test_an_echo_of_our_change_makes_no_call_and_no_conflict(self):
+        order = self.confirmed()
+        self.line(order).product_uom_qty = 7
+        self.send()
+        lines = self.message(self.rest, "N1", "confirmed")["lines"]
+        lines[0]["quantity"] = 7
+        self.arrive(status="confirmed", lines=lines, total=90, modified_at="2026-11-12T11:00:00Z")
+        self.send()
+        self.assertEqual((len(self.asked_lines()), self.line(order).product_uom_qty), (1, 7))
+        lines[0]["quantity"] = 10
+        self.arrive(status="confirmed", lines=lines, total=120, modified_at="2026-11-12T12:00:00Z")
+        self.send()
+        self.assertEqual((len(self.asked_lines()), self.line(order).product_uom_qty), (1, 10))
+
+    def test_changes_in_doubt_are_read_back_and_not_sent_twice(self):
+        salt = self.make_product("SALT-500", list_price=3)
+        order = self.confirmed()
+        order.order_line = [fields.Command.create({"product_id": salt.id, "product_uom_qty": 2})]
+        self.line(order).product_uom_qty = 7
+        self.door.will("lines", Unavailable("cut"))
+        self.send()
+        self.pass_time()
+        there = self.message(self.rest, "N1", "confirmed")
+        there["lines"].append({"id": "79", "sku": "SALT-500", "quantity": "2", "unit_price": "3"})
+        there["lines"][0]["quantity"] = 7
+        self.door.will("order", ok({"order": there}))
+        self.send()
+        self.assertEqual(self.steps(order), [(False, "done")])
+        self.assertEqual(len(self.asked_lines()), 1)
+        self.assertEqual(order.order_line[-1].marketplace_line_id, "79")
+
+    def test_new_lines_in_doubt_that_cannot_be_read_back_are_left_to_a_person(self):
+        salt = self.make_product("SALT-500", list_price=3)
+        order = self.confirmed(self.cartona)
+        order.order_line = [fields.Command.create({"product_id": salt.id, "product_uom_qty": 2})]
+        self.door.will("order_details", Unavailable("cut"))
+        self.send(self.cartona)
+        self.pass_time()
+        self.send(self.cartona)
+        self.assertEqual((self.steps(order), len(self.asked_lines())), ([(False, "failed")], 1))
+        self.door.will("order_details", ok([]))
+        order.marketplace_step_ids.action_process_again()
+        self.send(self.cartona)
+        self.assertEqual((self.steps(order), len(self.asked_lines())), ([(False, "done")], 2))

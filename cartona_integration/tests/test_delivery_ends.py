@@ -1,0 +1,173 @@
+from odoo import fields
+from odoo.exceptions import UserError
+
+from .common import ok
+from .test_delivery import DeliveryCase
+
+
+class TestReturns(DeliveryCase):
+    """What the marketplace calls returned after it left follows the account's policy; nothing is posted."""
+
+    def returned(self, policy, invoiced=False):
+        self.rest.return_policy = policy
+        self.rest.delivery_policy = "shipped"
+        order = self.confirmed()
+        self.ship(order)
+        self.send()
+        if invoiced:
+            self.product.invoice_policy = self.sugar.invoice_policy = "order"
+            order._create_invoices().action_post()
+        self.arrive(status="returned", modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual(order.marketplace_status, "returned")
+        return order
+
+    def backs(self, order):
+        moves = order.order_line.move_ids.filtered(lambda move: move.location_id.usage == "customer")
+        return moves.picking_id
+
+    def test_ignored_is_shown_only(self):
+        order = self.returned("ignore")
+        self.assertFalse(self.backs(order))
+        self.assertEqual(order.state, "sale")
+
+    def test_noted_is_a_note(self):
+        order = self.returned("note")
+        self.assertIn("returned", order.message_ids[0].body)
+        self.assertFalse(self.backs(order))
+
+    def test_a_return_is_prepared_once_and_not_validated(self):
+        order = self.returned("return")
+        self.arrive(status="returned", note="again", modified_at="2026-11-12T12:00:00Z")
+        [back] = self.backs(order)
+        self.assertNotIn(back.state, ("done", "cancel"))
+        self.assertEqual(sorted(back.move_ids.mapped("product_uom_qty")), [4, 10])
+        for move in back.move_ids:
+            move.write({"quantity": move.product_uom_qty, "picked": True})
+        back.button_validate()
+        self.assertEqual(self.statuses(order), ["shipped"])  # the marketplace knows
+
+    def test_a_credit_note_is_prepared_and_not_posted(self):
+        order = self.returned("credit", invoiced=True)
+        credit = order.invoice_ids.filtered(lambda move: move.move_type == "out_refund")
+        self.assertEqual((credit.state, len(self.backs(order))), ("draft", 1))
+
+    def test_what_never_left_is_cancelled(self):
+        order = self.confirmed()
+        self.arrive(status="returned", modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual(order.state, "cancel")
+
+
+class TestCancellations(DeliveryCase):
+    """Either side cancels at any stage; what crosses a delivery ends in one decision for a person."""
+
+    def test_the_reason_comes_from_the_marketplaces_list(self):
+        order = self.confirmed(self.cartona)
+        action = order.action_marketplace_cancel()
+        wizards = self.env["marketplace.order.cancel"].with_context(**action["context"])
+        words = {word for word, _label in wizards._reasons()}
+        self.assertEqual(words, self.cartona._dialect().cancel_reasons)
+        wizards.create({"reason": "expired_products"}).action_confirm()
+        self.send(self.cartona)
+        self.assertEqual(self.door.asked("status")[0].body["cancellation_reason"], "expired_products")
+        with self.assertRaises(UserError):
+            wizards.create({"reason": "expired_products"}).action_confirm()
+
+    def test_a_marketplace_that_takes_any_text_is_offered_no_list(self):
+        self.assertFalse(self.confirmed().marketplace_takes_reason)
+
+    def test_without_a_choice_the_accounts_reason_is_told(self):
+        self.cartona.cancel_reason = "out_of_stock"
+        self.cancel(self.confirmed(self.cartona))
+        self.send(self.cartona)
+        self.assertEqual(self.door.asked("status")[0].body["cancellation_reason"], "out_of_stock")
+
+    def test_we_cancel_at_each_stage(self):
+        for status, outcome in (
+            ("pending", "done"), ("confirmed", "done"), ("shipped", "done"), ("delivered", "failed"),
+        ):  # fmt: skip
+            order = self.arrive(f"C{status}", status)
+            self.cancel(order)
+            self.send()
+            self.assertEqual(self.steps(order), [("cancelled", outcome)], status)
+
+    def test_they_cancel_while_the_picker_works(self):
+        order = self.confirmed()
+        self.pick(order.picking_ids, tea=10)
+        self.arrive(status="cancelled", modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual((order.state, order.picking_ids.state), ("cancel", "cancel"))
+        self.assertFalse(order.marketplace_step_ids)
+
+    def decision(self):
+        kinds = [f"cartona_integration.activity_{cause}" for cause in ("messages", "statuses")]
+        return self.rest.activity_search(kinds)
+
+    def test_they_cancel_what_left_before_it_could_be_told(self):
+        order = self.confirmed()
+        picking = self.ship(order)
+        self.door.will("status", ok({"error": {"message": "cancelled cannot become shipped"}}, 409))
+        self.send()
+        self.assertEqual(self.steps(order), [("shipped", "failed"), ("delivered", "new")])
+        self.assertIn((self.rest.id, "pull"), self.wakeups)
+        self.arrive(status="cancelled", modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual(self.steps(order), [("shipped", "ignored"), ("delivered", "ignored")])
+        self.assertEqual(len(self.decision()), 1)
+        self.assertIn("delivered", order.marketplace_error_message)
+        self.give_back(picking)
+        self.run_job(self.rest, "import")
+        self.assertEqual((order.state, order.marketplace_sync_status), ("cancel", "synced"))
+        self.assertEqual(len(order.marketplace_step_ids), 2)
+
+    def test_they_cancel_what_left_and_nothing_more_is_told(self):
+        order = self.confirmed()
+        self.ship(order, tea=5)
+        self.arrive(status="cancelled", modified_at="2026-11-12T11:00:00Z")
+        self.ship(order)
+        self.send()
+        self.assertFalse(self.told())
+        self.assertEqual(len(self.decision()), 1)
+
+
+class TestMoney(DeliveryCase):
+    """The three sums with their parts, as the marketplace tells them."""
+
+    def parts(self, order):
+        names = ("to_collect", "receivable", "payable", "credit", "installment", "top_up", "discount")
+        return [order[f"marketplace_{name}"] for name in names]
+
+    def paid(self, **values):
+        message = self.message(self.cartona, "M1", "confirmed", **values)
+        message["order_details"][0]["applied_cartona_discount"] = 0.5
+        self.receive(self.cartona, message)
+        return self.order(self.cartona, "M1")
+
+    def test_all_parts_can_occur_together_and_add_up(self):
+        order = self.paid(cartona_credit=20, installment_cost=30, wallet_top_up=7)
+        self.assertEqual(self.parts(order), [77, 55, 7, 20, 30, 7, 5])
+        self.assertEqual((order.marketplace_money_difference, order.marketplace_needs_code), (0, True))
+
+    def test_what_became_nothing_is_news(self):
+        self.paid(wallet_top_up=7)
+        order = self.paid(wallet_top_up=0)
+        self.assertEqual(self.parts(order)[-2:], [0, 5])
+        self.assertFalse(order.marketplace_needs_code)
+
+    def test_a_total_changed_here_shows_what_is_not_accounted_for(self):
+        order = self.paid(cartona_credit=20)
+        order.order_line[0].product_uom_qty = 8
+        self.assertEqual(order.marketplace_money_difference, 20)
+
+    def test_the_neutral_format_tells_them_too(self):
+        order = self.arrive(to_collect="100", credit="20", receivable="20", url="https://shop.test/o/N1")
+        self.assertEqual(self.parts(order)[:4], [100, 20, 0, 20])
+        self.assertEqual(order.marketplace_url, "https://shop.test/o/N1")
+        other = self.arrive("N2", url="javascript:alert(1)")
+        self.assertFalse(other.marketplace_url)
+
+    def test_invoices_carry_the_marketplaces_number(self):
+        self.product.invoice_policy = self.sugar.invoice_policy = "order"
+        order = self.paid(receipt_id="R-77")
+        order.action_confirm()
+        self.assertIn("R-77", order._create_invoices().ref)
+        bare = self.confirmed(order_id="N9")
+        bare.order_line = [fields.Command.update(bare.order_line[0].id, {"product_uom_qty": 9})]
+        self.assertIn("N9", bare._create_invoices().ref)
