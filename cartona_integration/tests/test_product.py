@@ -169,10 +169,6 @@ class TestProductOfALine(OrderCase):
         row = {**line(key="LIKE"), "name": "LIKE", "barcode": "LIKE"}
         self.assertHeldWithNothingMade("LIKE", row)
 
-    def test_a_line_without_key_is_looked_up_by_the_platforms_id(self):
-        row = {**line(key=None), "product_id": "TEA"}
-        self.assertEqual(self.send(row).order_line.product_id, self.tea)
-
     def test_the_sellers_key_counts_before_the_platforms_id(self):
         row = {**line(key="SALT"), "product_id": "TEA"}
         self.assertEqual(self.send(row).order_line.product_id, self.salt)
