@@ -76,8 +76,8 @@ class SaleOrder(models.Model):
 class MarketplaceOrderProcessor(models.AbstractModel):
     _inherit = "marketplace.order.processor"
 
-    def _prepare_header(self, order):
-        return {**super()._prepare_header(order), **self._prepare_money(order)}
+    def _prepare_header(self, account, order):
+        return {**super()._prepare_header(account, order), **self._prepare_money(order)}
 
     def _prepare_header_news(self, sale, order):
         """Take what became 0 or no, too; what a message does not tell stays."""
