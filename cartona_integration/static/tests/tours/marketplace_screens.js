@@ -11,6 +11,7 @@ const OURS = [
     ["cartona_integration.action_marketplace_event", true],
     ["cartona_integration.action_marketplace_blockage", false],
     ["cartona_integration.action_marketplace_link", true],
+    ["cartona_integration.action_marketplace_workbench", false],
     ["cartona_integration.action_marketplace_order_step", true],
     ["cartona_integration.action_marketplace_sync_log", false],
 ];
