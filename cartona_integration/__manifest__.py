@@ -15,6 +15,7 @@
         "data/cron_data.xml",
         "data/mail_activity_data.xml",
         "data/product_data.xml",
+        "wizards/marketplace_allocation_views.xml",
         "wizards/marketplace_fetch_order_views.xml",
         "wizards/marketplace_go_live_views.xml",
         "wizards/marketplace_order_file_views.xml",
@@ -34,7 +35,10 @@
         "views/sync_dashboard_views.xml",
         "views/marketplace_menu.xml",
     ],
-    "assets": {"web.assets_tests": ["cartona_integration/static/tests/tours/*.js"]},
+    "assets": {
+        "web.assets_backend": ["cartona_integration/static/src/*.js"],
+        "web.assets_tests": ["cartona_integration/static/tests/tours/*.js"],
+    },
     "uninstall_hook": "uninstall_hook",
     "application": True,
 }

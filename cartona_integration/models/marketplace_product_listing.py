@@ -86,11 +86,12 @@ class MarketplaceProductLink(models.Model):
     # -- what is listed -------------------------------------------------------------------------
 
     @api.model
-    def _match(self, account, listings, reading):
+    def _match(self, account, listings, reading, asked=None):
         """Note what listings show. The id decides, whatever the key says; a new one gets a row.
 
         :param listings: iterable of :class:`~..dialects.base.Listing`
         :param int reading: see :func:`new_reading`
+        :param datetime asked: when they were asked for, if that was not now
         :return: how many were linked now
         """
         # Pages shift while they are read: a listing may come twice.
@@ -109,7 +110,9 @@ class MarketplaceProductLink(models.Model):
             for listing_id, key in new
         ]  # fmt: skip
         known |= dict(zip(new, self.create(rows), strict=True))
-        return self._note_all_seen([(known[name], listing) for name, listing in named.items()], reading)
+        return self._note_all_seen(
+            [(known[name], listing) for name, listing in named.items()], reading, asked
+        )
 
     def _find_all(self, account, field, values):
         """Give {value: link} of the account; of a key only links without an id, which have it once."""
@@ -118,7 +121,7 @@ class MarketplaceProductLink(models.Model):
             domain.append(("external_id", "=", False))
         return {link[field]: link for link in self.search(domain)}
 
-    def _note_all_seen(self, pairs, reading):
+    def _note_all_seen(self, pairs, reading, asked=None):
         """Keep what listings show; who names one by its id is linked by that.
 
         What a linked one should show is computed anew: also what nobody told of.
@@ -129,11 +132,13 @@ class MarketplaceProductLink(models.Model):
         links = self.union(*[link for link, _listing in pairs])
         named = links.filtered(lambda link: link.state in ("proposed", "wanted") and link.external_id)
         now = fields.Datetime.now()
-        self._write_many(
-            ("price_acknowledged", "quantity_acknowledged", *SEEN),
-            [(link.id, *link._still_acknowledged(listing), *link._seen(listing, now), reading)
-             for link, listing in pairs],
-        )  # fmt: skip
+        names = ("drift", "drifted_at", "price_acknowledged", "quantity_acknowledged", "missed", *SEEN)
+        rows = []
+        for link, listing in pairs:
+            drift = link._drift_of(listing, asked or now)
+            known = link._still_acknowledged(listing, drift)
+            rows.append((link.id, drift, drift and now, *known, 0, *link._seen(listing, now), reading))
+        self._write_many(names, rows)
         named._become_linked()
         self.env["marketplace.mark"]._insert_both(links - named)
         return len(named.filtered("product_id"))
@@ -153,9 +158,13 @@ class MarketplaceProductLink(models.Model):
             now,
         )
 
-    def _still_acknowledged(self, listing):
+    def _still_acknowledged(self, listing, drift=None):
         """Void what the marketplace took but does not show: it is sent once more.
 
+        What was sold there is most likely an order that is on its way: our quantity of now would sell it
+        twice, so only what the next reading sees again is voided.
+
+        :param str drift: the likely cause, new
         :return: whether the price, and whether the quantity, is still known to stand there
         """
         price = listing.price is None or self._is_same("acknowledged_price", listing.price)
@@ -163,6 +172,7 @@ class MarketplaceProductLink(models.Model):
             listing.quantity is None
             or self.acknowledged_unlimited
             or self._is_same("acknowledged_quantity", listing.quantity)
+            or (drift == "sold" and self.drift != "sold")
         )
         return self.price_acknowledged and price, self.quantity_acknowledged and quantity
 
@@ -199,7 +209,9 @@ class MarketplaceProductLink(models.Model):
         rows = self.env.cr.fetchall()
         if not rows:
             return None
-        seekers = self._find_all(account, "key", [key for key, _link_id in rows])
+        keys = [key for key, _link_id in rows]
+        gone = self._gone_with(account, keys) if account.link_by_key else {}
+        seekers = gone | self._find_all(account, "key", keys)
         self._note_ambiguous([seekers[key] for key, link_id in rows if not link_id and key in seekers])
         single = {link.key: link for link in self.browse([link_id for _key, link_id in rows if link_id])}
         return rows[-1][0], self._link_single(account, single, seekers)
@@ -258,22 +270,4 @@ class MarketplaceProductLink(models.Model):
                 "state": "proposed",
                 "reason": _("Several listings have this key: enter the listing id of the right one."),
             }
-        )
-
-    @api.model
-    def _note_missing(self, account, since, reading):
-        """Say on links that name an id that no listing has it.
-
-        :param datetime since: when the reading of all listings began
-        """
-        domain = [
-            ("account_id", "=", account.id),
-            ("state", "in", ("proposed", "wanted")),
-            ("external_id", "!=", False),
-            "|",
-            ("looked_up_at", "=", False),
-            ("looked_up_at", "<", since),
-        ]
-        self.search(domain).write(
-            {"looked_up_at": fields.Datetime.now(), "reason": _("No listing has this id.")}
         )

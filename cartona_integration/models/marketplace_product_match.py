@@ -3,6 +3,7 @@ from odoo.exceptions import UserError
 
 from ..dialects.base import Listing
 from ..matching import CONFIDENCE, Match
+from .marketplace_product_unseen import GONE_AFTER
 
 NAMED = 3  # so many of the products one code has are told
 
@@ -71,8 +72,10 @@ class MarketplaceProductLink(models.Model):
                 ("account_id", "=", account.id),
                 ("product_id", "in", chosen.proposed_product_id.ids),
                 ("pack_uom_id", "=", False),
-                ("external_id", "=", False),
                 ("state", "!=", "linked"),
+                "|",
+                ("external_id", "=", False),
+                ("missed", ">=", GONE_AFTER),
             ]
         ).unlink()
         self._write_many(("product_id", "pack_uom_id"), rows)
@@ -89,6 +92,7 @@ class MarketplaceProductLink(models.Model):
             [
                 ("account_id", "=", account.id),
                 ("product_id", "in", products.ids),
+                ("missed", "<", GONE_AFTER),
                 "|",
                 ("external_id", "!=", False),
                 ("state", "=", "linked"),

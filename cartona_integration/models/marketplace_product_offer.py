@@ -78,8 +78,8 @@ class MarketplaceProductLink(models.Model):
         ]
         free = product._marketplace_free(account)[product.id]
         lines.append(_("= %g free", free))
-        rules = account._explain_offered(free)
-        offered = self._stock(account, {product.id: free})["quantity"]
+        rules = account._explain_offered(product, free)
+        offered = self._stock(account, account._left_for({product.id: free}))["quantity"]
         unit = (self.pack_uom_id or product.uom_id).name
         return [*lines, *rules, _("= %(quantity)s %(unit)s offered", quantity=offered, unit=unit)]
 
@@ -259,7 +259,11 @@ class MarketplaceProductLink(models.Model):
         self.filtered(lambda link: not link.product_id).reason = _(
             "The product was deleted; the listing shows a stock of 0. Choose another product."
         )
-        free = self.product_id._marketplace_free(account)
+        # Of a product whose other variants are sold on: its attributes were changed.
+        self.filtered(lambda link: not link.product_id.active and link.product_tmpl_id.active).reason = _(
+            "The variant was archived; the listing shows a stock of 0. Choose another product."
+        )
+        free = account._left_for(self.product_id._marketplace_free(account))
         return {link: link._stock(account, free) for link in self}
 
     def _stock(self, account, free):
@@ -268,7 +272,7 @@ class MarketplaceProductLink(models.Model):
             return {"quantity": Decimal(0), "unlimited": False}
         if not compat.is_storable(product):
             return {"unlimited": True}
-        quantity = account._offered(free[product.id])
+        quantity = account._offered(free[product.id], account._rule_of(product))
         if self.pack_uom_id:
             quantity = product.uom_id._compute_quantity(quantity, self.pack_uom_id, round=False)
         whole = float_round(max(0.0, quantity), precision_digits=0, rounding_method="DOWN")

@@ -29,7 +29,8 @@ class MarketplaceConfig(models.Model):
     """How all listings of an account are read: page by page, each kept before the next is asked for.
 
     Where the reading stands is the cursor of its state row, so a job, a restart or a killed server go on
-    there: ``{"began", "reading", "pages", "received", "linked", "request": next page, "after": last key}``.
+    there: when it began, its number, what it counted, the request for the next page, and, once all pages are
+    read, whether what was missed is noted and the last key that was linked.
     """
 
     _inherit = "marketplace.config"
@@ -51,11 +52,12 @@ class MarketplaceConfig(models.Model):
             return self._committed("_link_read", course)
         try:
             self._check_pages(course)
+            asked = fields.Datetime.to_string(fields.Datetime.now())
             page = self.env["marketplace.api"]._read_products_page(self, from_text(course["request"]))
         except MarketplaceError as error:
             self._committed("_stop", "listings", error)
             return False
-        return self._committed("_keep_page", course, page.rows, page.next and as_text(page.next))
+        return self._committed("_keep_page", course, page.rows, page.next and as_text(page.next), asked)
 
     def _course(self):
         """Give where the reading stands; None when nothing may be read now."""
@@ -75,14 +77,17 @@ class MarketplaceConfig(models.Model):
         if course["pages"] >= MAX_PAGES:
             raise Unavailable(f"The list has more than {MAX_PAGES} pages")
 
-    def _keep_page(self, course, listings, following):
+    def _keep_page(self, course, listings, following, asked):
         """Keep what a page shows.
 
         :param dict following: the request for the next page
+        :param str asked: when this one was asked for, UTC
         :return: True, as linking by key comes after the last page
         """
         links = self.env["marketplace.product.link"]
-        course["linked"] += links._match(self, listings, course["reading"])
+        course["linked"] += links._match(
+            self, listings, course["reading"], fields.Datetime.to_datetime(asked)
+        )
         course["received"] += len(listings)
         course["pages"] += 1
         course["request"] = following
@@ -92,9 +97,14 @@ class MarketplaceConfig(models.Model):
     def _link_read(self, course):
         """Link by key what was read: only at the end it is known that a key is one listing's.
 
+        Before that, what was not seen: a listing made anew over there takes the place of the old one.
+
         :return: whether there is more to link
         """
         links = self.env["marketplace.product.link"]
+        if not course.get("missed"):
+            links._note_missing(self, fields.Datetime.to_datetime(course["began"]), course["reading"])
+            course["missed"] = True
         batch = links._link_by_key(self, course["reading"], course["after"])
         if batch is None:
             self._finish_reading(course)
@@ -108,8 +118,7 @@ class MarketplaceConfig(models.Model):
         self._state("listings").write({"cursor": json.dumps(course), "failures": 0})
 
     def _finish_reading(self, course):
-        began = fields.Datetime.to_datetime(course["began"])
-        self.env["marketplace.product.link"]._note_missing(self, began, course["reading"])
+        self._log_drift(course["reading"])
         self._state("listings")._succeed(cursor=False)
         self._rematch()
         if course["linked"]:

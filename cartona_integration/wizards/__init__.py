@@ -1,4 +1,5 @@
 from . import (
+    marketplace_allocation_preview,
     marketplace_customer_chooser,
     marketplace_fetch_order,
     marketplace_go_live,

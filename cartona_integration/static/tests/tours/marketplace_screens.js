@@ -69,6 +69,7 @@ function stepsOf(name, action, hasForm) {
 const WINDOWS = [
     "cartona_integration.action_marketplace_fetch_order",
     "cartona_integration.action_marketplace_order_file",
+    "cartona_integration.action_marketplace_allocation_preview",
     "cartona_integration.action_marketplace_rehearsal",
 ];
 
