@@ -3,6 +3,7 @@ from odoo.exceptions import ValidationError
 
 from .marketplace_mark import STOCK
 
+TARGET = ("account_id", "categ_id", "product_tmpl_id")
 # The rules of an account, of a category and of a product have the same names.
 RULES = ("stock_buffer", "stock_percentage", "stock_maximum", "stock_minimum")
 
@@ -44,9 +45,6 @@ class MarketplaceAllocation(models.Model):
         for rule in self:
             if bool(rule.categ_id) == bool(rule.product_tmpl_id):
                 raise ValidationError(_("A stock rule is for a category or for a product."))
-            same = [(name, "=", rule[name].id) for name in ("account_id", "categ_id", "product_tmpl_id")]
-            if self.search_count([*same, ("id", "!=", rule.id)], limit=1):
-                raise ValidationError(_("There is a stock rule for %s already.", rule.display_name))
 
     @api.constrains(*RULES)
     def _check_numbers(self):
@@ -58,6 +56,8 @@ class MarketplaceAllocation(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
+        for vals in vals_list:
+            self._refuse_double(vals)
         rules = super().create(vals_list)
         rules._note_change()
         return rules
@@ -71,6 +71,12 @@ class MarketplaceAllocation(models.Model):
     def unlink(self):
         self._note_change()
         return super().unlink()
+
+    def _refuse_double(self, vals):
+        """Say in words, before it happens, what the unique index would refuse."""
+        same = [(name, "=", vals.get(name) or False) for name in TARGET]
+        if double := self.search(same, limit=1):
+            raise ValidationError(_("There is a stock rule for %s already.", double.display_name))
 
     def _note_change(self):
         """Have the quantities computed anew. Superuser: managers need not see marks."""

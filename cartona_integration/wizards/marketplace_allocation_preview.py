@@ -38,9 +38,13 @@ class MarketplaceAllocationPreview(models.TransientModel):
     def _compute_preview(self):
         for wizard in self:
             rows = wizard._rows() if wizard.account_id else []
-            changed = sum(row["now"] != row["then"] for row in rows)
-            zero = sum(bool(row["now"] and not row["then"]) for row in rows)
-            values = {"rows": rows[:SHOWN], "tried": len(rows), "changed": changed, "zero": zero}
+            told = _(
+                "%(changed)d of %(tried)d products would show another quantity, %(zero)d of them 0.",
+                changed=sum(row["now"] != row["then"] for row in rows),
+                tried=len(rows),
+                zero=sum(bool(row["now"] and not row["then"]) for row in rows),
+            )
+            values = {"rows": rows[:SHOWN], "told": told}
             wizard.preview = self.env["ir.qweb"]._render("cartona_integration.allocation_preview", values)
 
     def _rows(self):
