@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import time
+from functools import cache
 
 from environment import ADDON, REQUIREMENTS, say
 from postgres import TESTS
@@ -111,8 +112,9 @@ def ensure_base(odoo):
     return name
 
 
+@cache
 def make_addon_template(odoo):
-    """Give a fresh template with the addon as it is now."""
+    """Give a fresh template with the addon as it is now; one for all stages of a run."""
     name = f"addon_{odoo.series.replace('.', '_')}"
     copy(odoo, ensure_base(odoo), name)
     say("installing the addon")

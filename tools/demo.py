@@ -250,13 +250,13 @@ def stop():
     left = end_services()
     left += ["PostgreSQL"] if OWN.postmaster() else []
     OWN.stop()
-    TESTS.stop()
     say("stopped" if ended or left else "nothing was running")
 
 
 def clean():
     """Take away everything the project made in its folder, and name what lies elsewhere."""
     stop()
+    TESTS.stop()
     drop_given()
     shutil.rmtree(BUILD, ignore_errors=True)
     for name in LEFT_BY_PYTHON:

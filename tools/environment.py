@@ -22,6 +22,8 @@ CACHE = Path(
 )
 REQUIREMENTS = ROOT / "tools" / "requirements"
 ADDON = "cartona_integration"
+# The names Odoo's tests look for.
+BROWSERS = ("google-chrome", "chromium", "chromium-browser", "google-chrome-stable")
 # Where the 17.0 source could not be reached, it is not tried again at each start for so long.
 DAY = 24 * 3600
 # queue_job names "odoo" as a dependency, which no package index has: never with its dependencies.
@@ -36,6 +38,20 @@ class Missing(SystemExit):
 
     def __init__(self, what, remedy):
         super().__init__(f"MISSING: {what}. {remedy}")
+
+
+def ensure_browser():
+    """Have a browser for the tests of the screens.
+
+    :raise Missing: there is none, and only root may get one
+    """
+    if any(shutil.which(name) for name in BROWSERS):
+        return
+    if os.geteuid() or not shutil.which("apt-get"):
+        raise Missing("Chromium, for the tests of the screens", "Run: apt-get install chromium")
+    say("installing Chromium for the tests of the screens")
+    run("apt-get", "update", "-qq")
+    run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", stdout=subprocess.DEVNULL)
 
 
 def say(text):

@@ -40,8 +40,8 @@ BUGS = [
     (
         "a lost race is a duplicate, not an error",
         f"{MODELS}/marketplace_event.py",
-        "        except UniqueViolation:\n            return False",
-        "        except ZeroDivisionError:\n            return False",
+        " ON CONFLICT (account_id, topic, delivery_id) DO NOTHING",
+        "",
         "faults", "at_once",
     ),
     (

@@ -1,5 +1,8 @@
 """Run the tests in three stages and sum up: without Odoo, inside Odoo, against a real server.
 
+They run at the same time: the last mostly waits for clocks and answers. It has the terminal; what the others
+say follows when they end.
+
 ``STAGE=unit|addon|system`` runs one of them, ``ARGS='-k word'`` goes to pytest, ``KEEP=1`` leaves PostgreSQL
 running. A skipped test, an empty stage or one that could not run fails the whole run.
 
@@ -63,15 +66,42 @@ class Result:
         )
 
 
-def pytest(odoo, stage, *arguments, **env):
-    """Run pytest for a stage and read its report."""
-    report = odoo.build / f"report-{stage}.xml"
-    report.unlink(missing_ok=True)
-    command = [odoo.python, "-m", "pytest", "-p", "no:cacheprovider", "-q", f"--junitxml={report}"]
-    command += [*arguments, *shlex.split(os.environ.get("ARGS", ""))]
-    started = time.monotonic()
-    code = subprocess.run([str(part) for part in command], cwd=ROOT, env=odoo.environment(**env), check=False)
-    return Result(stage, time.monotonic() - started, read_counts(report), code.returncode)
+class Run:
+    """A stage under way: pytest in a process of its own.
+
+    :param arguments: pytest's
+    :param Path output: where its words go; None for the terminal
+    """
+
+    def __init__(self, odoo, stage, *arguments, output=None, **env):
+        self.stage, self.output, self.started = stage, output, time.monotonic()
+        self.report = odoo.build / f"report-{stage}.xml"
+        self.report.unlink(missing_ok=True)
+        command = [odoo.python, "-m", "pytest", "-p", "no:cacheprovider", "-q", f"--junitxml={self.report}"]
+        command += [*arguments, *shlex.split(os.environ.get("ARGS", ""))]
+        words = output and output.open("wb")
+        self.process = subprocess.Popen(
+            [str(part) for part in command], cwd=ROOT, env=odoo.environment(**env), stdout=words, stderr=words
+        )
+
+    def wait(self):
+        """Wait for its end, show what it said elsewhere, and give the Result."""
+        code = self.process.wait()
+        if self.output:
+            print(self.output.read_text(errors="replace"))
+        return Result(self.stage, self.seconds(), read_counts(self.report), code)
+
+    def seconds(self):
+        """Give how long it took; pytest's report was written at its end."""
+        if not self.report.exists():
+            return 0
+        return self.report.stat().st_mtime - time.time() + time.monotonic() - self.started
+
+    def end(self):
+        """End it if it still runs; it cleans up after itself."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
 
 
 def read_counts(report):
@@ -82,71 +112,93 @@ def read_counts(report):
     return {name: int(suite.get(name)) for name in ("tests", "failures", "errors", "skipped")}
 
 
-def unit(odoo):
+def unit(odoo, output):
     """Dialects, tools and simulator: no Odoo, no database."""
-    return pytest(odoo, "unit", "-p", "no:odoo", "tests/unit")
+    return Run(odoo, "unit", "-p", "no:odoo", "tests/unit", output=output)
 
 
-def addon(odoo):
+def addon(odoo, output):
     """The addon's own tests, inside Odoo."""
     name = f"test_{odoo.series.replace('.', '_')}"
     databases.copy(odoo, databases.make_addon_template(odoo), name)
     conf = databases.config(odoo)
-    return pytest(
+    return Run(
         odoo, "addon", f"--odoo-config={conf}", f"--odoo-database={name}", "--odoo-http",
-        odoo.addons / ADDON / "tests",
+        odoo.addons / ADDON / "tests", output=output,
         MARKETPLACE_ALLOW_PRIVATE_TARGETS="1", **TESTS.environment(),
     )  # fmt: skip
 
 
-def on_a_server(odoo, stage, *folders, **env):
+def on_a_server(odoo, stage, output, *folders, **env):
     """Run tests that start a server of their own: prefork, with a job runner, beside the simulator."""
     template = databases.make_addon_template(odoo)
-    return pytest(
-        odoo, stage, "-p", "no:odoo", *folders,
+    return Run(
+        odoo, stage, "-p", "no:odoo", *folders, output=output,
         HARNESS_SERIES=odoo.series, HARNESS_SOURCE=str(odoo.source), HARNESS_TEMPLATE=template,
         **TESTS.environment(), **env,
     )  # fmt: skip
 
 
-def system(odoo):
+def system(odoo, output):
     """Whole-system tests."""
-    return on_a_server(odoo, WHOLE_SYSTEM, "tests/system")
+    return on_a_server(odoo, WHOLE_SYSTEM, output, "tests/system")
 
 
-def faults(odoo):
+def faults(odoo, output):
     """Whatever can go wrong goes wrong, at random."""
-    return on_a_server(odoo, "faults", "tests/faults")
+    return on_a_server(odoo, "faults", output, "tests/faults")
 
 
-def soak(odoo):
+def soak(odoo, output):
     """The fault tests for hours, growth, and whether the tests notice planted bugs."""
     sizes = {name: os.environ.get(name, str(value)) for name, value in SOAK.items()}
-    return on_a_server(odoo, "soak", "tests/faults", "tests/soak", **sizes)
+    return on_a_server(odoo, "soak", output, "tests/faults", "tests/soak", **sizes)
 
 
-def bench(odoo):
+def bench(odoo, output):
     """Figures, as ratios of things measured in the same run."""
-    return on_a_server(odoo, "bench", "tests/bench")
+    return on_a_server(odoo, "bench", output, "tests/bench")
 
 
 STAGES = {"unit": unit, "addon": addon, WHOLE_SYSTEM: system}
 ON_REQUEST = {"faults": faults, "soak": soak, "bench": bench}
 
 
+def run(odoo, stages):
+    """Run stages at the same time, the last one on the terminal.
+
+    :return: their Results
+    """
+    runs = []
+    try:
+        for stage in stages:
+            output = None if stage is stages[-1] else odoo.build / f"output-{stage.__name__}.txt"
+            runs.append(stage(odoo, output))
+        runs[-1].process.wait()
+        return [run.wait() for run in runs]
+    finally:
+        for run in runs:
+            run.end()
+
+
 def main():
     wanted = [os.environ["STAGE"]] if os.environ.get("STAGE") else list(STAGES)
+    if addon.__name__ in wanted:
+        environment.ensure_browser()
     odoo, started = setup.prepare()
+    begun = time.monotonic()
     try:
-        results = [(STAGES | ON_REQUEST)[stage](odoo) for stage in wanted]
+        results = run(odoo, [(STAGES | ON_REQUEST)[stage] for stage in wanted])
     finally:
         if started and not os.environ.get("KEEP"):
             TESTS.stop()
     good = all(result.is_good for result in results)
     summary = "\n".join(str(result) for result in results)
-    total = sum(result.seconds for result in results)
     verdict = "OK" if good else "FAILED"
-    print(f"\nOdoo {odoo.series} ({odoo.why})\n{summary}\n  total    {total:.0f} s: {verdict}")
+    print(
+        f"\nOdoo {odoo.series} ({odoo.why})\n{summary}\n"
+        f"  together {time.monotonic() - begun:.0f} s: {verdict}"
+    )
     return 0 if good else 1
 
 

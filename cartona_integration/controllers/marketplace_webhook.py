@@ -71,8 +71,8 @@ class MarketplaceWebhook(http.Controller):
         """Say that the door is there; to whoever proves to be an account, also whose door it is."""
         if not request.db:
             return self._answer(503, {"error": "unavailable"}, RETRY)
-        account = self._account(key)
-        return self._answer(200, {"status": "ok", **({"account": account.name} if account else {})})
+        door = self._entrance(key)
+        return self._answer(200, {"status": "ok", **({"account": door.account.name} if door else {})})
 
     def _receive(self, topic, key):
         form_error = self._form_error(request.httprequest)
@@ -80,25 +80,33 @@ class MarketplaceWebhook(http.Controller):
             return form_error
         if not request.db:
             return self._answer(503, {"error": "unavailable"}, RETRY)
-        account = self._account(key)
-        if not account:
+        door = self._entrance(key)
+        if not door:
             refused[topic] += 1
             _logger.info("Marketplace webhook %s refused, %d so far", topic, refused[topic])
             return self._answer(401, {"error": "unauthorized"})
-        pause = seconds_to_wait((request.db, account.id), account.webhook_rate)
+        pause = seconds_to_wait((request.db, door.account.id), door.rate)
         if pause:
             return self._answer(429, {"error": "too many"}, [("Retry-After", str(pause))])
-        return self._keep(topic, account)
+        return self._keep(topic, door)
 
-    def _keep(self, topic, account):
+    def _keep(self, topic, door):
         call = request.httprequest
+        raw = call.get_data()
         try:
-            accepted, duplicate = account._receive(
-                topic, call.get_data(), account._signed_delivery_id(call.headers)
-            )
+            messages = door.messages(topic, raw, call.headers)
         except PayloadError as error:
-            account._log_unreadable(error)
+            door.account._log_unreadable(error)
             return self._answer(400, {"error": "unreadable", "detail": str(error)})
+        accepted, duplicate = door.account._receive(messages)
+        _logger.info(
+            "Marketplace %s: webhook %s, %d bytes, %d accepted, %d duplicate",
+            door.code,
+            topic,
+            len(raw),
+            accepted,
+            duplicate,
+        )
         return self._answer(200, {"accepted": accepted, "duplicate": duplicate})
 
     def _form_error(self, call):
@@ -111,8 +119,8 @@ class MarketplaceWebhook(http.Controller):
             return self._answer(415, {"error": "application/json expected"})
         return None
 
-    def _account(self, key):
-        """Find the account that proves itself. Superuser: strangers have no user."""
+    def _entrance(self, key):
+        """Find the entrance of whom the call proves to be. Superuser: strangers have no user."""
         accounts, call = request.env["marketplace.config"].with_user(SUPERUSER_ID), request.httprequest
         # Kept by the request: after a conflict Odoo calls us again, and the body can be read only once.
         return accounts._authenticate_webhook(key, call.headers, call.get_data)

@@ -523,15 +523,19 @@ class Dialect:
     def is_newer(self, known_status, known_at, status, at):
         """Tell whether a message supersedes what we know of its order.
 
-        The marketplace's modification time decides where both have one; else the transition table;
-        the same status again is taken as a newer content. After a status we do not know any counts.
+        The marketplace's modification time decides where both have one and they differ; else the transition
+        table; the same status again is taken as a newer content. After a status we do not know any counts.
 
         :param datetime known_at: modification time of what we know, or None
         :param datetime at: the message's modification time, or None
         """
-        if known_at and at:
-            return at >= known_at
+        if known_at and at and known_at != at:
+            return at > known_at
         return status == known_status or status in self.transitions.get(known_status, STATUSES)
+
+    def is_reversible(self, known_status, status):
+        """Tell whether a status says nothing of which came first: the same one, or one to go back from."""
+        return status == known_status or known_status in self.transitions.get(status, STATUSES)
 
 
 # --- what dialects share --------------------------------------------------------------------

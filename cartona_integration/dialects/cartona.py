@@ -129,6 +129,10 @@ LISTING = {
 
 # How a row of an answer may say no (?)
 REFUSAL_WORDS = frozenset({"error", "failed", "failure", "invalid", "rejected"})
+TAKEN_WORDS = frozenset({"", "done", "ok", "success", "true", "updated"})
+# Lists an answer may be wrapped into.
+FAILED_LISTS = ("failed", "errors")
+RESULT_LISTS = ("results", "data")
 REFUSAL_TEXTS = ("error", "errors", "error_message")
 CREDENTIALS_WORDS = ("invalid credentials", "authorization")
 
@@ -305,18 +309,42 @@ def _stock(quantity):
 
 
 def _results(asked, data, names, silent):
-    """Read an answer per item: rows with ids, else a list as long as asked, else one for all."""
-    rows = data if isinstance(data, list) else [data]
-    named = [row for row in rows if isinstance(row, dict)]
-    if any(row.get(name) for row in named for kind in names for name in kind):
-        return base.results(named, asked, names, _result, silent)
-    if isinstance(data, list) and len(data) == len(asked):
+    """Read an answer per item: rows with ids, else a list as long as asked, else one answer for all.
+
+    A list that can be attributed to nobody says nothing of anybody; an empty answer refuses nothing.
+    """
+    if isinstance(data, dict):
+        if failed := next((data[name] for name in FAILED_LISTS if _is_filled_list(data.get(name))), None):
+            rows = [row if isinstance(row, dict) else {"error": row} for row in failed]
+            rows = [{**row, "success": False} for row in rows]
+            if _are_named(rows, names):
+                return base.results(rows, asked, names, _result, base.ItemResult(True))
+            return (_result(rows[0]),) * len(asked)
+        data = next((data[name] for name in RESULT_LISTS if isinstance(data.get(name), list)), data)
+    if not isinstance(data, list) or not data:
+        return (_result(data),) * len(asked)
+    if _are_named(data, names):
+        return base.results([row for row in data if isinstance(row, dict)], asked, names, _result, silent)
+    if len(data) == len(asked):
         return tuple(_result(row) for row in data)
-    return (_result(data),) * len(asked)
+    return (silent,) * len(asked)
+
+
+def _is_filled_list(value):
+    return isinstance(value, list) and bool(value)
+
+
+def _are_named(rows, names):
+    named = [row for row in rows if isinstance(row, dict)]
+    return any(row.get(name) for row in named for kind in names for name in kind)
 
 
 def _result(row):
-    """Read one row; what is not a refusal in one of the known spellings was taken."""
+    """Read one row; what is not a refusal in one of the known spellings was taken, a word has to be known."""
+    if isinstance(row, str):
+        word = row.strip().lower()
+        taken = False if word in REFUSAL_WORDS else True if word in TAKEN_WORDS else None
+        return base.ItemResult(taken, None if taken else reading.printable(row))
     if not isinstance(row, dict):
         return base.ItemResult(row is not False)
     reason = reading.first_text(row, REFUSAL_TEXTS)

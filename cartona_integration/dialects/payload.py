@@ -36,6 +36,7 @@ _TIMESTAMP = re.compile(
     r"([Zz]|[+-][0-2][0-9]:[0-5][0-9])?"
 )
 _WORDS = {None: "nothing", True: "true", False: "false"}
+_CONSTANTS = {None: "null", True: "true", False: "false"}
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -170,22 +171,31 @@ def _whole_written(data, number, order):
         raise PayloadError("body", f"at most {MAX_DEPTH} levels", "more") from None
 
 
+_text_written = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def _escaped(found):
     return f"\\u{ord(found[0]):04x}"
 
 
 def _written(data, number, order):
-    write = partial(_written, number=number, order=order)
-    if data is None or isinstance(data, (bool, str)):
-        return json.dumps(data, ensure_ascii=False)
-    if isinstance(data, int) or (isinstance(data, Decimal) and data.is_finite()):
-        return number(data)
-    if isinstance(data, (list, tuple)):
-        return f"[{','.join(map(write, data))}]"
-    if isinstance(data, dict) and all(isinstance(key, str) for key in data):
-        members = (f"{write(key)}:{write(value)}" for key, value in order(data.items()))
-        return f"{{{','.join(members)}}}"
-    raise TypeError(f"no exact JSON for {type(data).__name__}")
+    """Write a value; one function per message, as a message has hundreds of values."""
+
+    def write(value):
+        if isinstance(value, str):
+            return _text_written(value)
+        if value is None or isinstance(value, bool):
+            return _CONSTANTS[value]
+        if isinstance(value, int) or (isinstance(value, Decimal) and value.is_finite()):
+            return number(value)
+        if isinstance(value, (list, tuple)):
+            return f"[{','.join([write(item) for item in value])}]"
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            members = [f"{_text_written(key)}:{write(item)}" for key, item in order(value.items())]
+            return f"{{{','.join(members)}}}"
+        raise TypeError(f"no exact JSON for {type(value).__name__}")
+
+    return write(data)
 
 
 # --- converters: (value, path) -> value, None for null, "" and missing ----------------------------

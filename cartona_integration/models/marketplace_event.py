@@ -2,7 +2,6 @@ import re
 from collections import Counter, defaultdict
 
 from psycopg2 import IntegrityError, OperationalError
-from psycopg2.errors import UniqueViolation
 
 from odoo import _, api, fields, models
 
@@ -17,6 +16,8 @@ MAX_ID_LENGTH = 128
 MAX_KEY_LENGTH = 256
 # Origins that tell what the marketplace shows at that moment.
 READINGS = ("pull", "manual")
+# A webhook that could not be told from an old one says nothing of what a reading shows.
+COUNTS = "NOT (state = 'ignored' AND origin = 'webhook' AND modified_at IS NULL)"
 
 
 class MarketplaceEvent(models.Model):
@@ -99,8 +100,9 @@ class MarketplaceEvent(models.Model):
     def _store(self, account, messages, origin):
         """Keep messages, each once.
 
-        A content that was seen before is a repeat, with one exception: a reading that brings back an older
-        content without a modification time tells that the order went A → B → A.
+        A content that was seen before is a repeat, with one exception: a reading without a modification time
+        tells what counts now. It may bring back an older content (the order went A → B → A), or the one of a
+        webhook that could not be told from an old one, see :meth:`_is_told_later`.
 
         :param messages: iterable of :class:`~..dialects.base.Message`
         :param str origin: one of the field's values
@@ -109,12 +111,13 @@ class MarketplaceEvent(models.Model):
         seen = self._seen_digests(account, messages)
         counts = Counter()
         for message in messages:
-            digests = seen[message.topic, message.order_id]
+            digests, counted = seen[message.topic, message.order_id]
             digest = payload.digest(message.payload)
-            known = digests[-1:] if origin in READINGS and not message.modified_at else digests
+            known = counted[-1:] if origin in READINGS and not message.modified_at else digests
             if digest not in known and self._insert(account, message, origin, digest, len(digests)):
                 counts["changed" if digests else "new"] += 1
                 digests.append(digest)
+                counted.append(digest)
                 continue
             counts["known"] += 1
             if origin == "webhook" and digests and digest != digests[-1]:
@@ -122,22 +125,26 @@ class MarketplaceEvent(models.Model):
         return counts
 
     def _seen_digests(self, account, messages):
-        """Give {(topic, order id): [digests, oldest first]} of what is stored."""
-        seen = defaultdict(list)
+        """Give {(topic, order id): (digests, oldest first; the same without webhooks that did not count)}."""
+        seen = defaultdict(lambda: ([], []))
         self.env.cr.execute(
-            "SELECT topic, external_order_id, array_agg(digest ORDER BY id) FROM marketplace_event"
-            " WHERE account_id = %s AND external_order_id = ANY(%s) GROUP BY 1, 2",
+            f"SELECT topic, external_order_id, digest, {COUNTS} FROM marketplace_event"
+            " WHERE account_id = %s AND external_order_id = ANY(%s) ORDER BY id",
             [account.id, [message.order_id for message in messages if message.order_id]],
         )
-        for topic, order_id, digests in self.env.cr.fetchall():
-            seen[topic, order_id] = digests
+        for topic, order_id, digest, counts in self.env.cr.fetchall():
+            digests, counted = seen[topic, order_id]
+            digests.append(digest)
+            if counts:
+                counted.append(digest)
         return seen
 
     def _insert(self, account, message, origin, digest, number):
         """Insert one row.
 
         :param int number: how many states of the order are stored
-        :return: False when the very same message was stored meanwhile
+        :return: False when the very same message is stored already
+        :raise SerializationFailure: it is being stored by another transaction just now
         """
         attributed = message.order_id and len(message.order_id) <= MAX_ID_LENGTH
         order_id = message.order_id if attributed else None
@@ -153,21 +160,19 @@ class MarketplaceEvent(models.Model):
             "payload": payload.dumps(message.payload),
             "state": "new",
             "tries": 0,
-            "create_uid": account.user_id.id,
-            "write_uid": account.user_id.id,
         }
         columns = ", ".join(values)
-        holes = ", ".join(["%s"] * len(values))
+        holes = ", ".join(f"%({name})s" for name in values)
+        # A search is never a guard: the unique index is. A copy that another transaction is just storing
+        # is waited for, and is then a conflict: whoever repeats this transaction finds it.
+        actor = "(SELECT user_id FROM marketplace_config WHERE id = %(account_id)s)"
         query = (
-            f"INSERT INTO marketplace_event ({columns}, create_date, write_date)"
-            f" VALUES ({holes}, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')"
+            f"INSERT INTO marketplace_event ({columns}, create_uid, write_uid, create_date, write_date)"
+            f" VALUES ({holes}, {actor}, {actor}, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')"
+            " ON CONFLICT (account_id, topic, delivery_id) DO NOTHING"
         )
-        try:
-            with self.env.cr.savepoint(flush=False):
-                self.env.cr.execute(query, list(values.values()), log_exceptions=False)
-        except UniqueViolation:
-            return False
-        return True
+        self.env.cr.execute(query, values, log_exceptions=False)
+        return bool(self.env.cr.rowcount)
 
     def _delivery_id(self, order_id, number, digest):
         """Name a state of an order; what cannot be attributed to one has no states to count."""
@@ -182,7 +187,7 @@ class MarketplaceEvent(models.Model):
         self.env.cr.execute(
             "SELECT DISTINCT ON (external_order_id) external_order_id, id, state, digest"
             " FROM marketplace_event WHERE account_id = %s AND topic = %s AND external_order_id = ANY(%s)"
-            " ORDER BY external_order_id, id DESC",
+            f" AND {COUNTS} ORDER BY external_order_id, id DESC",
             [account.id, ORDERS, [message.order_id for message in messages if message.order_id]],
         )
         settled = ("done", "ignored", "hold") if account.acknowledge_holds else ("done", "ignored")
@@ -347,8 +352,26 @@ class MarketplaceEvent(models.Model):
         if not self._is_news(value):
             return None
         if self.topic == STATUS:
+            self._check_not_ignored()
             return processor._change_status(self.account_id, value)
         return processor._import(self.account_id, value, self._chosen())
+
+    def _check_not_ignored(self):
+        """Refuse the status of an order that is not wanted here: it would wait for it for ever.
+
+        :raise Unwanted: the newest message of the order was ignored, and no order came of an older one
+        """
+        order = self.search(
+            [
+                ("account_id", "=", self.account_id.id),
+                ("external_order_id", "=", self.external_order_id),
+                ("topic", "=", ORDERS),
+            ],
+            limit=1,
+        )
+        known = self.env["sale.order"]._find_marketplace_order(self.account_id, self.external_order_id)
+        if order.state == "ignored" and not known:
+            raise Unwanted(_("The order is ignored: %s", order.reason))
 
     def _is_news(self, value):
         """Compare an Order or StatusChange with what we know of its order."""
@@ -360,7 +383,29 @@ class MarketplaceEvent(models.Model):
         if known[0] not in STATUSES:
             return True
         at = value.modified_at and value.modified_at.replace(tzinfo=None)
-        return self.account_id._dialect().is_newer(*known, value.status, at)
+        dialect = self.account_id._dialect()
+        if not at and dialect.is_reversible(known[0], value.status) and self._is_told_later():
+            self.account_id._ask_feed()
+            return False
+        return dialect.is_newer(*known, value.status, at)
+
+    def _is_told_later(self):
+        """Tell whether the order list has the last word on this message, and is read now.
+
+        A webhook without a time may be a late one. What a reading has shown is not undone by it: a true
+        change is in the list, which tells of it in a moment; an old one is not.
+        """
+        last = self.search(
+            [
+                ("account_id", "=", self.account_id.id),
+                ("external_order_id", "=", self.external_order_id),
+                ("topic", "=", ORDERS),
+                ("state", "!=", "ignored"),
+                ("id", "<", self.id),
+            ],
+            limit=1,
+        )
+        return self.origin == "webhook" and bool(last.origin in READINGS or last.acknowledged_at)
 
     def _older_open(self):
         """Give earlier whole messages of the same order that are not settled, newest first."""
@@ -398,6 +443,7 @@ class MarketplaceEvent(models.Model):
         elif isinstance(hold, Unwanted):
             self._close("ignored", hold.reason)
             self._replace_older()
+            self._resume_statuses()
             self._mind_feed()
         else:
             self._hold(hold)
@@ -416,10 +462,22 @@ class MarketplaceEvent(models.Model):
         done = self.filtered(lambda event: event.state == "done")
         if len(self) == 1:
             done._replace_older()
-        if done:
-            self.env["marketplace.event.hold"]._resume(
-                done.account_id, "order", done.mapped("external_order_id")
-            )
+        done._resume_statuses()
+
+    def _ignore(self, reason=None):
+        """Close what nobody will need, and the statuses that waited for it."""
+        super()._ignore(reason)
+        self._resume_statuses()
+
+    def _resume_statuses(self):
+        """Put the statuses back into the queue that waited for these orders.
+
+        Superuser: people who ignore an order have no write access to the inbox.
+        """
+        holds = self.env["marketplace.event.hold"].sudo()
+        orders = self.filtered(lambda event: event.topic == ORDERS)
+        for account, events in orders.grouped("account_id").items():
+            holds._resume(account, "order", events.mapped("external_order_id"))
 
     def _close(self, state, reason=False, **values):
         self.hold_ids.unlink()
@@ -440,7 +498,10 @@ class MarketplaceEvent(models.Model):
             ]
         )
         self._replace_older()
-        if self.topic == ORDERS:
+        if self.topic == STATUS:
+            # The list may show an order that no webhook brought, or that waited for this very status.
+            self.account_id._ask_feed()
+        else:
             self._keep_back(self._wanted_quantities())
             if self.account_id.acknowledge_holds:
                 self._mind_feed()

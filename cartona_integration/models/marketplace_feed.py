@@ -1,5 +1,6 @@
 from collections import Counter
 from datetime import datetime, timedelta, timezone
+from typing import NamedTuple
 
 from odoo import _, api, fields, models
 
@@ -12,6 +13,15 @@ OVERLAP = timedelta(minutes=5)
 # Beyond both, somebody is asked to look after the webhook: a few are always read before they are pushed.
 MISSED_ORDERS = 5
 MISSED_SHARE = 0.2
+
+
+class Reading(NamedTuple):
+    """What came of reading the list once: what was stored, what may be acknowledged, the newest change."""
+
+    counts: Counter
+    settled: dict
+    newest: datetime | None
+    pages: int
 
 
 class MarketplaceConfig(models.Model):
@@ -50,17 +60,31 @@ class MarketplaceConfig(models.Model):
                 self._committed("_stop", "pull", error)
 
     def _read_feed(self, since):
-        """Store all pages of the feed.
+        """Store all pages of the feed; only what was read to its end moves the place to read from.
 
         :param datetime since: aware UTC, or None
         :return: {order id: event id} of the orders whose state in the feed is settled here
         """
-        counts, settled = Counter(), {}
+        counts, settled, newest, pages = self._read_pages(since)
+        if newest and pages > 1 and (counts["new"] or counts["changed"]):
+            # An order that changes meanwhile leaves its page, and the first one behind the cut slides onto a
+            # page that was read before.
+            again = self._read_pages(since)
+            counts += Counter({name: again.counts[name] for name in ("new", "changed")})
+            settled |= again.settled
+        self._committed("_finish_pull", since, counts, newest)
+        return settled
+
+    def _read_pages(self, since):
+        counts, settled, times, pages = Counter(), {}, [], 0
         for page in self.env["marketplace.api"]._read_orders(self, since):
+            pages += 1
             new_counts, settled_here = self._committed("_store_page", page.rows)
             counts, settled = counts + new_counts, settled | settled_here
-        self._committed("_finish_pull", since, counts)
-        return settled
+            times += [message.modified_at for message in page.rows if message.modified_at]
+        # A time that has not come yet is no place to read from: what comes before it would never be read.
+        now = datetime.now(timezone.utc)
+        return Reading(counts, settled, max((at for at in times if at <= now), default=None), pages)
 
     def _read_what_acknowledging_hid(self):
         """Read the last hour once more where an acknowledgement may have hidden a change; see the dialect."""
@@ -89,13 +113,12 @@ class MarketplaceConfig(models.Model):
             counts += kept
             if account.state == "live":
                 settled |= account.env["marketplace.event"]._settled(account, own)
-        newest = max((message.modified_at for message in messages if message.modified_at), default=None)
+        return counts, settled
+
+    def _finish_pull(self, since, counts, newest):
         state = self._state("pull")
         if newest and (not state.cursor or newest > payload.timestamp(state.cursor)):
             state.cursor = newest.isoformat()
-        return counts, settled
-
-    def _finish_pull(self, since, counts):
         for account in self._working_group():
             account._state("pull")._succeed()
         log, values = self.env["marketplace.sync.log"], self._prepare_pull_log(since, counts)

@@ -7,7 +7,7 @@ from odoo.tools import float_compare
 
 from ..dialects import base
 from ..exceptions import Hold
-from .marketplace_order_processor import QUIET, ROUNDING, UNDERWAY
+from .marketplace_order_processor import QUIET, ROUNDING, UNDERWAY, Plan
 
 # Figures of a line, and where the last of them is kept that the marketplace told.
 TOLD = {"product_uom_qty": "marketplace_quantity", "price_unit": "marketplace_price"}
@@ -19,13 +19,30 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     _inherit = "marketplace.order.processor"
 
     def _update(self, account, sale, order):
+        self._check_not_reopened(sale, order.status)
         values = self._prepare_status(order, order.cancel_reason)
         if order.status not in (base.HELD, *base.GONE) and sale.state != "cancel":
             self._check_total(account, order)
             self._update_lines(account, sale, order)
+            self._update_address(account, sale, order)
             values |= self._prepare_header_news(sale, order)
+        self._take_status(sale, order.status, values)
+
+    def _check_not_reopened(self, sale, status):
+        """Hold what goes on at the marketplace after it had ended there: here a person ended it, too."""
+        ended = sale.marketplace_reported_status in base.GONE
+        if ended and sale.state == "cancel" and status not in base.GONE:
+            raise Hold(
+                _("The marketplace opened the cancelled order again."),
+                _("Set the order to quotation and process the message again, or ignore it."),
+                [("changed", sale.cartona_id)],
+            )
+
+    def _take_status(self, sale, status, values):
+        """Write a status and what came with it, and have the order follow where it is another one."""
+        is_another = status != sale.marketplace_reported_status
         self._write_news(sale, values)
-        self._follow_status(sale, order.status)
+        self._follow_status(sale, status, is_another)
 
     def _prepare_header_news(self, sale, order):
         """Give the header's values to write: of what people may change only what the marketplace changed."""
@@ -49,14 +66,15 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         if news:
             sale.with_context(**QUIET).write(news)
 
-    def _follow_status(self, sale, status):
+    def _follow_status(self, sale, status, is_another):
         """Bring the order to the stage a later status asks for, by Odoo's own actions.
 
-        The status is written already: what is known to the marketplace is not told to it again.
+        The status is written already: what is known to the marketplace is not told to it again. A quotation
+        stays one while the marketplace only repeats that the order is confirmed: the account said so.
         """
         if status in base.GONE:
             self._cancel(sale)
-        elif status == base.CONFIRMED or status in UNDERWAY:
+        elif status in UNDERWAY or status == base.CONFIRMED and is_another:
             self._confirm(sale)
         sale.marketplace_step_ids._follow_marketplace()
 
@@ -132,7 +150,9 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             if line.marketplace_line_id and line.marketplace_line_id != ROUNDING
         }
         rows = {row.id: row for row in self._rows(order)}
-        new = [row for row_id, row in rows.items() if row_id not in known and row.quantity]
+        # What was told before and is not here was taken out by people.
+        seen = {*known, *(sale.marketplace_told or {}).get("lines", ())}
+        new = [row for row_id, row in rows.items() if row_id not in seen and row.quantity]
         commands = self._prepare_new_lines(account, sale, order, new)
         notes = [
             _("%(name)s: new, %(quantity)s", name=self._row_name(row), quantity=row.quantity) for row in new
@@ -166,12 +186,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """Give the figures a line should have; a row that is gone is quantity 0.
 
         What the marketplace did not change stays as it is here, whoever changed it. The product never
-        changes: a line keeps its product for life. The price is always written along: Odoo computes it anew
-        from the pricelist when the quantity changes.
+        changes: a line keeps its product for life. Price and discount are always written along: Odoo computes
+        them anew from the pricelist when the quantity changes.
 
         :raise Hold: less is wanted than is delivered, or both sides changed a confirmed order
         """
-        told = {"product_uom_qty": 0.0, "price_unit": line.marketplace_price, "discount": 0.0}
+        told = {"product_uom_qty": 0.0, "price_unit": line.marketplace_price}
         if row:
             told |= {"product_uom_qty": float(row.quantity), "price_unit": float(row.price)}
         wanted = dict(told)
@@ -182,8 +202,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 self._is_same(name, line[name], line[last]) or self._is_same(name, line[name], told[name])
             ):
                 self._hold_for_both(line, name, told[name])
-        if all(wanted[name] == line[name] for name in TOLD):
-            wanted["discount"] = line.discount
+        wanted["discount"] = line.discount
         if (
             wanted["product_uom_qty"] < line.qty_delivered
             and wanted["product_uom_qty"] != line.product_uom_qty
@@ -219,10 +238,10 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _differing(self, line, wanted):
         """Give the names of the figures that differ at the accuracy Odoo stores them with."""
-        return [name for name in (*TOLD, "discount") if not self._is_same(name, line[name], wanted[name])]
+        return [name for name in TOLD if not self._is_same(name, line[name], wanted[name])]
 
     def _label(self, name):
-        return {"product_uom_qty": _("quantity"), "price_unit": _("price"), "discount": _("discount %")}[name]
+        return {"product_uom_qty": _("quantity"), "price_unit": _("price")}[name]
 
     def _describe_changes(self, line, changed):
         """Say one line's changes in words, with the figures before them."""
@@ -237,19 +256,42 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         with self._unlocked(sale):
             rounding.write({"product_uom_qty": 0})
             sale.with_context(**QUIET).write({"order_line": commands})
-            if not self._is_changed_here(sale):
+            if not self._is_changed_here(sale, order):
                 self._settle_total(account, sale, order)
         items = Markup().join(Markup("<li>%s</li>") % note for note in notes)
         intro = _("The marketplace changed the order:")
         sale._message_log(body=Markup("<p>%s</p><ul>%s</ul>") % (intro, items))
 
-    def _is_changed_here(self, sale):
+    def _is_changed_here(self, sale, order):
         """Tell whether people gave lines other figures than the marketplace: totals then differ, too."""
-        lines = sale.order_line.filtered("marketplace_line_id")
-        lines = lines.filtered(lambda line: line.marketplace_line_id != ROUNDING)
-        return any(
-            not self._is_same(name, line[name], line[last]) for line in lines for name, last in TOLD.items()
+        lines = sale.order_line.filtered(
+            lambda line: line.marketplace_line_id and line.marketplace_line_id != ROUNDING
         )
+        told = {row.id for row in self._rows(order) if row.quantity}
+        return bool(told - set(lines.mapped("marketplace_line_id"))) or any(
+            line.discount
+            or any(not self._is_same(name, line[name], line[last]) for name, last in TOLD.items())
+            for line in lines
+        )
+
+    def _update_address(self, account, sale, order):
+        """Deliver to another place when the marketplace names another than before; Odoo reminds of transfers.
+
+        What people chose stays while the marketplace repeats itself.
+        """
+        before, told = (sale.marketplace_told or {}).get("address"), self._told(order)["address"]
+        if not before or not told or told == before:
+            return
+        plan = Plan(order, [], {}, sale.pricelist_id, partner=sale.partner_id)
+        self._create_addresses(account, [plan], self._find_places(account, [order.shipping]))
+        if plan.delivery != sale.partner_shipping_id:
+            with self._unlocked(sale):
+                sale.with_context(**QUIET).partner_shipping_id = plan.delivery
+            sale._message_log(
+                body=_(
+                    "The marketplace changed the delivery address: %s", plan.delivery.contact_address_inline
+                )
+            )
 
     @contextmanager
     def _unlocked(self, sale):

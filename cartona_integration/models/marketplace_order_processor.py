@@ -1,5 +1,5 @@
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -108,8 +108,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 _("Nothing to do: the status is applied when the order arrives."),
                 [("order", change.id)],
             )
-        self._write_news(sale, self._prepare_status(change, change.reason))
-        self._follow_status(sale, change.status)
+        self._check_not_reopened(sale, change.status)
+        self._take_status(sale, change.status, self._prepare_status(change, change.reason))
         return sale
 
     # -- a new order --------------------------------------------------------------------------
@@ -242,19 +242,19 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         }
 
     def _told(self, order):
-        """Give what the marketplace says of fields people may change, as JSON keeps it."""
+        """Give what the marketplace says of what people may change, as JSON keeps it."""
         return {
             "client_order_ref": order.number,
             "commitment_date": order.delivery_date and order.delivery_date.isoformat(),
             "marketplace_delivery_otp": order.delivery_otp,
+            "lines": [row.id for row in self._rows(order) if row.quantity],
+            "address": order.shipping and asdict(order.shipping),
         }
 
     def _prepare_status(self, value, reason):
-        return {
-            "marketplace_reported_status": value.status,
-            "marketplace_modified_at": self._naive(value.modified_at),
-            "marketplace_cancel_reason": reason,
-        }
+        """Give a status' values; one without a time leaves the time of what is known."""
+        at = {"marketplace_modified_at": self._naive(value.modified_at)} if value.modified_at else {}
+        return {"marketplace_reported_status": value.status, "marketplace_cancel_reason": reason, **at}
 
     # -- lines --------------------------------------------------------------------------------
 

@@ -1,24 +1,83 @@
 import base64
 import hmac
-import logging
 import re
 import secrets
 import time
+from dataclasses import dataclass, field
 from datetime import timedelta
+
+from psycopg2.errors import SerializationFailure
 
 from odoo import _, api, fields, models
 from odoo.exceptions import ValidationError
 
+from .. import dialects
 from ..dialects import base, payload
 from ..dialects.signature import HmacBody, StandardWebhooks
 from ..exceptions import PayloadError
 from .marketplace_config import MASK
 
-_logger = logging.getLogger(__name__)
-
 # How long a secret still counts after another took its place.
 ROTATION = timedelta(days=7)
 SECRET_BYTES = 32
+# Fields of an account its entrance is made of.
+ENTRANCE = (
+    "code", "dialect", "webhook_rate", "webhook_token_digest", "webhook_signing", "webhook_signature_header",
+    "webhook_signature_encoding", "webhook_secret_current", "webhook_secret_previous",
+    "webhook_previous_until",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """What the webhook needs to know of an account: read anew by each call, so that what is revoked is over.
+
+    Nothing is read of the account's record itself: by the ORM that takes longer than storing the message.
+    """
+
+    account: models.Model
+    code: str
+    rate: int  # calls per second
+    dialect: base.Dialect
+    token_digest: str = field(repr=False)
+    signature: StandardWebhooks | HmacBody
+    secrets: tuple = field(repr=False)  # those that count now
+
+    def keys(self):
+        """Give the keys that count now.
+
+        :raise ValueError: one of them is none
+        """
+        return [self.signature.key(secret) for secret in self.secrets]
+
+    def is_proven(self, token_digest, headers, read):
+        """Tell whether a call carries a credential of the account; a signature that came must be right."""
+        try:
+            keys = self.keys()
+        except ValueError:
+            return False
+        if keys and self.signature.is_presented(headers):
+            return self.signature.proves(headers, read(), keys, time.time())
+        return hmac.compare_digest((self.token_digest or "none").encode(), token_digest.encode())
+
+    def messages(self, topic, raw, headers):
+        """Cut the body of a proven call into messages.
+
+        :param str topic: ``orders`` or ``status``
+        :param bytes raw: the body as it came
+        :return: tuple of :class:`~..dialects.base.Message`
+        :raise PayloadError: nothing in it can be attributed to an order
+        """
+        messages = self.dialect.split(topic, payload.loads(raw))
+        if messages and not any(message.order_id for message in messages):
+            raise PayloadError("/", _("an order id"), _("none"))
+        return base.delivered(self._delivery_id(headers), messages)
+
+    def _delivery_id(self, headers):
+        """Give the id the call was signed with, where it names the delivery for ever."""
+        if self.dialect.signed_id_is_unique and self.secrets and self.signature.is_presented(headers):
+            return self.signature.delivery_id(headers)
+        return None
 
 
 class MarketplaceConfig(models.Model):
@@ -77,7 +136,7 @@ class MarketplaceConfig(models.Model):
     def _check_webhook_secret(self):
         for account in self:
             try:
-                account._webhook_keys()
+                account._entrance().keys()
             except ValueError as error:
                 raise ValidationError(
                     _(
@@ -133,84 +192,76 @@ class MarketplaceConfig(models.Model):
         :param headers: the call's headers, a mapping that ignores case
         :param read: gives the body as it came; called only where a signature has to be checked, so that
             strangers cannot keep a worker waiting for theirs
-        :return: one account, or none
+        :return: its :class:`Entrance`, or None
         """
-        named = [("webhook_key", "=", key)] if key else []
-        accounts = self.search([*named, ("state", "!=", "draft")], order="id")
         digest = self._bearer_digest(headers)
-        proven = accounts.filtered(lambda account: account._is_proven(digest, headers, read))
-        if len(proven) > 1 and not proven <= proven[:1]._token_group():
-            return self.browse()  # whose it is cannot be told
-        return proven[:1]
+        proven = [door for door in self._entrances(key) if door.is_proven(digest, headers, read)]
+        accounts = self.browse([door.account.id for door in proven])
+        if len(proven) > 1 and not accounts <= accounts[:1]._token_group():
+            return None  # whose it is cannot be told
+        return proven[0] if proven else None
 
-    def _is_proven(self, digest, headers, read):
-        """Tell whether a call carries a credential of this account; a signature that came must be right."""
-        signature = self._webhook_signature()
-        try:
-            keys = self._webhook_keys()
-        except ValueError:
-            return False
-        if keys and signature.is_presented(headers):
-            return signature.proves(headers, read(), keys, time.time())
-        return hmac.compare_digest((self.webhook_token_digest or "none").encode(), digest.encode())
+    @api.model
+    def _entrances(self, key):
+        """Read the entrances a call may mean, in one statement.
+
+        :param str key: the key in the path, None for all
+        """
+        self.flush_model([*ENTRANCE, "webhook_key", "active", "state"])
+        self.env.cr.execute(
+            f"SELECT id, {', '.join(ENTRANCE)} FROM marketplace_config"
+            " WHERE active AND state != 'draft' AND (webhook_key = %(key)s OR %(key)s IS NULL) ORDER BY id",
+            {"key": key},
+        )
+        return [self._prepare_entrance(row) for row in self.env.cr.dictfetchall()]
+
+    def _entrance(self):
+        """Give the account's entrance, whether it is open or not. Superuser: secrets."""
+        return self._prepare_entrance(self.sudo().read(ENTRANCE, load=None)[0])
+
+    @api.model
+    def _prepare_entrance(self, row):
+        dialect, until = dialects.get(row["dialect"]), row["webhook_previous_until"]
+        is_rotating = until and until > fields.Datetime.now()
+        secrets_now = (row["webhook_secret_current"], is_rotating and row["webhook_secret_previous"])
+        return Entrance(
+            account=self.browse(row["id"]),
+            code=row["code"],
+            rate=row["webhook_rate"] or 0,
+            dialect=dialect,
+            token_digest=row["webhook_token_digest"] or "",
+            signature=dialect.webhook_signature or self._prepare_signature(row),
+            secrets=tuple(filter(None, secrets_now)),
+        )
+
+    @api.model
+    def _prepare_signature(self, row):
+        """Give the way of signing chosen on the account, for a marketplace without one of its own."""
+        if row["webhook_signing"] == "body":
+            return HmacBody(row["webhook_signature_header"] or "", row["webhook_signature_encoding"] or "hex")
+        return StandardWebhooks()
 
     @api.model
     def _bearer_digest(self, headers):
         scheme, _space, token = headers.get("Authorization", "").partition(" ")
         return self._digest(token.strip()) if scheme.lower() == "bearer" else ""
 
-    def _webhook_signature(self):
-        """Give how the account's marketplace signs: its own way, or the one chosen here."""
-        if self._dialect().webhook_signature:
-            return self._dialect().webhook_signature
-        if self.webhook_signing == "body":
-            return HmacBody(self.webhook_signature_header or "", self.webhook_signature_encoding or "hex")
-        return StandardWebhooks()
-
-    def _webhook_keys(self):
-        """Give the keys that count now: the one accessor of the signing secrets.
-
-        :raise ValueError: one of them is none
-        """
-        account = self.sudo()
-        until = account.webhook_previous_until
-        found = [account.webhook_secret_current]
-        if until and until > fields.Datetime.now():
-            found.append(account.webhook_secret_previous)
-        return [self._webhook_signature().key(secret) for secret in found if secret]
-
-    def _signed_delivery_id(self, headers):
-        """Give the id an authenticated call was signed with, where it names the delivery for ever."""
-        signature = self._webhook_signature()
-        if self._dialect().signed_id_is_unique and self._webhook_keys() and signature.is_presented(headers):
-            return signature.delivery_id(headers)
-        return None
-
     # -- what it brings -----------------------------------------------------------------------
 
-    def _receive(self, topic, raw, delivery_id=None):
+    def _receive(self, messages):
         """Keep what a marketplace posted; everything else happens in a job.
 
-        :param str topic: ``orders`` or ``status``
-        :param bytes raw: the body as it came
-        :param str delivery_id: the sender's own name of this call, signed
+        It is all its transaction does. The same message may come in by another call at this very moment: a
+        new transaction finds it. Odoo would begin one as well, after up to two seconds of sleep.
+
         :return: (accepted, duplicate) counts
-        :raise PayloadError: nothing in it can be attributed to an order
         """
-        messages = base.delivered(delivery_id, self._dialect().split(topic, payload.loads(raw)))
-        if messages and not any(message.order_id for message in messages):
-            raise PayloadError("/", _("an order id"), _("none"))
-        counts = self._keep(messages, "webhook")
-        accepted, duplicate = counts["new"] + counts["changed"], counts["known"]
-        _logger.info(
-            "Marketplace %s: webhook %s, %d bytes, %d accepted, %d duplicate",
-            self.code,
-            topic,
-            len(raw),
-            accepted,
-            duplicate,
-        )
-        return accepted, duplicate
+        try:
+            counts = self._keep(messages, "webhook")
+        except SerializationFailure:
+            self.env.cr.rollback()
+            counts = self._keep(messages, "webhook")
+        return counts["new"] + counts["changed"], counts["known"]
 
     def _log_unreadable(self, error):
         """Leave a trace of an authenticated but unreadable call."""

@@ -150,7 +150,8 @@ class MarketplaceCase(TransactionCase):
         :return: (accepted, duplicate)
         """
         raw = message if isinstance(message, bytes) else json.dumps(message).encode()
-        counts = account.with_user(self.env.ref("base.user_root"))._receive(topic, raw)
+        door = account.with_user(self.env.ref("base.user_root"))._entrance()
+        counts = door.account._receive(door.messages(topic, raw, {}))
         if run:
             self.run_job(account, "import")
         return counts

@@ -11,7 +11,7 @@ from ..models.marketplace_event import MarketplaceEvent
 from ..models.marketplace_order_processor import MarketplaceOrderProcessor
 from ..models.marketplace_traffic import CONFLICT_TRIES, IMPORT_BATCH
 from ..models.marketplace_work_mixin import MAX_RETRY_PAUSE
-from .common import MarketplaceCase, sample
+from .common import MarketplaceCase, ok, sample
 
 LOGGER = "odoo.addons.cartona_integration.models.marketplace_work_mixin"
 
@@ -167,7 +167,7 @@ class TestStoring(InboxCase):
 
 class _NothingSeen(dict):
     def __missing__(self, key):
-        self[key] = []
+        self[key] = ([], [])
         return self[key]
 
 
@@ -229,6 +229,42 @@ class TestNewer(InboxCase):
         self.receive(other, self.neutral(key="UNKNOWN"))
         self.receive(self.rest, self.neutral(at="11:00"))
         self.assertEqual(self.events(other).state, "hold")
+
+
+class TestLateWebhooks(InboxCase):
+    """A webhook without a time may be late: what the order list has shown is not undone by it."""
+
+    def setUp(self):
+        super().setUp()
+        self.cartona.order_policy = "draft"
+        self.pull_cartona(note="first")
+        self.pull_cartona(note="second")
+
+    def test_the_list_has_the_last_word(self):
+        self.receive_cartona(note="late")
+        self.assertEqual(self.states(), ["done", "done", "ignored"])
+        self.assertIn((self.cartona.id, "pull"), self.wakeups)
+
+    def test_what_the_list_then_shows_is_taken(self):
+        self.receive_cartona(note="true")
+        self.pull_cartona(note="true")
+        self.assertEqual(self.states(), ["done", "done", "ignored", "done"])
+        self.door.will("acknowledge", ok({}))
+        self.pull_cartona(note="true")
+        self.assertEqual(len(self.events()), 4)
+        self.assertTrue(self.events()[-1].acknowledged_at)
+
+    def test_what_the_list_still_shows_is_acknowledged(self):
+        self.receive_cartona(note="late")
+        self.door.will("acknowledge", ok({}))
+        self.pull_cartona(note="second")
+        self.assertEqual(self.states(), ["done", "done", "ignored"])
+        self.assertTrue(self.events()[1].acknowledged_at)
+
+    def test_a_later_stage_is_believed_at_once(self):
+        self.receive_cartona(status="cancelled_by_retailer")
+        self.assertEqual(self.events()[-1].state, "done")
+        self.assertEqual(self.order(self.cartona, "K1").state, "cancel")
 
 
 class TestStatusFirst(InboxCase):

@@ -382,6 +382,100 @@ class TestOrderStages(OrderCase):
         self.send(status="shipped")
         self.assertEqual(order.state, "cancel")
 
+    def test_an_order_opened_again_over_there_waits_for_a_person(self):
+        order = self.send(status="cancelled")
+        self.send(line(quantity="3"), status="confirmed")
+        self.assertHeld("opened the cancelled order again")
+        self.assertEqual((order.state, order.marketplace_status), ("cancel", "cancelled"))
+        order.action_draft()
+        self.last_event().action_process_again()
+        self.run_job(self.rest, "import")
+        self.assertEqual((order.state, order.amount_total), ("sale", 30.0))
+
+    def test_a_status_opens_no_cancelled_order_quietly(self):
+        order = self.send(status="cancelled")
+        self.send_status("confirmed")
+        self.assertHeld("opened the cancelled order again")
+        self.assertEqual(order.marketplace_status, "cancelled")
+
+    def test_what_is_cancelled_here_may_go_on_over_there(self):
+        order = self.send(status="confirmed")
+        order.with_context(disable_cancel_warning=True).action_cancel()
+        self.send_status("shipped")
+        self.assertEqual((self.last_event().state, order.state), ("done", "cancel"))
+
+    def test_a_status_without_a_time_lets_no_older_order_in(self):
+        order = self.send(line(quantity="3"), status="confirmed", modified_at="2026-11-13T10:00:00Z")
+        self.receive(self.rest, {"id": "R1", "status": "confirmed"}, topic="status")
+        self.send(line(quantity="2"), status="confirmed", modified_at="2026-11-13T09:00:00Z")
+        self.assertEqual((self.last_event().state, order.amount_total), ("ignored", 30.0))
+
+    def test_of_two_messages_of_one_time_the_later_stage_counts(self):
+        at = "2026-11-13T10:00:00Z"
+        order = self.send(status="cancelled", modified_at=at)
+        self.send(status="confirmed", modified_at=at)
+        self.assertEqual((self.last_event().state, order.marketplace_status), ("ignored", "cancelled"))
+
+    def test_a_quotation_stays_one_while_the_marketplace_repeats_itself(self):
+        self.rest.order_policy = "draft"
+        order = self.send(status="confirmed")
+        self.send(line(quantity="3"), status="confirmed")
+        self.assertEqual((order.state, order.amount_total), ("draft", 30.0))
+
+    def test_a_line_people_took_out_of_a_quotation_does_not_come_back(self):
+        self.rest.order_policy = "draft"
+        order = self.send(line(1), line(2, "SALT"))
+        order.order_line[1].unlink()
+        self.send(line(1, quantity="3"), line(2, "SALT"))
+        self.assertEqual(order.order_line.mapped("product_uom_qty"), [3.0])
+
+    def test_a_line_the_marketplace_brings_back_comes_back(self):
+        self.rest.order_policy = "draft"
+        order = self.send(line(1), line(2, "SALT"))
+        self.send(line(1))
+        self.send(line(1), line(2, "SALT"))
+        self.assertEqual(order.amount_total, 40.0)
+
+    def test_a_discount_people_gave_stays(self):
+        self.rest.order_policy = "draft"
+        order = self.send(line(1), line(2, "SALT"))
+        order.order_line[0].discount = 50
+        self.send(line(1, quantity="4"), line(2, "SALT"), line(3, "SALT"))
+        self.assertEqual(self.last_event().state, "done")
+        self.assertEqual(order.order_line[0].discount, 50)
+        self.assertEqual(order.amount_total, 20 + 20 + 20)
+
+    def test_a_changed_delivery_address_changes_the_order_and_no_contact(self):
+        order = self.send(shipping={"street": "1 Nile St", "city": "Cairo"})
+        before = order.partner_shipping_id
+        self.send(shipping={"street": "2 Tahrir Sq", "city": "Cairo"})
+        self.assertEqual((order.partner_shipping_id.street, before.street), ("2 Tahrir Sq", "1 Nile St"))
+        self.assertEqual(order.partner_shipping_id.parent_id, order.partner_id)
+        self.assertIn("2 Tahrir Sq", order.message_ids[0].body)
+
+    def test_a_delivery_address_people_chose_stays(self):
+        order = self.send(shipping={"street": "1 Nile St", "city": "Cairo"})
+        other = self.env["res.partner"].create({"name": "Back door", "parent_id": order.partner_id.id})
+        order.partner_shipping_id = other
+        self.send(line(quantity="3"), shipping={"street": "1 Nile St", "city": "Cairo"})
+        self.assertEqual((order.partner_shipping_id, order.amount_total), (other, 30.0))
+
+    def test_the_status_of_an_ignored_order_is_ignored_too(self):
+        self.send(line(key="NOBODY-KNOWS"))
+        held = self.last_event()
+        self.send_status("confirmed")
+        status = self.last_event()
+        self.assertEqual((held.state, status.state), ("hold", "hold"))
+        held.action_ignore()
+        self.run_job(self.rest, "import")
+        self.assertEqual(status.state, "ignored")
+        self.send_status("shipped")
+        self.assertEqual(self.last_event().state, "ignored")
+
+    def test_a_status_without_its_order_has_the_list_read(self):
+        self.send_status("confirmed", order_id="R9")
+        self.assertIn((self.rest.id, "pull"), self.wakeups)
+
     def test_a_return_before_delivery_cancels(self):
         order = self.send(status="shipped")
         self.send_status("returned")

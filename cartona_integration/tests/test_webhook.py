@@ -3,7 +3,7 @@ import hmac
 import json
 import random
 import time
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from datetime import timedelta
 from http.client import HTTPConnection
 from unittest.mock import patch
@@ -21,7 +21,7 @@ from ..controllers.marketplace_webhook import BURST, MAX_BODY, PATH, allowances
 from ..dialects import payload
 from ..dialects.rest import Rest
 from ..dialects.signature import HmacBody
-from ..models.marketplace_webhook import MarketplaceConfig
+from ..models.marketplace_event import MarketplaceEvent
 from .common import MarketplaceCase, sample
 
 KEYS = ("TEA-25", "SUGAR-1", "SALT-500")
@@ -441,18 +441,30 @@ class Conflict(SerializationFailure):
 class TestRetry(WebhookCase):
     """Odoo repeats a request after a conflict: the body must still be there."""
 
-    def test_a_conflict_while_storing_loses_no_message(self):
-        receive, calls = MarketplaceConfig._receive, []
+    @contextmanager
+    def conflicts(self, count):
+        """Have the first tries of storing a message meet another transaction; give the list of tries."""
+        store, calls = MarketplaceEvent._store, []
 
-        def conflict_first(account, *args):
+        def conflict_first(events, *args):
             calls.append(args)
-            if len(calls) == 1:
+            if len(calls) <= count:
                 raise Conflict()
-            return receive(account, *args)
+            return store(events, *args)
 
-        with patch.object(MarketplaceConfig, "_receive", conflict_first), patch("time.sleep"):
+        with patch.object(MarketplaceEvent, "_store", conflict_first):
+            yield calls
+
+    def test_a_copy_that_is_stored_at_the_same_moment_is_no_reason_to_wait(self):
+        with self.conflicts(1) as calls, patch("time.sleep", side_effect=AssertionError("waited")):
             answer = self.call(data=body(order()))
         self.assertEqual(len(calls), 2)
+        self.assertEqual(answer, (200, b'{"accepted": 1, "duplicate": 0}'))
+
+    def test_conflicts_while_storing_lose_no_message(self):
+        with self.conflicts(3) as calls, patch("time.sleep"):
+            answer = self.call(data=body(order()))
+        self.assertEqual(len(calls), 4)
         self.assertEqual(answer, (200, b'{"accepted": 1, "duplicate": 0}'))
 
 

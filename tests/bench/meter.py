@@ -175,6 +175,23 @@ class Inside:
         self.forget_work()
 
 
+def cpu_seconds(server):
+    """Give the CPU seconds a server's processes and all PostgreSQL sessions have used so far."""
+    return sum(map(_seconds, [*server.children(), *children(TESTS.postmaster())]))
+
+
+def _seconds(pid):
+    # A worker works in a thread of its own.
+    return sum(map(_nanoseconds, Path(f"/proc/{pid}/task").glob("*/schedstat"))) / 1e9
+
+
+def _nanoseconds(path):
+    try:
+        return int(path.read_text().split()[0])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
 def children(pid):
     path = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(child) for child in path.read_text().split()] if path.exists() else []

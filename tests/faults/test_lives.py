@@ -19,9 +19,8 @@ LIVES = size("LIVES", 1000)
 SENDERS = 4
 DROPPED, DOUBLED, AS_STATUS_TOO = 0.2, 0.3, 0.2
 AT_A_TIME = 25
-# So many messages may overtake a late one. Cartona's tell no time: one that is late, and comes after its
-# order was read and acknowledged, looks new and is believed. Until that is mended they come in order.
-LATENESS = {"cartona": int(os.environ.get("FAULTS_LATENESS") or 0), "rest": 60}
+# So many messages may overtake a late one.
+LATENESS = int(os.environ.get("FAULTS_LATENESS") or 60)
 RECOVERY = 300  # seconds
 PRICES = {"TEA-25": 250, "SUGAR-1": 90, "SALT-500": 5, "COLA-330": 11}
 #: what may follow a status over there; "" is the end
@@ -239,8 +238,8 @@ def test_shuffled_lives_end_as_the_model_says(open_shop, products, dialect, show
             shop.post("orders", life.order(number, moment))
             late += messages(life, number, moment, rng)
             rng.shuffle(late)
-            due = late[LATENESS[dialect] :]
-            del late[LATENESS[dialect] :]
+            due = late[LATENESS:]
+            del late[LATENESS:]
             list(pool.map(deliver, enumerate(due)))
         list(pool.map(deliver, enumerate(late)))
     shop.pull()

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import psycopg2
@@ -22,6 +23,15 @@ from environment import BUILD, Odoo  # noqa: E402
 from postgres import TESTS  # noqa: E402
 from processes import working_in  # noqa: E402
 from server import OdooService, SimulatorService, free_port, wait_for  # noqa: E402
+
+# Seconds. Jobs of a dead worker fill the channel until queue_job's runner looks for such, once a minute when
+# nothing happens; the sweep comes after.
+RECOVERY = 150
+
+
+def moment(text):
+    """Read the simulator's time as seconds since the epoch."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 class OdooServer:

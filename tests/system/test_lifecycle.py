@@ -42,7 +42,7 @@ message = (
     '{"id": "N1", "status": "confirmed", "modified_at": "2026-11-12T10:00:00Z", "currency": "%s", "total": 5,'
     ' "customer": {"id": "C1", "name": "Shop"},'
     ' "lines": [{"id": "1", "sku": "OLD", "quantity": 1, "unit_price": 5}]}' % env.company.currency_id.name)
-account._receive("orders", message.encode())
+account._receive(account._entrance().messages("orders", message.encode(), {}))
 env.cr.commit()
 actor = account.with_user(account.user_id).with_company(account.company_id)
 actor._job_import()

@@ -1,97 +1,12 @@
 """Orders of both marketplaces, from the wire to the sale order, on a real server."""
 
-import threading
 import time
-from statistics import median
 
 import pytest
 import requests
 
 from .conftest import sample
 from .harness import wait_for
-
-DIALECTS = ("cartona", "rest")
-ORDERS = 50
-GOAL = 5  # seconds from the marketplace's order to the confirmed sale order
-
-
-def percentile(values, share):
-    return sorted(values)[max(0, int(len(values) * share) - 1)]
-
-
-class Watch(threading.Thread):
-    """Notes when each order of a shop is there, confirmed; polls beside the test."""
-
-    def __init__(self, shop):
-        super().__init__(daemon=True)
-        self.shop, self.seen, self.ended = shop, {}, threading.Event()
-
-    def run(self):
-        while not self.ended.wait(0.05):
-            for [order_id] in self.shop.orders(where="state = 'sale'"):
-                self.seen.setdefault(order_id, time.monotonic())
-
-
-def measure(way, shops, place, show):
-    """Place ORDERS orders per shop, one per second, and show how long each took to be a sale order.
-
-    :param shops: one of each dialect; they are measured at the same time
-    :param place: shop -> the order's id; the clock starts when it is called
-    :return: the p95 of each shop
-    """
-    watches = {shop.dialect: Watch(shop) for shop in shops}
-    placed = {shop.dialect: {} for shop in shops}
-    for watch in watches.values():
-        watch.start()
-    for _number in range(ORDERS):
-        second = time.monotonic() + 1
-        for shop in shops:
-            begun = time.monotonic()
-            placed[shop.dialect][place(shop)] = begun
-        time.sleep(max(0, second - time.monotonic()))
-    for dialect, watch in watches.items():
-        wait_for(
-            lambda watch=watch: len(watch.seen) >= ORDERS, 30, f"{dialect}: {len(watch.seen)} orders seen"
-        )
-        watch.ended.set()
-        watch.join()
-    return [
-        tell(f"{way}, {dialect}", watches[dialect].seen, begun, show) for dialect, begun in placed.items()
-    ]
-
-
-def tell(label, seen, placed, show):
-    """Show the figures of one shop and give its p95."""
-    times = [seen[order_id] - begun for order_id, begun in placed.items()]
-    show(
-        f"{label}: {ORDERS} orders, one per second, to the confirmed sale order: "
-        f"median {median(times):.2f} s, p95 {percentile(times, 0.95):.2f} s, max {max(times):.2f} s"
-    )
-    return percentile(times, 0.95)
-
-
-def make_order(shop, push):
-    """Have the simulated marketplace make one order of known products."""
-    products = [{"key": "TEA-25", "price": "250.00"}, {"key": "SUGAR-1", "price": "90.50"}]
-    answer = shop.post("order_factory", {"count": 1, "products": products}, push=push)
-    orders = answer["orders"] if isinstance(answer, dict) else answer
-    return orders[0].get("hashed_id") or orders[0]["id"]
-
-
-def test_pushed_orders_are_sale_orders_within_five_seconds(open_shop, products, show):
-    shops = [open_shop(dialect) for dialect in DIALECTS]
-    assert max(measure("webhook", shops, lambda shop: make_order(shop, push=1), show)) <= GOAL
-
-
-def test_pulled_orders_are_sale_orders_within_five_seconds(open_shop, products, show):
-    shops = [open_shop(dialect, auto_pull_orders=False) for dialect in DIALECTS]
-
-    def place(shop):
-        order_id = make_order(shop, push=0)
-        shop.pull()
-        return order_id
-
-    assert max(measure("pull", shops, place, show)) <= GOAL
 
 
 def figures(shop, order_id):

@@ -183,3 +183,10 @@ def test_a_pinned_commit_is_compared_with_the_archive(tmp_path, upstream):
         odoo17.ensure(tmp_path / "odoo", other, upstream.base)
     upstream.send(archive(commit=other), revision=other)
     assert odoo17.ensure(tmp_path / "odoo", other, upstream.base) == tmp_path / "odoo"
+
+
+def test_without_a_browser_an_ordinary_user_is_told_the_command(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(environment.Missing, match="apt-get install chromium"):
+        environment.ensure_browser()

@@ -84,10 +84,9 @@ def test_only_this_machine_reaches_the_demo(scaled):
 
 
 def test_scaled_there_are_several_web_containers_and_one_job_runner(scaled):
-    loads = [part for part in scaled["odoo"]["command"] if part.startswith("--load=")]
-    assert loads == ["--load=base,web,cartona_integration"]
+    assert scaled["odoo"]["environment"]["ODOO_QUEUE_JOB_CHANNELS"] == "root:0"
     assert scaled["odoo"]["deploy"]["replicas"] > 1
-    assert not any(part.startswith("--load") for part in scaled["jobs"]["command"])
+    assert "ODOO_QUEUE_JOB_CHANNELS" not in scaled["jobs"]["environment"]
     assert "deploy" not in scaled["jobs"]
     assert {source for source, _target in volumes_of(scaled["jobs"])} == {
         source for source, _target in volumes_of(scaled["odoo"])
