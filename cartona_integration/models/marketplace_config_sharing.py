@@ -24,15 +24,18 @@ class MarketplaceConfig(models.Model):
     def write(self, vals):
         res = super().write(vals)
         if {"last_units", "state", "active", "stock_warehouse_ids"} & set(vals):
-            self._note_last_units()
+            keepers = self if "last_units" in vals else self.filtered("last_units")
+            keepers.sudo()._note_last_units()
         return res
 
     def _note_last_units(self):
-        """Have the quantities of accounts computed anew that leave, or left, their last units to these."""
-        privileged = self.sudo().filtered("last_units") or self.sudo()
-        others = self.sudo().search([("state", "in", self.WORKING_STATES), ("id", "not in", self.ids)])
-        sharing = others.filtered(lambda other: other.stock_warehouse_ids & privileged.stock_warehouse_ids)
-        self.env["marketplace.mark"].sudo()._note(STOCK, sharing)
+        """Have the quantities of accounts computed anew that leave, or left, their last units to these.
+
+        Superuser: another company's account may sell from the same warehouse.
+        """
+        others = self.search([("state", "in", self.WORKING_STATES), ("id", "not in", self.ids)])
+        sharing = others.filtered(lambda other: other.stock_warehouse_ids & self.stock_warehouse_ids)
+        self.env["marketplace.mark"]._note(STOCK, sharing)
 
     def _rule_of(self, product):
         """Give the record whose limits count: the product's rule, its nearest category's, the account."""

@@ -108,6 +108,13 @@ class TestLastUnits(AllocationCase):
         self.push()
         self.assertEqual(self.sent()[-1]["stock"], "3")
 
+    def test_accounts_that_share_to_the_last_unit_cost_each_other_nothing(self):
+        self.cartona.last_units = 0
+        self.settle()
+        self.drop_marks()
+        self.cartona.action_pause()
+        self.assertFalse(self.marks(self.rest))
+
     def test_one_that_sells_from_another_warehouse_keeps_nothing(self):
         other = self.env["stock.warehouse"].create({"name": "Other", "code": "OTH"})
         self.cartona.stock_warehouse_ids = other
