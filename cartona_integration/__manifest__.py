@@ -25,6 +25,7 @@
         "views/marketplace_blockage_views.xml",
         "views/marketplace_event_views.xml",
         "views/marketplace_wizard_views.xml",
+        "views/marketplace_product_history_views.xml",
         "views/marketplace_product_link_views.xml",
         "views/marketplace_order_step_views.xml",
         "views/marketplace_sync_log_views.xml",

@@ -59,7 +59,8 @@ class Hold(Exception):
 
     :param reason: one translated line: what is wrong
     :param remedy: one translated line: what to do
-    :param keys: iterable of (kind, key): what is missing; the event resumes when it appears
+    :param keys: iterable of (kind, key), a product's also with its listing's id: what is missing; the event
+        resumes when it appears
     """
 
     def __init__(self, reason, remedy=None, keys=()):

@@ -7,7 +7,7 @@ from collections import Counter
 from odoo import SUPERUSER_ID, http
 from odoo.http import request
 
-from ..exceptions import PayloadError
+from ..exceptions import PayloadError, Unavailable
 
 _logger = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ DOOR = {
 RETRY = [("Retry-After", "30")]  # seconds
 PATH = "/marketplace_integration/webhook"
 
+TEST_RATE = 10  # calls per second to where anybody may ask whether the door is there
 BURST = 20  # seconds' worth of calls that may come at once
 
 # Per process, for people who read logs; a row per refused call would be a gift to whoever floods us.
@@ -71,6 +72,9 @@ class MarketplaceWebhook(http.Controller):
         """Say that the door is there; to whoever proves to be an account, also whose door it is."""
         if not request.db:
             return self._answer(503, {"error": "unavailable"}, RETRY)
+        pause = seconds_to_wait((request.db, "test"), TEST_RATE)
+        if pause:
+            return self._too_many(pause)
         door = self._entrance(key)
         return self._answer(200, {"status": "ok", **({"account": door.account.name} if door else {})})
 
@@ -87,8 +91,11 @@ class MarketplaceWebhook(http.Controller):
             return self._answer(401, {"error": "unauthorized"})
         pause = seconds_to_wait((request.db, door.account.id), door.rate)
         if pause:
-            return self._answer(429, {"error": "too many"}, [("Retry-After", str(pause))])
-        return self._keep(topic, door)
+            return self._too_many(pause)
+        try:
+            return self._keep(topic, door)
+        except Unavailable:
+            return self._answer(503, {"error": "unavailable"}, RETRY)
 
     def _keep(self, topic, door):
         call = request.httprequest
@@ -124,6 +131,9 @@ class MarketplaceWebhook(http.Controller):
         accounts, call = request.env["marketplace.config"].with_user(SUPERUSER_ID), request.httprequest
         # Kept by the request: after a conflict Odoo calls us again, and the body can be read only once.
         return accounts._authenticate_webhook(key, call.headers, call.get_data)
+
+    def _too_many(self, pause):
+        return self._answer(429, {"error": "too many"}, [("Retry-After", str(pause))])
 
     def _answer(self, status, data, headers=()):
         body = json.dumps(data, ensure_ascii=False)

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from urllib.parse import quote
 
-from ..exceptions import CredentialsRefused, Refused, Unavailable
+from ..exceptions import CredentialsRefused, PayloadError, Refused, Unavailable
 from . import payload as reading
 
 # --- order statuses, the same for every marketplace ------------------------------------------
@@ -159,6 +159,7 @@ class Order:
     to_collect: Decimal | None = None  # from the customer at the door
     receivable: Decimal | None = None  # what the marketplace owes the seller for this order
     payable: Decimal | None = None  # what the seller owes the marketplace for this order
+    unread: tuple[PayloadError, ...] = ()  # what is missing above because it could not be read
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,7 @@ class Message:
     delivery_id: str | None = None
     number: str | None = None  # the one people see
     account_code: str | None = None  # see Order.account_code
+    dialect: str | None = None  # code of the one it is in, where that is not the account's
 
 
 @dataclass(frozen=True)
@@ -294,6 +296,8 @@ class Dialect:
 
     page_size = 100
     batch_size = 100
+    #: what an account may do until its people say otherwise; where a marketplace names a limit, below it
+    calls_per_second = 10
 
     #: ISO cursor over the modification time (True), or a feed drained by acknowledging (False)
     feed_has_cursor = True

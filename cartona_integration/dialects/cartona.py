@@ -48,6 +48,14 @@ CANCEL_REASONS = frozenset({
     "expired_products", "different_prices", "different_products",
 })  # fmt: skip
 
+
+def _moment(value, path, zone):
+    """Read a time: one without offset (?) can only be Cairo's, "UTC" behind it (?) is an offset."""
+    if isinstance(value, str):
+        value = value.strip().replace(" UTC", "Z")
+    return reading.timestamp(value, path, zone=zone)
+
+
 LINE = {
     "id": Field("id", reading.identifier, required=True),
     "product_id": Field("supplier_product_id", reading.identifier),
@@ -87,12 +95,14 @@ ORDER = STATUS_CHANGE | {
     "lines": Field("order_details", reading.rows(LINE, base.OrderLine), required=True),
     "number": Field("receipt_id", reading.identifier),
     "account_code": Field("supplier_code", reading.identifier),
-    # a time without offset (?) can only be Cairo's
-    "placed_at": Field("created_at", partial(reading.timestamp, zone=ZONE)),
+    # How these look is open (?): no order waits because of them.
+    "placed_at": Field("created_at", partial(_moment, zone=ZONE), is_informative=True),
     "delivery_date": Field(
-        ("delivery_day", "estimated_delivery_day", "retailer_preferred_delivery_date"), reading.day
+        ("delivery_day", "estimated_delivery_day", "retailer_preferred_delivery_date"),
+        reading.day,
+        is_informative=True,
     ),
-    "delivered_by": Field("delivered_by", reading.one_of(DELIVERED_BY)),
+    "delivered_by": Field("delivered_by", reading.one_of(DELIVERED_BY), is_informative=True),
     "delivery_otp": Field("pickup_otp", reading.text),
     "cancel_reason": Field(("cancellation_reason", "return_reason"), reading.text),
     "note": Field("note_message", reading.text),
@@ -264,8 +274,14 @@ class Cartona(base.Dialect):
         )
 
     def parse_order(self, payload, zone=None):
-        order = reading.read(ORDER | (_placed_in(zone) if zone else {}), payload)
-        return base.Order(**order, **_settlement(order["total"], payload), currency=self.default_currency)
+        unread = []
+        order = reading.read(ORDER | (_placed_in(zone) if zone else {}), payload, unread=unread)
+        return base.Order(
+            **order,
+            **_settlement(order["total"], payload),
+            currency=self.default_currency,
+            unread=tuple(unread),
+        )
 
     def parse_status(self, payload):
         found = reading.read(STATUS_CHANGE | {"reason": ORDER["cancel_reason"]}, payload)
@@ -273,7 +289,7 @@ class Cartona(base.Dialect):
 
 
 def _placed_in(zone):
-    return {"placed_at": Field("created_at", partial(reading.timestamp, zone=zone))}
+    return {"placed_at": replace(ORDER["placed_at"], convert=partial(_moment, zone=zone))}
 
 
 def _settlement(total, payload):

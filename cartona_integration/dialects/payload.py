@@ -388,12 +388,14 @@ class Field:
 
     :param path: dotted path, or several: the first that holds something counts
     :param default: for what is missing; never for what is wrong
+    :param is_informative: good to know, no more: what is wrong counts as missing where the reader is told
     """
 
     path: str | tuple[str, ...]
     convert: Callable
     required: bool = False
     default: object = None
+    is_informative: bool = False
 
     @property
     def paths(self):
@@ -401,23 +403,30 @@ class Field:
         return (self.path,) if isinstance(self.path, str) else self.path
 
 
-def read(table, data, where=""):
+def read(table, data, where="", unread=None):
     """Read an object by a table.
 
     :param dict table: name -> Field
     :param str where: path of the object itself, for errors
+    :param list unread: takes the errors of informative fields; without it they are raised like the others
     :return: dict name -> converted value
     :raise PayloadError: with the full path of the first field that is missing or wrong
     """
     if not isinstance(data, dict):
         raise wrong(where, "an object", data)
-    return {name: _value(field, data, where) for name, field in table.items()}
+    return {name: _value(field, data, where, unread) for name, field in table.items()}
 
 
-def _value(field, data, where):
+def _value(field, data, where, unread):
     for path in field.paths:
         full = f"{where}.{path}" if where else path
-        value = field.convert(_found(data, path, full), full)
+        try:
+            value = field.convert(_found(data, path, full), full)
+        except PayloadError as error:
+            if unread is None or not field.is_informative:
+                raise
+            unread.append(error)
+            continue
         if value is not None:
             return value
     if field.required:

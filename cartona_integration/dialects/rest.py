@@ -46,7 +46,12 @@ PAID = {
 
 def _line(taxes=(), **values):
     rate = taxes[0].get("rate") if len(taxes) == 1 else None
-    return base.OrderLine(tax=sum((tax["amount"] for tax in taxes), ZERO), tax_rate=rate, **values)
+    return base.OrderLine(
+        tax=sum((tax["amount"] for tax in taxes), ZERO),
+        # The format's rates are fractions (0.14), ours percent.
+        tax_rate=None if rate is None else rate * 100,
+        **values,
+    )
 
 
 LINE = _texts("name", "unit", "note") | {
@@ -118,6 +123,8 @@ class Rest(base.Dialect):
 
     code = "rest"
     name = "REST (neutral format)"
+
+    batch_size = 500
 
     can_read_order = True
     can_create_products = True

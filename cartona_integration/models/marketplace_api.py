@@ -278,6 +278,7 @@ class MarketplaceApi(models.AbstractModel):
         :raise CredentialsRefused, Refused, Unavailable: as the dialect's ``judge`` says
         """
         account._check_home()
+        account._await_turn()
         started = time.monotonic()
         try:
             answer = self._send(account, request)
@@ -296,6 +297,7 @@ class MarketplaceApi(models.AbstractModel):
         return answer
 
     def _send(self, account, request):
+        credentials = account._credentials()
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
@@ -311,7 +313,7 @@ class MarketplaceApi(models.AbstractModel):
             params=request.query,
             data=body,
             headers=headers,
-            auth=NoCredentialsFromFiles(dict(account._dialect().auth_headers(account._credentials()))),
+            auth=NoCredentialsFromFiles(dict(account._dialect().auth_headers(credentials))),
             timeout=(CONNECT_TIMEOUT, account.timeout),
             allow_redirects=False,
             stream=True,
@@ -319,7 +321,7 @@ class MarketplaceApi(models.AbstractModel):
         ) as response:
             raw = self._read_body(response)
         kept = {name: response.headers[name] for name in WORTH_KEEPING if name in response.headers}
-        return Answer(response.status_code, self._parse(self._redacted(account, raw)), kept)
+        return Answer(response.status_code, self._parse(self._redacted(credentials, raw)), kept)
 
     def _read_body(self, response):
         """Read at most MAX_ANSWER bytes; the connection itself ends what takes too long.
@@ -337,9 +339,9 @@ class MarketplaceApi(models.AbstractModel):
             raise Unavailable(_("The answer was cut"))
         return bytes(raw)
 
-    def _redacted(self, account, raw):
+    def _redacted(self, credentials, raw):
         """Take our token out of an answer: what a marketplace repeats must not reach a log or a screen."""
-        token = account._credentials().token.encode()
+        token = credentials.token.encode()
         return raw.replace(token, b"***") if len(token) >= MIN_TOKEN_TO_REDACT else raw
 
     def _parse(self, raw):

@@ -6,9 +6,10 @@ from decimal import Decimal
 
 from odoo import SUPERUSER_ID, _, api, fields, models, tools
 from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.tools import float_round
 
 from .. import compat, dialects
-from ..dialects.base import ACCOUNT, STATUSES, Credentials
+from ..dialects.base import ACCOUNT, STATUS, STATUSES, Credentials
 from ..exceptions import Refused, Unavailable
 
 # Set to 1 to talk to plain-http and private addresses: simulators and tests, never production.
@@ -556,12 +557,23 @@ class MarketplaceConfig(models.Model):
             },
         }
 
-    def _dialect(self):
-        """Give the account's dialect.
+    def _dialect(self, code=None):
+        """Give the account's dialect, or another.
 
         :rtype: odoo.addons.cartona_integration.dialects.base.Dialect
         """
-        return dialects.get(self.dialect)
+        return dialects.get(code or self.dialect)
+
+    def _parse(self, topic, data, code=None):
+        """Read a message, its times as the account means them.
+
+        :param str code: of the message's dialect; none: the account's
+        :return: an Order, or a StatusChange
+        :raise PayloadError: it has not the shape its dialect promises
+        """
+        if topic == STATUS:
+            return self._dialect(code).parse_status(data)
+        return self._dialect(code).parse_order(data, self.time_zone or None)
 
     @api.model
     def _ways_to_show(self, wanted):
@@ -587,11 +599,24 @@ class MarketplaceConfig(models.Model):
 
         :return: Decimal
         """
-        taxes = product.taxes_id.filtered(lambda tax: tax.company_id == self.company_id)
-        if taxes and self.tax_policy == "product":
-            total = "total_included" if self.prices_include_tax else "total_excluded"
-            price = taxes.compute_all(price, currency=self.currency_id, product=product)[total]
-        return Decimal(f"{self.currency_id.round(price):.{self.currency_id.decimal_places}f}")
+        return self._listed_prices([(product, price)])[product]
+
+    def _listed_prices(self, prices):
+        """Give {product: price}, see :meth:`_listed_price`.
+
+        :param prices: list of (product, price before taxes)
+        """
+        company, currency, taxed = self.company_id, self.currency_id, self.tax_policy == "product"
+        total = "total_included" if self.prices_include_tax else "total_excluded"
+        rounding, places, listed = currency.rounding, currency.decimal_places, {}
+        for product, net in prices:
+            price = net
+            taxes = product.product_tmpl_id.taxes_id if taxed else None
+            if taxes and (ours := taxes.filtered(lambda tax: tax.company_id == company)):
+                price = ours.compute_all(net, currency=currency, product=product)[total]
+            rounded = float_round(price, precision_rounding=rounding)
+            listed[product] = Decimal(f"{rounded:.{places}f}")
+        return listed
 
     def _customer_key(self, customer):
         """Give the ``cartona_id`` of a customer in its space, or None for one the marketplace gives no id.

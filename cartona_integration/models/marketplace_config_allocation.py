@@ -44,6 +44,19 @@ class MarketplaceConfig(models.Model):
         domain = [("currency_id", "=", self.currency_id.id), ("company_id", "in", (False, company.id))]
         return bool(rates.search_count(domain, limit=1))
 
+    def _all_offered(self, free):
+        """Give {product id: offered quantity}, each by the rule that counts for the product.
+
+        :param dict free: {product id: free quantity}
+        """
+        left = self._left_for(free)
+        products = self.env["product.product"].browse(left if self.allocation_ids else ())
+        rules = {product.id: self._rule_of(product) for product in products}
+        return {
+            product_id: self._offered(quantity, rules.get(product_id, self))
+            for product_id, quantity in left.items()
+        }
+
     @api.model
     def _offered(self, free, rule):
         """Give how much of a free quantity is offered, in the product's unit.

@@ -1,8 +1,11 @@
 import re
 from collections import defaultdict
 
+from markupsafe import Markup
+
 from odoo import _, models
-from odoo.tools import email_normalize
+from odoo.exceptions import ValidationError
+from odoo.tools import email_normalize, plaintext2html
 
 from ..dialects import base
 from ..exceptions import Hold
@@ -11,6 +14,11 @@ from .res_partner import international
 
 # The contact's field each kind of key is looked up in.
 KEY_FIELDS = {"phone": "marketplace_phone", "email": "email_normalized", "vat": "vat"}
+
+
+# Characters of what Odoo indexes of a contact. An index row holds 2,700 bytes, and the name of an address its
+# customer's as well.
+MAX_NAME = 256
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):
@@ -33,13 +41,20 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         keys = {account._customer_key(order.customer) for order in orders}
         known = self.env["res.partner"]._find_marketplace_customers(keys, company)
         alike = self._find_alike(account, {self._strong_key(account, order) for order in orders})
+        named = {}
         for plan in plans:
             with holds.of(plan.order):
                 plan.partner = chosen.get(plan.order.id) or self._pick_customer(
-                    account, plan.order, known, alike
+                    account, plan.order, known, alike, named
                 )
+                if plan.partner:
+                    named.setdefault(plan.partner, account._customer_key(plan.order.customer))
 
-    def _pick_customer(self, account, order, known, alike):
+    def _pick_customer(self, account, order, known, alike, named):
+        """Give an order's customer.
+
+        :param dict named: {contact: the marketplace's id an order before this one gives it}
+        """
         key = account._customer_key(order.customer)
         if found := known[key]:
             self._check_single(found, key, _("Several contacts are marketplace customer %s.", key))
@@ -48,7 +63,14 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         # Another id in the same numbering: the marketplace knows that it is somebody else.
         space = account._customer_space(order.customer)
         found = alike[value].filtered(
-            lambda partner: not (key and (partner.cartona_id or "").startswith(space))
+            lambda partner: (
+                not (
+                    key
+                    and (own := partner.cartona_id or named.get(partner))
+                    and own != key
+                    and own.startswith(space)
+                )
+            )
         )
         self._check_single(found, key or f"{order.id}", _("Several contacts may be the customer: %s", value))
         return found
@@ -122,10 +144,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _prepare_customer(self, account, order, places):
         customer = order.customer
-        return {
+        name = customer.name or customer.company or _("Customer of order %s", order.id)
+        values = {
             "cartona_id": account._customer_key(customer),
             "company_id": account.company_id.id,
-            "name": customer.name or customer.company or _("Customer of order %s", order.id),
+            "name": name[:MAX_NAME],
             "is_company": bool(customer.company),
             "email": customer.email,
             "phone": customer.phone,
@@ -134,6 +157,30 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             **self._prepare_language(account, customer),
             **self._prepare_address(account, order.shipping or base.Address(), places),
         }
+        for field in ("email", "vat"):
+            if values[field] and not self._is_storable(values, field):
+                values["comment"] = self._noted_instead(values, field)
+                values[field] = False
+        return values
+
+    def _is_storable(self, values, field):
+        """Tell whether Odoo, with what is installed to check it, takes a new contact's value.
+
+        Half an address or number would be somebody else's: what is too long is not cut.
+        """
+        if len(values[field]) > MAX_NAME:
+            return False
+        try:
+            self.env["res.partner"].new(values)._validate_fields([field])
+        except ValidationError:
+            return False
+        return True
+
+    def _noted_instead(self, values, field):
+        """Give a contact's note with what the marketplace told and Odoo does not take."""
+        label = self.env["res.partner"]._fields[field]._description_string(self.env)
+        told = _("%(field)s as the marketplace tells it: %(value)s", field=label, value=values[field])
+        return (values["comment"] or Markup()) + plaintext2html(told)
 
     def _prepare_language(self, account, customer):
         """Choose among the installed languages: the customer's, else the account's, else Odoo's default."""
@@ -185,7 +232,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "parent_id": plan.partner.id,
             "company_id": plan.partner.company_id.id,
             "type": "delivery",
-            "name": shipping.name or plan.partner.name,
+            "name": (shipping.name or plan.partner.name)[:MAX_NAME],
             "phone": shipping.phone or plan.order.customer.phone,
             **address,
         }
@@ -224,5 +271,5 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "zip": address.zip,
             "state_id": state.id,
             "country_id": country.id,
-            "comment": address.note,
+            "comment": plaintext2html(address.note) if address.note else False,
         }

@@ -41,6 +41,10 @@ class MarketplaceEvent(models.Model):
     digest = fields.Char(required=True, readonly=True, help="Of the message's content.")
     status = fields.Char(string="Marketplace Status", readonly=True)
     modified_at = fields.Datetime(readonly=True, help="When the marketplace last changed the order (UTC).")
+    dialect = fields.Char(
+        readonly=True,
+        help="Of the content, if not the account's: a file may be in the neutral format.",
+    )
     payload = fields.Text(
         required=True,
         readonly=True,
@@ -156,6 +160,7 @@ class MarketplaceEvent(models.Model):
             "delivery_id": message.delivery_id or self._delivery_id(order_id, number, digest),
             "digest": digest,
             "status": message.status,
+            "dialect": message.dialect,
             "modified_at": message.modified_at and message.modified_at.replace(tzinfo=None),
             "payload": payload.dumps(message.payload),
             "state": "new",
@@ -334,10 +339,8 @@ class MarketplaceEvent(models.Model):
 
         :raise Hold: it has not the shape its dialect promises
         """
-        dialect, zone = self.account_id._dialect(), self.account_id.time_zone or None
         try:
-            data = payload.loads(self.payload.encode())
-            return dialect.parse_status(data) if self.topic == STATUS else dialect.parse_order(data, zone)
+            return self.account_id._parse(self.topic, payload.loads(self.payload.encode()), self.dialect)
         except PayloadError as error:
             raise self._payload_hold(error) from None
 
@@ -493,8 +496,14 @@ class MarketplaceEvent(models.Model):
         self.remedy = hold.remedy
         self.env["marketplace.event.hold"].create(
             [
-                {"event_id": self.id, "kind": kind, "key": key[:MAX_KEY_LENGTH], **self._worth()}
-                for kind, key in hold.keys
+                {
+                    "event_id": self.id,
+                    "kind": kind,
+                    "key": key[:MAX_KEY_LENGTH],
+                    "external_id": listing[0] if listing else False,
+                    **self._worth(),
+                }
+                for kind, key, *listing in hold.keys
             ]
         )
         self._replace_older()

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 from odoo import _, api, fields, models
 
 from ..dialects import payload
+from .marketplace_order_processor import BY_BARCODE, BY_ID
 
 # What the content of a message is when it was deleted, see keep_payload_days.
 PURGED = "{}"
@@ -31,18 +34,39 @@ class MarketplaceEventHold(models.Model):
         required=True,
     )
     key = fields.Char(required=True, index=True)
+    external_id = fields.Char(readonly=True, help="The listing a product's line named beside the key.")
     amount = fields.Monetary(readonly=True, help="The order's total, as far as it can be read.")
     currency_id = fields.Many2one("res.currency", readonly=True)
 
     @api.model
     def _open_keys(self, account, kind):
         """Give the distinct keys of a kind that messages of the account wait for."""
-        domain = [
+        return [key for [key] in self._read_group(self._open_domain(account, kind), ["key"])]
+
+    @api.model
+    def _open_domain(self, account, kind):
+        return [
             ("event_id.account_id", "=", account.id),
             ("event_id.state", "=", "hold"),
             ("kind", "=", kind),
         ]
-        return [key for [key] in self._read_group(domain, ["key"])]
+
+    @api.model
+    def _found_goods(self, account):
+        """Give the messages that wait for goods the processor, by its own decision, finds now.
+
+        Anything else than its decision would put what it holds back into the queue for ever.
+        """
+        processor = self.env["marketplace.order.processor"]
+        waiting = {
+            processor._line_of(key, external_id): events
+            for key, external_id, events in self._read_group(
+                self._open_domain(account, "product"), ["key", "external_id"], ["event_id:recordset"]
+            )
+        }
+        goods = processor._find_goods(account, waiting)
+        found = [events for line, events in waiting.items() if goods[line].is_clear]
+        return self.env["marketplace.event"].union(*found)
 
     @api.model
     def _waiting(self, account, kind, keys):
@@ -83,8 +107,9 @@ class MarketplaceEvent(models.Model):
     def _resume_holds(self, account):
         """Let messages go on for which what they missed is there now."""
         holds = self.env["marketplace.event.hold"]
+        if events := holds._found_goods(account):
+            events._reset()
         for kind, find in (
-            ("product", self._known_keys),
             ("currency", self._active_currencies),
             ("tax", self._mapped_rates),
             ("customer", self._single_customers),
@@ -99,7 +124,9 @@ class MarketplaceEvent(models.Model):
         if own:
             own._reset()
         for event in self - own:
-            messages = account._dialect().split(event.topic, payload.loads(event.payload.encode()))
+            data = payload.loads(event.payload.encode())
+            messages = account._dialect(event.dialect).split(event.topic, data)
+            messages = [replace(message, dialect=event.dialect or None) for message in messages]
             # The same store as always: what that account has already stays there once.
             self._store(account, messages, event.origin)
             event._close("ignored", _("It is for the account %s.", account.name))
@@ -118,16 +145,6 @@ class MarketplaceEvent(models.Model):
         domain = [("account_id", "=", account.id), ("state", "=", "new"), ("next_try", "!=", False)]
         if waiting := self.search(domain):
             waiting._reset()
-
-    def _known_keys(self, account, keys):
-        """Give the keys, or listing ids, that name one product now."""
-        links = self.env["marketplace.product.link"]
-        sources = (
-            self.env["product.product"]._find_by_marketplace_key(account, keys),
-            links._find_linked(account, "key", keys),
-            links._find_linked(account, "external_id", keys),
-        )
-        return [key for key in keys if any(len(source[key]) == 1 for source in sources)]
 
     def _active_currencies(self, account, codes):
         return self.env["res.currency"].search([("name", "in", codes)]).mapped("name")
@@ -276,10 +293,22 @@ class MarketplaceBlockage(models.Model):
         if self.kind in ("tax", "account", "shipped", "total"):
             return self.account_id.action_open_account()
         if self.kind == "product":
-            return self._open("product.product", [], {"default_cartona_id": self.key})
+            return self._mend_product()
         if self.kind == "currency":
             return self._open("res.currency", [("name", "=", self.key)], {"active_test": False})
         return self.action_view_messages()
+
+    def _mend_product(self):
+        if self.key.startswith(BY_ID):
+            listing = self.key.removeprefix(BY_ID)
+            return self._open(
+                "marketplace.product.link",
+                [("account_id", "=", self.account_id.id), ("external_id", "=", listing)],
+                {"default_account_id": self.account_id.id, "default_external_id": listing},
+            )
+        if self.key.startswith(BY_BARCODE):
+            return self._open("product.product", [], {"default_barcode": self.key.removeprefix(BY_BARCODE)})
+        return self._open("product.product", [], {"default_cartona_id": self.key})
 
     def _open(self, model, domain, context):
         return {

@@ -184,7 +184,7 @@ class MarketplaceConfig(models.Model):
         if links:
             links._propose_products(catalogue)
             return True
-        links._refuse_doubles(self)
+        links._refuse_rivals(self)
         self._state("match")._succeed()
         return False
 

@@ -75,6 +75,10 @@ class MarketplaceListedMixin(models.AbstractModel):
         """Create listings on the accounts whose marketplace allows it and that have none of the products."""
         return self._marketplace_variants()._create_marketplace_listings()
 
+    def action_view_marketplace_history(self):
+        """Open what the products' listings were sent."""
+        return self._marketplace_variants().marketplace_link_ids.action_view_history()
+
     def action_view_marketplace_links(self):
         """Open the products' listings."""
         action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_link")

@@ -3,6 +3,8 @@ from functools import partial
 
 from odoo import SUPERUSER_ID, api, fields, models
 
+from .product_kit import WITH_KITS
+
 PRICE = "price"
 STOCK = "stock"
 # A marketplace counts its own orders down, and some cancelled ones up again: whatever it acknowledged last,
@@ -24,6 +26,8 @@ REACH = {
     "marketplace.product.link": "link.id = ANY(%(ids)s)",
     "marketplace.config": "link.account_id = ANY(%(ids)s)",
 }
+# What a change was noted for -> why its listings are sent; see the history's causes.
+CAUSES = {"marketplace.config": "rules", "marketplace.product.link": "listing"}
 # Kind -> the account's switch that lets changes of it go out by themselves.
 SWITCHES = {PRICE: "auto_sync_prices", STOCK: "auto_sync_stock", RECOUNT: "auto_sync_stock"}
 
@@ -49,6 +53,7 @@ class MarketplaceMark(models.Model):
     account_id = fields.Integer(required=True)
     link_id = fields.Integer(required=True)
     kind = fields.Selection([(PRICE, "Price"), (STOCK, "Stock"), (RECOUNT, "Recount")], required=True)
+    cause = fields.Char(help="Why: one of the causes of the history.")
 
     def init(self):
         super().init()
@@ -89,24 +94,28 @@ class MarketplaceMark(models.Model):
             marks._insert(kind, model, ids)
 
     @api.model
-    def _insert(self, kind, model, ids, asked=False):
+    def _insert(self, kind, model, ids, asked=False, cause=None):
         """Insert a mark for every linked listing of the records, and wake the pushers.
 
         A paused account's marks wait for its activation.
 
         :param str model: one of REACH
         :param bool asked: somebody asked for it: the accounts' switches do not count
+        :param str cause: why, see the history; as a rule it follows from the model
         """
         switch = "" if asked else f"AND account.{SWITCHES[kind]}"
+        reach = REACH[model]
+        if kind != PRICE and model == "product.product" and self.env[model]._knows_kits():
+            reach = f"link.product_id IN ({WITH_KITS})"
         accounts = self.env["marketplace.config"]
         self.env.cr.execute(
             f"""
             WITH marked AS (
-                INSERT INTO marketplace_mark (account_id, link_id, kind)
-                SELECT link.account_id, link.id, %(kind)s
+                INSERT INTO marketplace_mark (account_id, link_id, kind, cause)
+                SELECT link.account_id, link.id, %(kind)s, %(cause)s
                   FROM marketplace_product_link link
                   JOIN marketplace_config account ON account.id = link.account_id
-                 WHERE {REACH[model]}
+                 WHERE {reach}
                    AND link.state = 'linked' AND NOT coalesce(link.is_paused, false)
                    AND account.active AND account.state != 'draft' {switch}
              RETURNING account_id
@@ -115,17 +124,22 @@ class MarketplaceMark(models.Model):
              WHERE id IN (SELECT account_id FROM marked) AND state = ANY(%(working)s)
              ORDER BY id
             """,
-            {"kind": kind, "ids": list(ids), "working": list(accounts.WORKING_STATES)},
+            {
+                "kind": kind,
+                "cause": cause or ("asked" if asked else CAUSES.get(model, "change")),
+                "ids": list(ids),
+                "working": list(accounts.WORKING_STATES),
+            },
         )
         accounts.browse([account_id for [account_id] in self.env.cr.fetchall()])._wake("push")
 
     @api.model
-    def _insert_both(self, records, asked=False):
+    def _insert_both(self, records, asked=False, cause=None):
         """Mark the records' listings for price and stock."""
         # The links' own rows are read by SQL.
         self.env.flush_all()
         for kind in (PRICE, STOCK):
-            self._insert(kind, records._name, records.ids, asked)
+            self._insert(kind, records._name, records.ids, asked, cause)
 
     # -- taking -------------------------------------------------------------------------------
 
@@ -133,7 +147,7 @@ class MarketplaceMark(models.Model):
     def _take(self, account, limit):
         """Delete the marks of the links that wait longest.
 
-        :return: {link id: set of kinds}; what is committed later is taken later
+        :return: {link id: set of (kind, cause)}; what is committed later is taken later
         """
         self.env.cr.execute(
             """
@@ -143,28 +157,29 @@ class MarketplaceMark(models.Model):
             )
             DELETE FROM marketplace_mark mark USING next
              WHERE mark.account_id = %(account)s AND mark.link_id = next.link_id
-         RETURNING mark.link_id, mark.kind
+         RETURNING mark.link_id, mark.kind, mark.cause
             """,
             {"account": account.id, "limit": limit},
         )
-        kinds = defaultdict(set)
-        for link_id, kind in self.env.cr.fetchall():
-            kinds[link_id].add(kind)
-        return dict(kinds)
+        marks = defaultdict(set)
+        for link_id, kind, cause in self.env.cr.fetchall():
+            marks[link_id].add((kind, cause))
+        return dict(marks)
 
     @api.model
-    def _put_back(self, account, kinds):
+    def _put_back(self, account, kinds, cause="again"):
         """Insert marks again that were taken but not delivered.
 
         :param dict kinds: {link id: kinds}
+        :param str cause: why, see the history
         """
         for kind in (PRICE, STOCK):
             links = [link_id for link_id, marked in kinds.items() if kind in marked]
             if links:
                 self.env.cr.execute(
-                    "INSERT INTO marketplace_mark (account_id, link_id, kind)"
-                    " SELECT %s, link_id, %s FROM unnest(%s) AS link_id",
-                    [account.id, kind, links],
+                    "INSERT INTO marketplace_mark (account_id, link_id, kind, cause)"
+                    " SELECT %s, link_id, %s, %s FROM unnest(%s) AS link_id",
+                    [account.id, kind, cause, links],
                 )
 
     @api.model

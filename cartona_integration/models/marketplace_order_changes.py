@@ -5,6 +5,7 @@ from markupsafe import Markup
 from odoo import _, fields, models
 from odoo.tools import float_compare
 
+from ..compat import SOL_TAXES
 from ..dialects import base
 from ..exceptions import Hold
 from .marketplace_order_processor import QUIET, ROUNDING, UNDERWAY, Plan
@@ -48,7 +49,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """Give the header's values to write: of what people may change only what the marketplace changed."""
         before, told = sale.marketplace_told or {}, self._told(order)
         told = {name: value or before.get(name) for name, value in told.items()}
-        values = {name: value for name, value in self._prepare_header(order).items() if value}
+        header = self._prepare_header(sale.marketplace_config_id, order)
+        values = {name: value for name, value in header.items() if value}
         same = {name for name in told if name in before and before[name] == told[name]}
         return {
             name: value for name, value in {**values, "marketplace_told": told}.items() if name not in same
@@ -174,9 +176,10 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _prepare_new_lines(self, account, sale, order, rows):
         """Give commands that add the rows; their products and taxes have to be known."""
         found = self._find_goods(account, [row.line for row in rows if row.line])
-        goods = self._choose_goods(account, rows, found)
+        goods = self._choose_goods(account, order, rows, found)
         self._check_taxes(account, goods)
-        values = self._prepare_lines(account, order, sale.fiscal_position_id, rows, goods, {})
+        usual = [line[SOL_TAXES] for line in sale.order_line]
+        values = self._prepare_lines(account, order, sale.fiscal_position_id, rows, goods, {}, usual)
         return [fields.Command.create(line) for line in values]
 
     def _row_name(self, row):

@@ -1,7 +1,11 @@
 from collections import defaultdict
 from dataclasses import asdict, dataclass
+from datetime import datetime, time
 from decimal import Decimal
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
 
 from odoo import _, api, fields, models
 from odoo.tools import float_round
@@ -21,6 +25,8 @@ UNDERWAY = (base.PARTIALLY_SHIPPED, base.SHIPPED, base.DELIVERED)
 # The goods have left the warehouse.
 LEFT = (base.SHIPPED, base.DELIVERED)
 ROUNDING = "rounding"
+# How a line without the seller's key is called: by the listing's id, by its barcode, by nothing at all.
+BY_ID, BY_BARCODE, NAMELESS = "id:", "barcode:", "?"
 # Decimals worth comparing where Odoo stores a figure as it comes.
 UNROUNDED = 8
 # Unit prices come as binary fractions (33.333333): their sum is the marketplace's total only to the cent.
@@ -35,10 +41,14 @@ class Row(NamedTuple):
     price: Decimal
     line: base.OrderLine | None = None
     name: str | None = None
+    charge: base.Charge | None = None
 
 
 class Goods(NamedTuple):
-    """What a line is about: the products its ``key`` names, by listings or by themselves."""
+    """What a line is about: the products its ``key`` names, by listings or by themselves.
+
+    ``key``: see :meth:`MarketplaceOrderProcessor._goods_key`
+    """
 
     key: str
     products: models.Model
@@ -130,6 +140,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         values = [self._prepare_order(account, plan, memo) for plan in plans]
         sales = self.env["sale.order"].with_context(**QUIET).create(values)
         self._settle_totals(account, plans, sales)
+        self._note_unread(plans, sales)
         self._set_first_stages(account, plans, sales)
         return {plan.order.id: sale for plan, sale in zip(plans, sales, strict=True)}
 
@@ -162,8 +173,9 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         pricelist = pricelists.get(order.currency)
         if pricelist is None:
             self._hold_for_currency(order.currency or account.currency_id.name)
-        goods = self._choose_goods(account, rows, goods)
-        self._check_taxes(account, goods)
+        goods = self._choose_goods(account, order, rows, goods)
+        if order.status not in base.GONE:
+            self._check_taxes(account, goods)
         return Plan(order, rows, goods, pricelist)
 
     def _find_positions(self, plans):
@@ -190,6 +202,21 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         holds.check()
         if lines:
             self.env["sale.order.line"].with_context(**QUIET).create(lines)
+
+    def _note_unread(self, plans, sales):
+        """Say on new orders what of them could not be read, and did not matter enough to wait for."""
+        for plan, sale in zip(plans, sales, strict=True):
+            lines = [self._unread_line(error) for error in plan.order.unread]
+            if lines:
+                sale._message_log(body=Markup("<br/>").join([_("Not readable, left out:"), *lines]))
+
+    def _unread_line(self, error):
+        return _(
+            "%(path)s: %(expected)s expected, found %(found)s",
+            path=error.path,
+            expected=error.expected,
+            found=error.found,
+        )
 
     def _set_first_stages(self, account, plans, sales):
         """Bring new orders to the stage they already have over there, or to the account's policy's."""
@@ -221,16 +248,16 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "date_order": self._naive(order.placed_at) or fields.Datetime.now(),
             "order_line": [fields.Command.create(line) for line in lines],
             **({"team_id": account.team_id.id} if account.team_id else {}),
-            **self._prepare_header(order),
+            **self._prepare_header(account, order),
             **self._prepare_status(order, order.cancel_reason),
         }
 
-    def _prepare_header(self, order):
+    def _prepare_header(self, account, order):
         """Give what follows the marketplace at every message, untouched by stages."""
         return {
             "marketplace_order_number": order.number,
             "client_order_ref": order.number,
-            "commitment_date": order.delivery_date,
+            "commitment_date": self._noon(account, order.delivery_date),
             "delivered_by": order.delivered_by,
             "marketplace_payment_method": order.payment_method,
             "marketplace_delivery_otp": order.delivery_otp,
@@ -240,6 +267,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "marketplace_note": order.note,
             "marketplace_told": self._told(order),
         }
+
+    def _noon(self, account, day):
+        """Give a day as a time: its noon at the marketplace. Midnight UTC is the day before in America."""
+        zone = ZoneInfo(account.time_zone or "UTC")
+        return day and self._naive(datetime.combine(day, time(12), zone))
 
     def _told(self, order):
         """Give what the marketplace says of what people may change, as JSON keeps it."""
@@ -271,7 +303,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 rows.append(Row(f"{line.id}:discount", Decimal(1), -line.discount, line, name))
         for number, charge in enumerate(order.charges):
             name = charge.name or charge.kind
-            rows.append(Row(f"{charge.kind}:{number}", Decimal(1), charge.amount, name=name))
+            rows.append(Row(f"{charge.kind}:{number}", Decimal(1), charge.amount, name=name, charge=charge))
         if len({row.id for row in rows}) != len(rows):
             raise Hold(
                 _("Two lines of the order have the same id."),
@@ -279,17 +311,20 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             )
         return rows
 
-    def _prepare_lines(self, account, order, position, rows, goods, memo):
+    def _prepare_lines(self, account, order, position, rows, goods, memo, usual=()):
         """Give the values of order lines.
 
         :param dict memo: remembers the taxes of one run
+        :param usual: the taxes of each line the order has already
         """
-        lines = []
+        lines, usual = [], list(usual)
         for row in rows:
-            taxes = self.env["account.tax"]
             if row.line:
                 product = goods[row.line].products
                 taxes = self._taxes(account, order, position, row.line, product, memo)
+                usual.append(taxes)
+            else:
+                taxes = self._charge_taxes(account, order, position, row.charge, usual, memo)
             lines.append({**self._prepare_row(row, goods), SOL_TAXES: [fields.Command.set(taxes.ids)]})
         return lines
 
@@ -346,7 +381,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         Lines people added do not count. A marketplace that says nothing of tax and whose prices are without
         it gives a total without it.
 
-        :raise Hold: it is more
+        :raise Hold: it is more, and the order is not over
         """
         is_net = order.prices_include_tax is None and not account.prices_include_tax
         digits = self._decimals("price_unit")
@@ -361,7 +396,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         total, part = ("amount_untaxed", "price_subtotal") if is_net else ("amount_total", "price_total")
         found = sale.currency_id.round(sale[total] - sum(added.mapped(part)))
         difference = sale.currency_id.round(float(order.total) - found)
-        if abs(difference) > max(allowed, account.total_tolerance) + sale.currency_id.rounding / 2:
+        is_off = abs(difference) > max(allowed, account.total_tolerance) + sale.currency_id.rounding / 2
+        if is_off and order.status not in base.GONE:
             self._hold_for_total(order, found)
         return difference
 
@@ -416,45 +452,73 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     # -- products -------------- ---------------------------------------------------------------
 
-    def _choose_goods(self, account, rows, goods):
+    def _choose_goods(self, account, order, rows, goods):
         """Pick the rows' products out of what was found.
+
+        Nobody has to know the products of an order that is over: it is made only to be known itself.
 
         :param dict goods: what :meth:`_find_goods` gave
         :return: {line: :class:`Goods`}
         :raise Hold: one is unknown or ambiguous; the order is imported whole or not at all
         """
         chosen = {row.line: goods[row.line] for row in rows if row.line}
-        if account.unknown_product_policy == "placeholder":
+        is_gone = order.status in base.GONE
+        if is_gone or account.unknown_product_policy == "placeholder":
             stand_in = account._placeholder()
             for line, found in chosen.items():
-                if not found.products:
+                if not found.products or (is_gone and not found.is_clear):
                     name = line.name or _("Unknown product")
                     name = f"[{found.key}] {name}"
                     chosen[line] = Goods(found.key, stand_in, found.links.browse(), name)
-        bad = {found.key: found.products for found in chosen.values() if not found.is_clear}
+        bad = {line: found for line, found in chosen.items() if not found.is_clear}
         if bad:
-            self._hold_for_products(list(bad), [key for key, products in bad.items() if products])
+            self._hold_for_products(bad)
         return chosen
 
+    @api.model
     def _find_goods(self, account, lines):
         """Find what lines are about: by the listing's id, then its key, then the product's. Never by name.
 
-        A line without a key is looked up by its barcode.
+        A line without id and key is looked up by the product's barcode. What the platform calls a listing
+        is never taken for the seller's key: both may well be numbers.
 
         :return: {line: :class:`Goods`}
         """
-        keys = {line: line.key or line.product_id or line.barcode or "?" for line in lines}
-        links = self.env["marketplace.product.link"]
+        links, products = self.env["marketplace.product.link"], self.env["product.product"]
+        keys = {line.key for line in lines if line.key}
+        barcodes = {line.barcode for line in lines if not (line.key or line.product_id)}
         by_id = links._find_linked(account, "external_id", {line.product_id for line in lines})
-        by_key = links._find_linked(account, "key", set(keys.values()))
-        found = self.env["product.product"]._find_by_marketplace_key(account, set(keys.values()))
+        by_key = links._find_linked(account, "key", keys)
+        found = products._find_of_account(account, "cartona_id", keys)
+        by_barcode = products._find_of_account(account, "barcode", barcodes - {None})
         goods = {}
         for line in lines:
-            key = keys[line]
-            link = by_id[line.product_id] or by_key[key]
-            products = link.product_id or found[key]
-            goods[line] = Goods(key, products, link)
+            link = by_id[line.product_id] or by_key[line.key]
+            named = found[line.key] if line.key or line.product_id else by_barcode[line.barcode]
+            goods[line] = Goods(self._goods_key(line), link.product_id or named, link)
         return goods
+
+    @api.model
+    def _goods_key(self, line):
+        """Write what a line names its goods by: the seller's key, ``id:<listing>`` or ``barcode:<code>``."""
+        if line.key or line.product_id:
+            return line.key or f"{BY_ID}{line.product_id}"
+        return f"{BY_BARCODE}{line.barcode}" if line.barcode else NAMELESS
+
+    @api.model
+    def _line_of(self, key, external_id):
+        """Give a line that names its goods as a held one did.
+
+        :param str key: as :meth:`_goods_key` wrote it
+        :param external_id: the listing's id the line told beside it, or a false value
+        """
+        nothing = {"id": key, "quantity": Decimal(0), "unit_price": Decimal(0)}
+        if key == f"{BY_ID}{external_id}":
+            return base.OrderLine(**nothing, product_id=external_id)
+        if key.startswith(BY_BARCODE):
+            return base.OrderLine(**nothing, barcode=key.removeprefix(BY_BARCODE))
+        named = {} if key == NAMELESS else {"key": key}
+        return base.OrderLine(**nothing, **named, product_id=external_id or None)
 
     @api.model
     def _wanted_quantities(self, account, order):
@@ -475,10 +539,21 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 wanted[str(found.products.id)] += quantity
         return dict(wanted)
 
-    def _hold_for_products(self, bad, ambiguous):
+    def _hold_for_products(self, bad):
+        """Hold until all lines name one product in one unit.
+
+        :param dict bad: {line: :class:`Goods`}
+        """
+        names = list(dict.fromkeys(found.key for found in bad.values()))
+        ambiguous = list(dict.fromkeys(found.key for found in bad.values() if found.products))
         if ambiguous:
             reason = _("Several products or packs have the key: %s", ", ".join(ambiguous))
         else:
-            reason = _("Unknown product: %s", ", ".join(bad))
+            reason = _("Unknown product: %s", ", ".join(names))
         remedy = _("Give exactly one product this marketplace key; the order is then imported by itself.")
-        raise Hold(reason, remedy, [("product", key) for key in bad])
+        if all(name.startswith(BY_ID) for name in names):
+            remedy = _("Link the listing to a product; the order is then imported by itself.")
+        elif all(name.startswith(BY_BARCODE) for name in names):
+            remedy = _("Give exactly one product this barcode; the order is then imported by itself.")
+        told = dict.fromkeys((found.key, line.product_id) for line, found in bad.items())
+        raise Hold(reason, remedy, [("product", *pair) for pair in told])

@@ -1,7 +1,7 @@
 from datetime import timedelta, timezone
 
 from odoo import _, api, fields, models
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
 
 from odoo.addons.base.models.res_partner import _tz_get
 
@@ -24,6 +24,8 @@ DECIDES = {
     "product": {"unknown_product_policy"},
     "customer": {"customer_key"},
 }
+# To what Odoo's button to validate a delivery would ask.
+ANSWERS = {"skip_backorder": True, "skip_sms": True, "skip_expired": True, "skip_sanity_check": False}
 WAITS_FOR = {"accept_from", "paid_only", "import_delay", "import_from"}
 
 
@@ -212,18 +214,28 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
         What is not in stock goes all the same: it has left. The button's questions are answered before.
         """
-        answers = {"skip_backorder": True, "skip_sms": True, "skip_expired": True, "skip_sanity_check": False}
         for sale in sales:
             while pickings := sale.picking_ids.filtered(self._is_next_picking):
                 for move in pickings.move_ids.filtered(lambda move: move.state not in ("done", "cancel")):
                     move.write({"quantity": move.product_uom_qty, "picked": True})
-                pickings.with_context(**answers).button_validate()
-                if pickings.filtered(lambda picking: picking.state != "done"):
-                    raise Hold(
-                        _("The delivery of the order could not be validated."),
-                        _("Let the account only confirm such orders, and validate their deliveries by hand."),
-                        [("shipped", sale.cartona_id)],
-                    )
+                self._validate(sale, pickings)
+
+    def _validate(self, sale, pickings):
+        """Press the button of an order's pickings.
+
+        :raise Hold: Odoo refuses, as it does where lots are missing, or asks something new
+        """
+        reason = _("The delivery of the order could not be validated.")
+        try:
+            pickings.with_context(**ANSWERS).button_validate()
+        except UserError as error:
+            reason = f"{reason} {error}"
+        if pickings.filtered(lambda picking: picking.state != "done"):
+            raise Hold(
+                reason,
+                _("Let the account only confirm such orders, and validate their deliveries by hand."),
+                [("shipped", sale.cartona_id)],
+            )
 
     @staticmethod
     def _is_next_picking(picking):

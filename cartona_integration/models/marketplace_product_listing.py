@@ -140,7 +140,7 @@ class MarketplaceProductLink(models.Model):
             rows.append((link.id, drift, drift and now, *known, 0, *link._seen(listing, now), reading))
         self._write_many(names, rows)
         named._become_linked()
-        self.env["marketplace.mark"]._insert_both(links - named)
+        self.env["marketplace.mark"]._insert_both(links - named, cause="found")
         return len(named.filtered("product_id"))
 
     def _seen(self, listing, now):
@@ -251,7 +251,7 @@ class MarketplaceProductLink(models.Model):
         :param dict rows: {key: row without product}
         :return: the rows that have one now
         """
-        found = self.env["product.product"]._find_by_marketplace_key(account, rows)
+        found = self.env["product.product"]._find_of_account(account, "cartona_id", rows)
         products = self.env["product.product"].union(*found.values())
         plain = [("product_id", "in", products.ids), ("pack_uom_id", "=", False)]
         known = self.search([("account_id", "=", account.id), *plain]).product_id

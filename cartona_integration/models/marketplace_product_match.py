@@ -189,7 +189,7 @@ class MarketplaceProductLink(models.Model):
         }
 
     @api.model
-    def _refuse_doubles(self, account):
+    def _refuse_rivals(self, account):
         """Keep of several listings that may be the same product, in the same unit, the surest; two as sure
         as each other are a person's case, as is a product that has its listing already."""
         self.env.flush_all()

@@ -1,4 +1,5 @@
 import logging
+from collections import defaultdict
 from dataclasses import replace
 from decimal import Decimal
 
@@ -7,7 +8,6 @@ from psycopg2 import OperationalError
 from odoo import _, fields, models
 from odoo.tools import float_compare, float_round
 
-from .. import compat
 from ..dialects.base import ProductUpdate
 from .marketplace_mark import PRICE, RECOUNT, STOCK, SWITCHES, kinds_of
 
@@ -15,6 +15,12 @@ _logger = logging.getLogger(__name__)
 
 # Odoo stores figures as binary fractions: what differs by less is the same figure.
 SAME = 6  # decimals
+# What of a listing decides what is sent for it; it has as many other fields.
+DECIDES = [
+    "account_id", "state", "is_paused", "in_doubt", "reason", "product_id", "pack_uom_id", "key",
+    "external_id", "held_price", "approved_price", "acknowledged_price", "acknowledged_quantity",
+    "acknowledged_unlimited", "price_acknowledged", "quantity_acknowledged",
+]  # fmt: skip
 
 
 class MarketplaceProductLink(models.Model):
@@ -48,17 +54,15 @@ class MarketplaceProductLink(models.Model):
     def _compute_explanation(self):
         for link in self:
             lines = []
-            if link._is_ours():
+            if link._goods():
                 lines = [*link._explain_price(), "", *link._explain_stock()]
             link.explanation = "\n".join(lines)
 
     def _explain_price(self):
         """Tell the price as people would write it."""
         account = self.account_id
-        product = self.product_id.with_company(account.company_id)
-        [(price, rule_id)] = account.pricelist_id._compute_price_rule(
-            product, 1.0, uom=self.pack_uom_id, currency=account.currency_id
-        ).values()
+        product = self.product_id
+        [(price, rule_id)] = product._marketplace_prices(account, self.pack_uom_id).values()
         rule = self.env["product.pricelist.item"].browse(rule_id or ())
         source = _("pricelist %s", account.pricelist_id.name) if rule else _("sales price")
         sent = account._listed_price(self.product_id, price)
@@ -69,19 +73,37 @@ class MarketplaceProductLink(models.Model):
     def _explain_stock(self):
         """Tell the quantity as people would write it."""
         account, product = self.account_id, self.product_id
-        if not compat.is_storable(product):
+        free = product._marketplace_free(account).get(product.id)
+        if free is None:
             return [_("Not counted in stock: it never sells out.")]
-        parts = product._marketplace_parts(account.stock_warehouse_ids)
-        lines = [
-            f"{'−' if sign < 0 else '+'} {figures.get(product.id, 0.0):g} {name}"
-            for name, sign, figures in parts
-        ]
-        free = product._marketplace_free(account)[product.id]
+        contents = product._kit_contents(account.company_id).get(product)
+        lines = self._explain_kit(contents) if contents else self._explain_parts(product)
         lines.append(_("= %g free", free))
         rules = account._explain_offered(product, free)
-        offered = self._stock(account, account._left_for({product.id: free}))["quantity"]
+        offered = self._stock(product, account._all_offered({product.id: free}))["quantity"]
         unit = (self.pack_uom_id or product.uom_id).name
         return [*lines, *rules, _("= %(quantity)s %(unit)s offered", quantity=offered, unit=unit)]
+
+    def _explain_parts(self, product):
+        """Tell what a product's free quantity is made of."""
+        return [
+            f"{'−' if sign < 0 else '+'} {figures.get(product.id, 0.0):g} {name}"
+            for name, sign, figures in product._marketplace_parts(self.account_id)
+        ]
+
+    def _explain_kit(self, contents):
+        """Tell what there is of a kit's components, and how many of them are in one kit."""
+        components = self.env["product.product"].union(*contents)
+        free = components._marketplace_free(self.account_id)
+        return [
+            _(
+                "%(quantity)g of %(component)s in each: %(free)g free",
+                quantity=quantity,
+                component=component.display_name,
+                free=free[component.id],
+            )
+            for component, quantity in contents.items()
+        ]
 
     # -- figures --------------------------------------------------------------------------------
 
@@ -92,7 +114,8 @@ class MarketplaceProductLink(models.Model):
         :return: {link id: ProductUpdate} of the figures the marketplace has not acknowledged
         """
         self.filtered(lambda link: RECOUNT in kinds[link.id]).quantity_acknowledged = False
-        looked_at = {link: link._wanted_kinds(kinds[link.id]) for link in self}
+        switched = self._switched_kinds()
+        looked_at = {link: link._wanted_kinds(kinds[link.id], switched) for link in self}
         offers = self._offers_apart(looked_at)
         due = {}
         if self.account_id.state == "live":  # shadow: computed and shown, never sent
@@ -102,17 +125,18 @@ class MarketplaceProductLink(models.Model):
 
     def _outdated(self):
         """Give {link id: kinds} of the figures that are not what the marketplace acknowledged."""
-        kinds = {kind for kind in (PRICE, STOCK) if self.account_id[SWITCHES[kind]]}
-        offers = self._offers_apart(dict.fromkeys(self, kinds))
+        offers = self._offers_apart(dict.fromkeys(self, self._switched_kinds()))
         unknown = {link.id: link._unknown_of(offer) for link, offer in offers.items()}
         return {link_id: kinds_of(offer) for link_id, offer in unknown.items() if offer}
 
-    def _wanted_kinds(self, marked):
+    def _switched_kinds(self):
+        """Give the kinds whose changes the account sends by itself."""
+        return {kind for kind in (PRICE, STOCK) if self.account_id[SWITCHES[kind]]}
+
+    def _wanted_kinds(self, marked, switched):
         """Give the kinds to look at: after trouble all of them, as one may have been lost or refused."""
         wanted = {STOCK if kind == RECOUNT else kind for kind in marked}
-        if not (self.in_doubt or self.reason):
-            return wanted
-        return wanted | {kind for kind in (PRICE, STOCK) if self.account_id[SWITCHES[kind]]}
+        return wanted | switched if self.in_doubt or self.reason else wanted
 
     def _offers_apart(self, kinds):
         """Compute figures; a listing whose figures cannot be told does not stop the others.
@@ -138,19 +162,23 @@ class MarketplaceProductLink(models.Model):
         :param dict kinds: {link: set of PRICE and STOCK}
         :return: {link: ProductUpdate}; a figure that cannot be told is None, and ``reason`` says why
         """
+        self.fetch(DECIDES)
         account = self.account_id
         self.filtered("reason").reason = False
         told = self._with_a_unit()
-        prices = told.filtered(lambda link: PRICE in kinds[link])._prices(account)
-        stocks = told.filtered(lambda link: STOCK in kinds[link])._stocks(account)
+        told.product_id._fetch_goods()
+        goods = told._goods()
+        prices = self._prices(account, {link: goods[link] for link in goods if PRICE in kinds[link]})
+        stocks = told.filtered(lambda link: STOCK in kinds[link])._stocks(account, goods)
+        currency, code = account.currency_id.name, account.supplier_code or None
         return {
             link: ProductUpdate(
                 key=link.key or None,
                 product_id=link.external_id or None,
                 price=prices.get(link),
-                currency=account.currency_id.name if link in prices else None,
+                currency=currency if link in prices else None,
                 **stocks.get(link, {}),
-                account_code=account.supplier_code or None,
+                account_code=code,
             )
             for link in self
         }
@@ -159,59 +187,77 @@ class MarketplaceProductLink(models.Model):
         """Leave out listings in a pack that the product, whose unit was changed since, is not sold in."""
         lost = self.filtered(
             lambda link: (
-                link.product_id
-                and link.pack_uom_id
+                link.pack_uom_id
+                and link.product_id
                 and not self._is_convertible(link.product_id.uom_id, link.pack_uom_id)
             )
         )
-        lost.reason = _(
-            "The product is kept in another kind of unit now: choose what the listing is sold in."
-        )
+        if lost:
+            lost.reason = _(
+                "The product is kept in another kind of unit now: choose what the listing is sold in."
+            )
         return self - lost
 
-    def _is_ours(self):
-        """Tell whether there is a product, and of the account's company or of none."""
-        return self.product_id and self.product_id.company_id in (
-            self.env["res.company"],
-            self.account_id.company_id,
-        )
+    def _goods(self):
+        """Give {link: product} where there is one, and of the account's company or of none.
 
-    def _prices(self, account):
+        Here and below the template's own fields are asked: each of the product's that only repeats one of
+        them takes as long as all the rest of a listing's figures.
+        """
+        company, goods = self.account_id.company_id, {}
+        for link in self:
+            product = link.product_id
+            owner = product.product_tmpl_id.company_id
+            if product and (not owner or owner == company):
+                goods[link] = product
+        return goods
+
+    def _prices(self, account, goods):
         """Give {link: price} per listed unit, in the account's currency and tax convention.
 
         A product that costs nothing is not offered for nothing: that is a price nobody entered.
+
+        :param dict goods: {link: product}
         """
-        prices, converts = {}, account._converts_prices()
-        for pack, links in self.filtered(lambda link: link._is_ours()).grouped("pack_uom_id").items():
-            products = links.product_id.with_company(account.company_id)
-            found = account.pricelist_id._compute_price_rule(
-                products, 1.0, uom=pack, currency=account.currency_id
-            )
-            for link in links:
-                price, rule_id = found[link.product_id.id]
-                prices[link] = account._listed_price(link.product_id, price)
-                lacks_rate = not converts and link._lacks_rate(rule_id)
-                link.reason = link._why_not(prices[link], price, lacks_rate) or link.reason
-        return {link: price for link, price in prices.items() if not link._is_price_held(price)}
+        packs, prices, converts = defaultdict(dict), {}, account._converts_prices()
+        guarded = not converts or account.price_jump or account.price_floor != "none"
+        for link, product in goods.items():
+            packs[link.pack_uom_id][link] = product
+        for pack, packed in packs.items():
+            products = self.env["product.product"].union(*packed.values())
+            found = products._marketplace_prices(account, pack)
+            listed = account._listed_prices([(product, found[product.id][0]) for product in products])
+            for link, product in packed.items():
+                net, rule_id = found[product.id]
+                doubt = guarded and link._doubt(listed[product], net, None if converts else rule_id)
+                if not link._is_price_held(listed[product], doubt):
+                    prices[link] = listed[product]
+        return prices
 
-    def _is_price_held(self, price):
-        return bool(self.reason) and (price <= 0 or self._is_same("held_price", price))
-
-    def _why_not(self, price, net, lacks_rate):
-        """Say why a price is not sent before a person has looked at it; False when nothing is wrong.
+    def _is_price_held(self, price, doubt):
+        """Tell whether a price waits for a person, and say why.
 
         :param Decimal price: what would be sent
-        :param float net: the same before taxes, in the account's currency and the listed unit
-        :param lacks_rate: what :meth:`_lacks_rate` says, or False
+        :param doubt: why a person should look at it first, or False
         """
-        self.held_price = 0.0
+        reason, held = False, 0.0
         if price <= 0:
-            return _("The product has no price: enter one, it is then sent by itself.")
-        reason = lacks_rate or self._is_a_jump(price) or self._is_below_floor(net)
-        if reason and not self._is_same("approved_price", price):
-            self.held_price = float(price)
-            return reason
-        return False
+            reason = _("The product has no price: enter one, it is then sent by itself.")
+        elif doubt and not self._is_same("approved_price", price):
+            reason, held = doubt, float(price)
+        if reason or self.held_price:
+            self.held_price = held
+            self.reason = reason or self.reason
+        return bool(reason)
+
+    def _doubt(self, price, net, rule_id):
+        """Say why the account's guard rails hold a price back, or False.
+
+        :param float net: the price before taxes, in the account's currency and the listed unit
+        :param rule_id: of the pricelist, False for the sales price; None where every price can be converted
+        """
+        lacks_rate = rule_id is not None and self._lacks_rate(rule_id)
+        return lacks_rate or self._is_a_jump(price) or self._is_below_floor(net)
 
     def _lacks_rate(self, rule_id):
         """Say that a price would be converted at 1 : 1, as Odoo does where nobody entered a rate.
@@ -248,33 +294,44 @@ class MarketplaceProductLink(models.Model):
             return False
         return _("The price is below the cost of %g: approve it.", cost)
 
-    def _stocks(self, account):
+    def _stocks(self, account, goods):
         """Give {link: {quantity, unlimited}} in whole listed units.
 
         What is not sold any more shows 0. Without a warehouse nothing is told: never 0 by mistake.
+
+        :param dict goods: {link: product} of those that are the account's to sell
         """
         if not account.stock_warehouse_ids:
             self.reason = _("The account has no warehouse to sell from: choose one, stock is then sent.")
             return {}
-        self.filtered(lambda link: not link.product_id).reason = _(
-            "The product was deleted; the listing shows a stock of 0. Choose another product."
-        )
+        deleted = self.filtered(lambda link: not link.product_id)
+        if deleted:
+            deleted.reason = _(
+                "The product was deleted; the listing shows a stock of 0. Choose another product."
+            )
         # Of a product whose other variants are sold on: its attributes were changed.
-        self.filtered(lambda link: not link.product_id.active and link.product_tmpl_id.active).reason = _(
-            "The variant was archived; the listing shows a stock of 0. Choose another product."
-        )
-        free = account._left_for(self.product_id._marketplace_free(account))
-        return {link: link._stock(account, free) for link in self}
+        archived = self.filtered(lambda link: not link.product_id.active and link.product_tmpl_id.active)
+        if archived:
+            archived.reason = _(
+                "The variant was archived; the listing shows a stock of 0. Choose another product."
+            )
+        free = self.product_id._marketplace_free(account)
+        offered = account._all_offered(free)
+        return {link: link._stock(goods.get(link), offered) for link in self}
 
-    def _stock(self, account, free):
-        product = self.product_id
-        if not (self._is_ours() and product.active and product.sale_ok):
+    def _stock(self, product, offered):
+        """Give one listing's quantity and whether it never sells out.
+
+        :param product: empty or None: there is nothing to sell any more
+        :param dict offered: {product id: quantity in its unit} of what is counted in stock
+        """
+        if not (product and product.active and product.product_tmpl_id.sale_ok):
             return {"quantity": Decimal(0), "unlimited": False}
-        if not compat.is_storable(product):
+        if product.id not in offered:
             return {"unlimited": True}
-        quantity = account._offered(free[product.id], account._rule_of(product))
-        if self.pack_uom_id:
-            quantity = product.uom_id._compute_quantity(quantity, self.pack_uom_id, round=False)
+        quantity = offered[product.id]
+        if pack := self.pack_uom_id:
+            quantity = product.uom_id._compute_quantity(quantity, pack, round=False)
         whole = float_round(max(0.0, quantity), precision_digits=0, rounding_method="DOWN")
         return {"quantity": Decimal(int(whole)), "unlimited": False}
 

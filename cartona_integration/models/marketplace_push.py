@@ -1,18 +1,32 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from odoo import _, api, fields, models
 
 from ..dialects.base import ItemResult
-from ..exceptions import CredentialsRefused, MarketplaceError, Refused
+from ..exceptions import CredentialsRefused, MarketplaceError, Refused, Unavailable
 from .marketplace_mark import kinds_of
 from .marketplace_product_listing import new_reading
+from .marketplace_product_offer import DECIDES
 
 # So many products are looked for one by one; for more, reading all listings takes fewer calls.
 LOOKUPS = 20
 CHECKED_AT_ONCE = 500
 # What was sent so long ago without an answer, while nobody sends, was sent by a job that died.
 DOUBT_AFTER = timedelta(minutes=1)
+# When so many answers are the same refusal and no listing is taken, it is not about the listings.
+SAME_REFUSALS = 10
+# After so many pauses it is believed all the same, and each listing says so.
+PAUSES = 5
+
+
+@dataclass
+class Caution:
+    """What the runs of the pusher before this one came to: failures in a row, and what was said last."""
+
+    failures: int
+    reason: str
 
 
 class MarketplaceConfig(models.Model):
@@ -25,11 +39,17 @@ class MarketplaceConfig(models.Model):
     def _job_push(self):
         """Send what marked listings should show, until no mark waits."""
         with self._locked("push"):
-            self._until_done("push", self._push_batch)
+            caution = Caution(*self._committed("_push_trouble"))
+            self._until_done("push", partial(self._push_batch, caution))
 
-    def _push_batch(self):
+    def _push_trouble(self):
+        state = self._state("push")
+        return state.failures, state.pause_reason or ""
+
+    def _push_batch(self, caution):
         """Claim, call, keep the answers: three steps, no transaction open during the call.
 
+        :param Caution caution: forgotten as soon as a listing is taken
         :return: whether to go on
         """
         offers = self._committed("_claim_offers")
@@ -37,7 +57,7 @@ class MarketplaceConfig(models.Model):
             return offers is not None
         results = []
         try:
-            self._deliver(list(offers.values()), results)
+            self._deliver_cautiously(list(offers.values()), results, caution)
         except MarketplaceError as error:
             self._committed("_fail_push", offers, results, error)
             return False
@@ -51,21 +71,56 @@ class MarketplaceConfig(models.Model):
         """
         if not self._may_work("push"):
             return None
-        kinds = self.env["marketplace.mark"]._take(self, self._dialect().batch_size)
-        if not kinds:
+        marks = self.env["marketplace.mark"]._take(self, self._dialect().batch_size)
+        if not marks:
             self._state("push")._succeed()
             return None
+        kinds = {link_id: {kind for kind, _cause in marked} for link_id, marked in marks.items()}
         # Superuser: a product may have gone to another company; its listing has to be emptied all the same.
         links = self.env["marketplace.product.link"].sudo().browse(kinds).exists()
+        links.fetch(DECIDES)
         due = links.filtered(lambda link: link.state == "linked" and not link.is_paused)._claim(kinds)
+        self.env["marketplace.product.history"]._note_sent(due, marks)
         # Less goes first: what is sold out must not be sold once more meanwhile.
         return dict(sorted(due.items(), key=lambda item: (item[1].quantity is None, item[1].quantity or 0)))
 
-    def _deliver(self, updates, results):
+    def _deliver_cautiously(self, updates, results, caution):
+        """Send updates; after trouble one alone at first, to see whether it is over.
+
+        :param list results: see :meth:`_deliver`
+        """
+        if caution.failures:
+            self._deliver(updates[:1], results, caution)
+            if results[0].ok:
+                caution.failures = 0
+                self._committed("_forget_trouble")
+        self._deliver(updates[len(results) :], results, caution)
+
+    def _forget_trouble(self):
+        self._state("push")._resume()
+
+    def _check_refusals(self, results, caution):
+        """Take it for an outage when everything is refused for one reason; nothing of it is the listings'.
+
+        :param list results: emptied before the error: all is sent again
+        :raise Unavailable: the work pauses, and begins with one listing
+        """
+        reasons = {result.reason for result in results if result.ok is False}
+        if len(reasons) != 1 or any(result.ok is not False for result in results):
+            return
+        problem = _("Everything is refused for one reason: %s", reasons.pop())
+        enough = 1 if problem == caution.reason else SAME_REFUSALS
+        if len(results) >= enough and caution.failures < PAUSES:
+            results.clear()
+            raise Unavailable(problem)
+
+    def _deliver(self, updates, results, caution):
         """Send updates; what is refused as a whole is halved until the bad ones are alone.
 
         :param list results: gets one ItemResult per update, in order; those before an error are good
         """
+        if not updates:
+            return
         try:
             results += self.env["marketplace.api"]._update_products(self, updates)
         except CredentialsRefused:
@@ -73,14 +128,18 @@ class MarketplaceConfig(models.Model):
         except Refused as error:
             if len(updates) == 1:
                 results.append(ItemResult(False, str(error), error.code))
+                self._check_refusals(results, caution)
                 return
             half = len(updates) // 2
-            self._deliver(updates[:half], results)
-            self._deliver(updates[half:], results)
+            self._deliver(updates[:half], results, caution)
+            self._deliver(updates[half:], results, caution)
+        else:
+            self._check_refusals(results, caution)
 
     def _note_results(self, offers, results):
         answers = dict(zip(offers, results, strict=False))
         self.env["marketplace.product.link"]._note_answers(offers, answers)
+        self.env["marketplace.product.history"]._note_answers(answers)
 
     def _fail_push(self, offers, results, error):
         """Mark again what nobody knows the fate of; it is in doubt until it is answered.
@@ -90,6 +149,8 @@ class MarketplaceConfig(models.Model):
         self._note_results(offers, results)
         lost = dict(list(offers.items())[len(results) :])
         self.env["marketplace.mark"]._put_back(self, {key: kinds_of(offer) for key, offer in lost.items()})
+        unanswered = dict.fromkeys(lost, ItemResult(None, str(error)))
+        self.env["marketplace.product.history"]._note_answers(unanswered)
         # Trouble of the connection is nothing the listings have to do with.
         self.env["marketplace.product.link"].browse(lost).exists().tries = 0
         self._stop("push", error)
@@ -226,7 +287,7 @@ class MarketplaceConfig(models.Model):
         if not batch:
             self._state("check")._succeed()
             return None
-        self.env["marketplace.mark"].sudo()._put_back(self, batch._outdated())
+        self.env["marketplace.mark"].sudo()._put_back(self, batch._outdated(), "found")
         self._wake("push")
         return batch[-1].id
 
@@ -249,4 +310,4 @@ class MarketplaceConfig(models.Model):
         )
         hopeless = doubtful.filtered(lambda link: link.tries >= self.retry_attempts)
         hopeless.reason = _("It was sent %s times and never answered.", self.retry_attempts)
-        self.env["marketplace.mark"]._insert_both(doubtful - hopeless)
+        self.env["marketplace.mark"]._insert_both(doubtful - hopeless, cause="again")

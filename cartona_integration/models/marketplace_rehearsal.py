@@ -1,14 +1,12 @@
 from odoo import _, models
-from odoo.exceptions import UserError
 from odoo.tools import formatLang, html2plaintext
 
 from ..compat import SOL_TAXES, SOL_UOM
-from ..dialects import payload
-from ..dialects.base import ORDERS
-from ..exceptions import Hold, PayloadError
 
 # What a person can look through; the rest of a file is only counted.
 REHEARSED = 20
+# What comes of a message, where it is not done.
+OUTCOMES = {"new": "hold", "hold": "hold", "failed": "failed", "ignored": "ignored"}
 CUSTOMER_KEYS = ("phone", "email", "vat")
 
 
@@ -45,21 +43,18 @@ class MarketplaceConfig(models.Model):
         return account._rehearse_event(event)
 
     def _rehearse_event(self, event):
-        """Do what a message says and tell it.
+        """Process a message, as its job would, and tell what became of it.
 
         :return: dict of plain values: ``outcome`` and what it is made of
         """
         told = {"order": event.external_order_id, "account": self.name}
         before = self._before(event)
-        try:
-            with self.env.cr.savepoint():
-                sale = event._apply()
-        except Hold as hold:
-            return told | {"outcome": "hold", "reason": hold.reason, "remedy": hold.remedy}
-        except UserError as error:
-            return told | {"outcome": "failed", "reason": str(error)}
-        if not sale:
-            return told | {"outcome": "older"}
+        event.write({"state": "new", "tries": 0})
+        event._process()
+        outcome = OUTCOMES.get(event.state)
+        if outcome:
+            return told | {"outcome": outcome, "reason": event.reason, "remedy": event.remedy}
+        sale = event.sale_order_id
         return told | before["outcome"] | self._describe_sale(sale) | self._describe_customer(sale, before)
 
     def _before(self, event):
@@ -78,12 +73,8 @@ class MarketplaceConfig(models.Model):
         }
 
     def _customer_of(self, event):
-        if event.topic != ORDERS:
-            return None
-        try:
-            return self._dialect().parse_order(payload.loads(event.payload.encode())).customer
-        except PayloadError:
-            return None
+        order = event._lenient_order()
+        return order and order.customer
 
     def _describe_sale(self, sale):
         """Give an order as texts."""

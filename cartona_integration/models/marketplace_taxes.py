@@ -22,7 +22,7 @@ class MarketplaceTaxRate(models.Model):
     account_tax_id = fields.Many2one(
         "account.tax",
         required=True,
-        domain="[('type_tax_use', '=', 'sale'), ('company_id', '=', company_id)]",
+        domain="[('type_tax_use', '=', 'sale'), ('company_id', 'parent_of', company_id)]",
         help="With the price or on top of it: the order decides, a tax of the other kind is found or made.",
     )
 
@@ -62,13 +62,47 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """
         if account.tax_policy == "none":
             return self.env["account.tax"]
-        included = (
-            account.prices_include_tax if order.prices_include_tax is None else order.prices_include_tax
-        )
         if account.tax_policy == "rate" and line.tax_rate is not None:
             taxes = self._taxes_of_rate(account, line.tax_rate)
         else:
-            taxes = product.taxes_id.filtered(lambda tax: tax.company_id == account.company_id)
+            taxes = self._taxes_of_product(account, product)
+        return self._mapped_taxes(account, order, position, taxes, memo)
+
+    def _charge_taxes(self, account, order, position, charge, usual, memo):
+        """Give a charge's taxes: those its product has, else of those it can be the ones that fit best.
+
+        No message tells a charge's rate, only what tax lies in (or on top of) it.
+
+        :param usual: the taxes of each of the order's lines
+        """
+        if account.tax_policy == "none" or not (charge.tax or self._is_included(account, order)):
+            return self.env["account.tax"]
+        if own := self._taxes_of_product(account, self._charge_product()):
+            return self._mapped_taxes(account, order, position, own, memo)
+        found = list(usual) if charge.tax else []
+        if charge.tax and account.tax_policy == "rate":
+            table = account.tax_rate_ids.account_tax_id
+            found += [self._mapped_taxes(account, order, position, tax, memo) for tax in table]
+        return min(
+            found,
+            key=lambda taxes: abs(self._tax_amount(taxes, charge.amount) - float(charge.tax)),
+            default=self.env["account.tax"],
+        )
+
+    def _tax_amount(self, taxes, amount):
+        return sum(tax["amount"] for tax in taxes.compute_all(float(amount))["taxes"])
+
+    def _taxes_of_product(self, account, product):
+        """Give a product's taxes of the account's company; a branch without own ones has its parent's."""
+        return product.taxes_id._filter_taxes_by_company(account.company_id)
+
+    def _is_included(self, account, order):
+        """Tell whether the order's amounts contain the tax."""
+        return account.prices_include_tax if order.prices_include_tax is None else order.prices_include_tax
+
+    def _mapped_taxes(self, account, order, position, taxes, memo):
+        """Give taxes as the customer and the marketplace's convention want them."""
+        included = self._is_included(account, order)
         key = ("taxes", taxes, position, included)
         if key not in memo:
             taxes = position.map_tax(taxes)
@@ -111,7 +145,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             return tax
         twins = self.env["account.tax"].search(
             [
-                ("company_id", "=", account.company_id.id),
+                ("company_id", "=", tax.company_id.id),
                 ("type_tax_use", "=", "sale"),
                 ("amount_type", "=", tax.amount_type),
                 ("amount", "=", tax.amount),

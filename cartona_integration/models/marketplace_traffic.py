@@ -1,6 +1,6 @@
 import logging
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
 
@@ -332,16 +332,26 @@ class MarketplaceConfig(models.Model):
 
     @api.model
     def _cron_sweep(self):
-        """Find work whose wake-up was lost to a crash; without a job runner, do it here."""
-        for account in self.search([("state", "in", self.WORKING_STATES)]):
-            # Not in the cron's own transaction: its locks on the resumed rows would last, and the work
-            # done here, in transactions of its own, would wait for them for ever.
-            account._committed("_resume_holds")
-            account._committed("_remark_doubtful")
-            stuck = account._has_stuck_jobs()
-            for kind in WAITING:
-                if account._committed("_has_waiting", kind):
-                    account._work_here(kind) if stuck else account._wake(kind)
+        """Find work whose wake-up was lost to a crash; without a job runner, do it here.
+
+        Each account has its turn: an error at one of them is raised when the others are done.
+        """
+        with ExitStack() as turns:
+            for account in self.search([("state", "in", self.WORKING_STATES)], order="id desc"):
+                turns.callback(account._sweep)
+
+    def _sweep(self):
+        """Find the account's work.
+
+        Nothing of it in the cron's own transaction: its locks on the resumed rows would last, and the work
+        done here, in transactions of its own, would wait for them for ever. Wake-ups would end with an error.
+        """
+        self._committed("_resume_holds")
+        self._committed("_remark_doubtful")
+        stuck = self._has_stuck_jobs()
+        for kind in WAITING:
+            if self._committed("_has_waiting", kind):
+                self._work_here(kind) if stuck else self._committed("_wake", kind)
 
     def _has_waiting(self, kind):
         return self._may_work(kind) and self.env[WAITING[kind]]._has_waiting(self)

@@ -3,7 +3,7 @@ from collections import defaultdict
 from odoo import _, api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
-from ..compat import SOL_UOM
+from ..compat import SOL_UOM, STORABLE_FIELDS, is_storable
 from .marketplace_mark import PRICE, STOCK
 
 
@@ -92,7 +92,7 @@ class ProductProduct(models.Model):
         """Look for listings with a new key, and wake the imports that may be waiting for it."""
         if any("cartona_id" in vals for vals in vals_list):
             self.env["marketplace.product.link"]._propose(self)
-        if any(vals.get("cartona_id") or vals.get("active") for vals in vals_list):
+        if any(vals.get(name) for vals in vals_list for name in ("cartona_id", "barcode", "active")):
             self.env["marketplace.config"]._wake_held_imports()
 
     @api.model
@@ -102,16 +102,14 @@ class ProductProduct(models.Model):
         return self.with_context(active_test=False).search([("cartona_id", "in", list(keys))])
 
     @api.model
-    def _find_by_marketplace_key(self, account, keys):
-        """Give {key: active products of the account's company or of none}; two products are a person's case.
+    def _find_of_account(self, account, field, values):
+        """Give {value: active products of the account's company or of none}; two are a person's case.
 
-        :param keys: what products are called on marketplaces; the account's links are not looked at
+        :param str field: ``cartona_id`` or ``barcode``; the account's links are not looked at
         """
-        domain = [
-            ("cartona_id", "in", list(keys)),
-            ("company_id", "in", (False, account.company_id.id)),
-        ]
-        return defaultdict(self.browse, self.search(domain).grouped("cartona_id"))
+        domain = [(field, "in", list(values)), ("company_id", "in", (False, account.company_id.id))]
+        found = self.search(domain) if values else self.browse()
+        return defaultdict(self.browse, found.grouped(field))
 
     def _marketplace_variants(self):
         return self
@@ -135,39 +133,72 @@ class ProductProduct(models.Model):
             )
         return links.action_create_listing()
 
+    def _fetch_goods(self):
+        """Read at once, and nothing else, what all figures follow from: products have a hundred fields."""
+        self.fetch(["active", "product_tmpl_id"])
+        self.product_tmpl_id.fetch(
+            ["company_id", "list_price", "sale_ok", "taxes_id", "uom_id", *STORABLE_FIELDS]
+        )
+
     # -- what is free to sell -----------------------------------------------------------------
 
     def _marketplace_free(self, account):
         """Give {product id: quantity free to sell} in each product's unit, over the account's warehouses.
 
         On hand − reserved − confirmed demand nothing is reserved for yet − what marketplace quotations and
-        orders on hold want. The account's safety stock is not taken off.
+        orders on hold want. The account's safety stock is not taken off. Of a kit there is as much as its
+        components make. What is not counted in stock is left out.
         """
-        free = dict.fromkeys(self.ids, 0.0)
-        for _name, sign, figures in self._marketplace_parts(account.stock_warehouse_ids):
+        contents = self._kit_contents(account.company_id)
+        kits = self.browse([kit.id for kit in contents])
+        components = self.browse().union(*[component for parts in contents.values() for component in parts])
+        counted = (self - kits).filtered(lambda product: is_storable(product.product_tmpl_id)) | components
+        free = dict.fromkeys(counted.ids, 0.0)
+        for _name, sign, figures in counted._marketplace_parts(account):
             for product_id, quantity in figures.items():
                 free[product_id] += sign * quantity
-        return free
+        made = {kit.id: self._kits_of(free, parts) for kit, parts in contents.items() if parts}
+        return {product_id: free[product_id] for product_id in self.ids if product_id in free} | made
 
-    def _marketplace_parts(self, warehouses):
-        """Give what free stock is made of: list of (name for people, sign, {product id: quantity})."""
+    def _marketplace_parts(self, account):
+        """Give what free stock is made of: list of (name for people, sign, {product id: quantity}).
+
+        Nobody stocks kits, but quotations and orders on hold want them: they want what is in them.
+        """
+        warehouses, everything = account.stock_warehouse_ids, self._with_kits()
+        contents = (everything - self)._kit_contents(account.company_id)
+        wanted = {
+            _("in marketplace quotations"): everything._marketplace_quoted(warehouses),
+            _("in marketplace orders on hold"): everything._marketplace_held(warehouses),
+        }
         return [
             (_("on hand, not reserved"), 1, self._marketplace_on_hand(warehouses)),
             (_("wanted by orders, not reserved yet"), -1, self._marketplace_demanded(warehouses)),
-            (_("in marketplace quotations"), -1, self._marketplace_quoted(warehouses)),
-            (_("in marketplace orders on hold"), -1, self._marketplace_held(warehouses)),
+            *[
+                (name, -1, self._of_mine(self._unpacked(figures, contents)))
+                for name, figures in wanted.items()
+            ],
         ]
 
+    def _of_mine(self, figures):
+        mine = set(self.ids)
+        return {product_id: quantity for product_id, quantity in figures.items() if product_id in mine}
+
     def _marketplace_on_hand(self, warehouses):
-        """Give {product id: on hand − reserved} in the warehouses' own locations."""
-        domain = [
-            ("product_id", "in", self.ids),
-            ("location_id.warehouse_id", "in", warehouses.ids),
-            ("location_id.usage", "=", "internal"),
-        ]
-        quants = self.env["stock.quant"].sudo()
-        groups = quants._read_group(domain, ["product_id"], ["quantity:sum", "reserved_quantity:sum"])
-        return {product.id: quantity - reserved for product, quantity, reserved in groups}
+        """Give {product id: on hand − reserved} in the warehouses' own locations, whoever owns the goods."""
+        self.env.flush_all()
+        self.env.cr.execute(
+            """
+            SELECT quant.product_id, sum(quant.quantity - quant.reserved_quantity)::float
+              FROM stock_quant quant
+              JOIN stock_location location ON location.id = quant.location_id
+             WHERE quant.product_id = ANY(%s)
+               AND location.warehouse_id = ANY(%s) AND location.usage = 'internal'
+          GROUP BY 1
+            """,
+            [self.ids, warehouses.ids],
+        )
+        return dict(self.env.cr.fetchall())
 
     def _marketplace_demanded(self, warehouses):
         """Give {product id: quantity} that goes out of the warehouses and is not reserved yet.

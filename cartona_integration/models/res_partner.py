@@ -5,6 +5,7 @@ import phonenumbers
 from odoo import _, api, fields, models
 from odoo.exceptions import ValidationError
 
+from ..compat import PHONES
 from .search import search_by
 
 
@@ -45,11 +46,13 @@ class ResPartner(models.Model):
         search="_search_marketplace_sync_status",
     )
 
-    @api.depends("phone", "country_id", "company_id")
+    @api.depends(*PHONES, "country_id", "company_id")
     def _compute_marketplace_phone(self):
+        """Take the first that is one: many contacts have nothing but a mobile phone."""
         for partner in self:
             country = partner.country_id or partner.company_id.country_id or self.env.company.country_id
-            partner.marketplace_phone = partner.phone and international(partner.phone, country.code)
+            numbers = (international(partner[name], country.code) for name in PHONES if partner[name])
+            partner.marketplace_phone = next(filter(None, numbers), False)
 
     @api.depends("cartona_id")
     def _compute_marketplace_sync_status(self):

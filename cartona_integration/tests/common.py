@@ -126,6 +126,7 @@ class MarketplaceCase(TransactionCase):
                 "api_base_url": "https://marketplace.test/api",
                 "auth_token": f"token-of-{code}",
                 "webhook_token": f"hook-of-{code}",
+                "calls_per_second": 0,
                 **values,
             }
         )
@@ -141,6 +142,20 @@ class MarketplaceCase(TransactionCase):
         """Make a storable product with a marketplace key and no taxes."""
         return cls.env["product.product"].create(
             {"name": key or "Keyless", "cartona_id": key, "taxes_id": False, **STORABLE, **values}
+        )
+
+    @classmethod
+    def make_link(cls, account, product, external_id, **values):
+        """Link a listing that was seen."""
+        return cls.env["marketplace.product.link"].create(
+            {
+                "account_id": account.id,
+                "product_id": product.id,
+                "key": product.cartona_id,
+                "external_id": external_id,
+                "state": "linked",
+                **values,
+            }
         )
 
     def receive(self, account, message, topic="orders", run=True):
@@ -216,20 +231,6 @@ class ListedCase(MarketplaceCase):
         cls.on_rest = cls.make_link(cls.rest, cls.tea, "R1")
         cls.on_cartona = cls.make_link(cls.cartona, cls.tea, "501")
         cls.drop_marks()
-
-    @classmethod
-    def make_link(cls, account, product, external_id, **values):
-        """Link a listing that was seen."""
-        return cls.env["marketplace.product.link"].create(
-            {
-                "account_id": account.id,
-                "product_id": product.id,
-                "key": product.cartona_id,
-                "external_id": external_id,
-                "state": "linked",
-                **values,
-            }
-        )
 
     @classmethod
     def move_in(cls, product, quantity, location=None):

@@ -3,9 +3,11 @@ from unittest.mock import patch
 
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user
+from odoo.tools import mute_logger
 
 from ..dialects import payload
 from ..dialects.cartona import Cartona
+from ..models.marketplace_order_processor import MarketplaceOrderProcessor
 from ..models.marketplace_traffic import LOCKS
 from ..wizards import marketplace_order_file
 from .common import MarketplaceCase, ok, sample
@@ -185,6 +187,43 @@ class TestFile(ByHandCase):
         self.imported(sample("rest/neutral_order_created"), self.rest)
         self.assertEqual(self.events(self.rest).external_order_id, "N-88123")
 
+    def test_every_account_takes_the_neutral_format(self):
+        order = self.neutral()
+        self.assertIn(
+            "2 stored, 0 known already, 1 not readable", self.imported([order, self.neutral("N2"), 7])
+        )
+        self.assertIn("0 stored, 1 known", self.imported(order))
+        action = self.wizard(self.neutral("N3")).action_rehearse()
+        self.assertIn("A new sale order", self.env[action["res_model"]].browse(action["res_id"]).result)
+        self.run_job(self.cartona, "import")
+        self.assertEqual(self.events(self.cartona).mapped("state"), ["done", "done"])
+        self.assertEqual(self.order(self.cartona, "N1").partner_id.cartona_id, "retailer_cartona_test_C1")
+
+    def test_an_envelope_of_the_neutral_format_is_taken_by_every_account(self):
+        data = payload.loads(sample("rest/neutral_order_created"))
+        self.assertIn("1 stored", self.imported(data))
+        self.assertEqual(self.events(self.cartona).external_order_id, "N-88123")
+
+    def test_a_neutral_order_that_waits_for_another_account_stays_neutral(self):
+        self.cartona.write({"supplier_code": "1", "auth_token": "shared"})
+        other = self.make_account("cartona", code="other", supplier_code="2", auth_token="shared")
+        self.imported(self.neutral(), other)
+        event = self.events()
+        event._hand_over(self.cartona if event.account_id == other else other)
+        for account in self.cartona | other:
+            self.run_job(account, "import")
+        self.assertEqual(self.events()[-1:].dialect, "rest")
+        self.assertNotIn("message", self.events().hold_ids.mapped("kind"))
+
+    def test_times_in_a_file_may_be_the_accounts(self):
+        order = self.neutral(placed_at="2026-01-02T03:04:05")
+        self.assertIn("0 stored", self.imported(order, self.rest))
+        self.rest.time_zone = "Africa/Cairo"
+        self.env.flush_all()
+        self.assertIn("1 stored", self.imported(order, self.rest))
+        shown = self.wizard(self.neutral("N2", placed_at="2026-01-02T03:04:05"), self.rest).action_rehearse()
+        self.assertIn("01:04:05", self.env[shown["res_model"]].browse(shown["res_id"]).result)
+
     def test_a_file_is_tried_without_effect(self):
         action = self.wizard([self.cartona_order("a"), self.cartona_order("b")]).action_rehearse()
         shown = self.env[action["res_model"]].browse(action["res_id"]).result
@@ -253,8 +292,25 @@ class TestRehearsal(ByHandCase):
         self.receive(self.rest, self.neutral(), run=False)
         self.receive(self.rest, {"id": "N2"}, run=False)
         shown = self.shown()
-        self.assertIn("older than what is known", shown)
+        self.assertIn("Nothing: Older than what is known", " ".join(shown.split()))
         self.assertIn("status", shown)
+
+    @mute_logger("odoo.addons.cartona_integration.models.marketplace_work_mixin")
+    def test_a_bug_is_told_and_leaves_nothing(self):
+        self.receive(self.rest, [self.neutral(), self.neutral("N2")], run=False)
+        original = MarketplaceOrderProcessor._create_all
+
+        def _create_all(processor, account, orders, chosen=None):
+            if orders[0].id == "N1":
+                raise KeyError("CANARY of the customer")
+            return original(processor, account, orders, chosen)
+
+        with patch.object(MarketplaceOrderProcessor, "_create_all", _create_all):
+            shown = self.shown()
+        self.assertIn("Fails: KeyError", " ".join(shown.split()))
+        self.assertNotIn("CANARY", shown)
+        self.assertIn("A new sale order", shown)
+        self.assertEqual(set(self.events().mapped("state")), {"new"})
 
     def test_texts_of_the_marketplace_are_shown_as_text(self):
         lines = [{"id": "1", "sku": "TEA-25", "quantity": 1, "unit_price": 10, "name": "<img onerror=x>"}]

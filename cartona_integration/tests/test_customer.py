@@ -1,3 +1,6 @@
+import random
+from unittest.mock import patch
+
 from psycopg2 import IntegrityError
 
 from odoo.exceptions import ValidationError
@@ -91,6 +94,36 @@ class TestCustomer(OrderCase):
         self.assertEqual(
             (partner.street, partner.city, partner.country_id.code), ("1 Nile Street", "Cairo", "EG")
         )
+
+    def test_names_longer_than_an_index_holds_are_cut(self):
+        rng = random.Random(7)
+        name, other = ("".join(chr(rng.randrange(0x621, 0x64A)) for _char in range(4000)) for _time in "ab")
+        long = {"name": name, "company": other, "email": f"{name}@example.com", "vat": other}
+        partner = self.send(customer={"id": "C1", **long}, shipping={**NILE, "name": other}).partner_id
+        self.assertEqual((partner.name, partner.email, partner.vat), (name[:256], False, False))
+        self.assertIn(other, partner.comment)
+        order = self.send(id="R2", customer={"id": "C1", **long}, shipping={**SEA, "name": other})
+        self.assertEqual((order.partner_id, order.partner_shipping_id.name), (partner, other[:256]))
+        company = self.send(id="R3", customer={"id": "C3", "company": other}).partner_id
+        self.assertEqual(company.name, other[:256])
+
+    def test_a_tax_number_odoo_does_not_take_is_noted_instead(self):
+        def check(partners):
+            if any((partner.vat or "").startswith("WRONG") for partner in partners):
+                raise ValidationError(partners[:1].vat)
+
+        check._constrains = ("vat",)
+        with patch.object(self.env.registry["res.partner"], "_constraint_methods", [check]):
+            partner = self.send(customer={"id": "C1", "name": "Shop", "vat": "WRONG-1"}).partner_id
+            good = self.send(id="R2", customer={"id": "C2", "name": "Shop", "vat": "RIGHT-1"}).partner_id
+        self.assertEqual((partner.name, partner.vat, good.vat), ("Shop", False, "RIGHT-1"))
+        self.assertIn("WRONG-1", partner.comment)
+        self.assertFalse(good.comment)
+
+    def test_a_note_of_an_address_is_text_whatever_stands_in_it(self):
+        partner = self.send(shipping={**NILE, "note": "<b>3rd</b> floor & <img src=x>"}).partner_id
+        self.assertIn("&lt;b&gt;3rd&lt;/b&gt; floor &amp;", partner.comment)
+        self.assertNotIn("<img", partner.comment)
 
     def test_a_state_is_matched_by_its_name_and_else_kept_in_the_street(self):
         state = self.env["res.country.state"].search([("country_id.code", "=", "EG")], limit=1)

@@ -2,12 +2,9 @@ import json
 from datetime import timedelta
 from unittest.mock import patch
 
-from psycopg2 import IntegrityError
-
 from odoo import fields
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import new_test_user
-from odoo.tools import mute_logger
 
 from ..compat import SOL_UOM
 from ..dialects.base import Answer
@@ -235,15 +232,6 @@ class TestLinking(LinkCase):
     def test_a_pack_the_product_is_not_measured_in_is_refused(self):
         with self.assertRaises(ValidationError):
             self.on_rest.pack_uom_id = self.env.ref("uom.product_uom_kgm")
-
-    def test_the_database_refuses_a_listing_or_a_product_twice(self):
-        sugar = self.make_product(False)
-        for values in (
-            {"product_id": sugar.id, "external_id": "R1"},
-            {"product_id": self.tea.id, "external_id": "R2"},
-        ):
-            with mute_logger("odoo.sql_db"), self.assertRaises(IntegrityError), self.cr.savepoint():
-                self.links.create({"account_id": self.rest.id, **values}).flush_recordset()
 
     def test_a_link_made_by_hand_takes_the_place_of_the_search_for_the_product(self):
         sugar = self.make_product("SUGAR-1")

@@ -287,7 +287,7 @@ class TestTaking(MarkCase):
             self.tea.list_price = price
             self.cr.flush()
         taken = self.env["marketplace.mark"]._take(self.rest, 10)
-        self.assertEqual(taken, {self.on_rest.id: {"price"}})
+        self.assertEqual(taken, {self.on_rest.id: {("price", "change")}})
         self.assertFalse(self.marks(self.rest))
         self.assertTrue(self.marks(self.cartona))
 

@@ -7,7 +7,7 @@ class TestOrderImport(MarketplaceCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        for key in ("TEA-25", "SUGAR-1", "SALT-500", "COLA-330", "479", "904#2", "1679#2", "P-512"):
+        for key in ("TEA-25", "SUGAR-1", "SALT-500", "COLA-330", "479", "904#2", "1679#2"):
             cls.make_product(key)
 
     def test_pending_order_becomes_a_confirmed_sale_order(self):

@@ -4,7 +4,7 @@ from odoo import fields
 from odoo.exceptions import UserError, ValidationError
 from odoo.tests import Form, new_test_user
 
-from ..compat import SOL_TAXES, TAX_EXCLUDED
+from ..compat import PHONES, SOL_TAXES, TAX_EXCLUDED
 from . import test_processor
 from .test_processor import OrderCase, line
 
@@ -107,6 +107,15 @@ class TestFirstSeen(OrderCase):
         self.assertEqual(set(order.picking_ids.mapped("state")), {"done"})
         self.assertEqual(order.order_line.qty_delivered, 2)
 
+    def test_they_are_held_where_lots_are_missing_and_come_in_confirmed(self):
+        self.rest.shipped_policy = "deliver"
+        self.tea.tracking = "lot"
+        event = self.assertHeldWithNothingMade("could not be validated", status="shipped")
+        self.assertIn("Lot", event.reason)
+        self.rest.shipped_policy = "confirm"
+        self.run_job(self.rest, "import")
+        self.assertEqual(self.order(self.rest, "R1").state, "sale")
+
     def test_they_are_held_where_the_account_says_so(self):
         self.rest.shipped_policy = "hold"
         self.assertHeldWithNothingMade("shipped already", status="shipped")
@@ -124,6 +133,23 @@ class TestPlaceholder(OrderCase):
         self.assertEqual(order.amount_total, 40.0)
         self.assertEqual(order.order_line[1].product_id, self.rest._placeholder())
         self.assertEqual(order.order_line[1].name, "[NOWHERE] Rose water")
+
+    def test_an_order_that_is_over_needs_no_known_product(self):
+        for order_id, status in (("R1", "cancelled"), ("R2", "returned")):
+            order = self.send(line(1), line(2, "NOWHERE", name="Rose water"), id=order_id, status=status)
+            self.assertEqual((order.state, order.amount_total), ("cancel", 40.0))
+            self.assertEqual(order.order_line[1].product_id, self.rest._placeholder())
+
+    def test_a_held_order_that_is_cancelled_needs_no_product_any_more(self):
+        self.send(line(1, "NOWHERE"))
+        self.assertEqual(self.send(line(1, "NOWHERE"), status="cancelled").state, "cancel")
+        self.assertEqual(self.events(self.rest, "R1").mapped("state"), ["ignored", "done"])
+
+    def test_an_order_that_is_over_needs_no_clear_product(self):
+        self.make_link(self.rest, self.tea, "1", key="TWICE")
+        self.make_link(self.rest, self.salt, "2", key="TWICE")
+        order = self.send(line(1, "TWICE"), status="cancelled")
+        self.assertEqual(order.order_line.product_id, self.rest._placeholder())
 
     def test_an_ambiguous_key_still_holds(self):
         self.rest.unknown_product_policy = "placeholder"
@@ -159,6 +185,11 @@ class TestCustomerKey(OrderCase):
     def test_a_contact_with_another_id_of_the_same_marketplace_is_somebody_else(self):
         known = self.partner(cartona_id="retailer_rest_test_C9")
         self.assertNotEqual(self.send(customer=self.PHONE).partner_id, known)
+
+    def test_a_contact_with_only_a_mobile_phone_is_found_by_it(self):
+        known = self.partner(phone="12" if len(PHONES) > 1 else False, **{PHONES[-1]: "0100 123 4567"})
+        known.country_id = self.env.ref("base.eg")
+        self.assertEqual(self.send(customer=self.PHONE).partner_id, known)
 
     def test_what_is_no_phone_number_matches_nobody(self):
         known = self.partner(phone="12")
@@ -223,6 +254,17 @@ class TestCustomerKey(OrderCase):
         self.receive(self.rest, messages)
         self.assertEqual(self.order(self.rest, "A").partner_id, self.order(self.rest, "B").partner_id)
 
+    def test_in_a_batch_too_a_contact_is_one_customer_of_a_numbering(self):
+        known = self.partner()
+        customers = [{"id": number, "phone": "+201001234567"} for number in ("K1", "K2", "K1")]
+        self.receive(
+            self.rest,
+            [self.message(id=name, customer=who) for name, who in zip("ABC", customers, strict=True)],
+        )
+        first, second, third = (self.order(self.rest, name).partner_id for name in "ABC")
+        self.assertEqual((first, third, first.cartona_id), (known, known, "retailer_rest_test_K1"))
+        self.assertEqual(second.cartona_id, "retailer_rest_test_K2")
+
     def test_the_accounts_defaults_fill_what_the_message_leaves_out(self):
         team = self.env["crm.team"].create({"name": "Marketplaces", "company_id": False})
         self.rest.write({"team_id": team.id, "salesperson_id": self.env.user.id, "customer_lang": "en_US"})
@@ -246,11 +288,11 @@ class TestTaxRates(test_processor.TaxCase):
 
     def test_a_rate_means_the_accounts_tax_whatever_the_products(self):
         self.tea.taxes_id = self.five
-        order = self.send(self.taxed("14.00", "14.00"), prices_include_tax=False, total="114.00")
+        order = self.send(self.taxed("0.14", "14.00"), prices_include_tax=False, total="114.00")
         self.assertEqual(order.order_line[SOL_TAXES], self.on_top)
 
     def test_a_rate_without_tax_holds_and_resumes_when_the_table_has_it(self):
-        self.send(self.taxed("5.0", "5.00"), prices_include_tax=False, total="105.00")
+        self.send(self.taxed("0.050", "5.00"), prices_include_tax=False, total="105.00")
         event = self.assertHeld("5")
         self.assertEqual(event.hold_ids.mapped(lambda hold: (hold.kind, hold.key)), [("tax", "5")])
         self.wakeups.clear()
@@ -258,6 +300,17 @@ class TestTaxRates(test_processor.TaxCase):
         self.assertIn((self.rest.id, "import"), self.wakeups)
         self.run_job(self.rest, "import")
         self.assertEqual(self.order(self.rest, "R1").amount_total, 105.0)
+
+    def test_an_order_that_is_over_needs_no_tax(self):
+        row = self.taxed("0.05", "5.00")
+        order = self.send(row, prices_include_tax=False, total="105.00", status="cancelled")
+        self.assertEqual((order.state, order.amount_total), ("cancel", 105.0))
+
+    def test_a_charge_has_the_tax_of_the_table_that_fits(self):
+        row = line(quantity="1", price="100.00", taxes=[{"rate": "0", "amount": "0"}])
+        charges = [{"kind": "shipping", "amount": "30.00", "tax_amount": "4.20"}]
+        order = self.send(row, prices_include_tax=False, charges=charges, total="134.20")
+        self.assertEqual(order.order_line.mapped(lambda row: row[SOL_TAXES].ids), [[], self.on_top.ids])
 
     def test_a_rate_stands_in_the_table_once(self):
         with self.assertRaises(ValidationError):
@@ -292,6 +345,12 @@ class TestBothSides(OrderCase):
         self.last_event().action_process_again()
         self.run_job(self.rest, "import")
         self.assertEqual(self.last_event().state, "done", self.last_event().reason)
+
+    def test_a_day_is_that_day_in_the_accounts_zone(self):
+        for zone, moment in (("America/Los_Angeles", "20:00:00"), (False, "12:00:00")):
+            self.rest.time_zone = zone
+            order = self.send(id=f"R{moment}", delivery_date="2026-12-24")
+            self.assertEqual(str(order.commitment_date), f"2026-12-24 {moment}")
 
     def test_a_delivery_date_people_changed_is_not_taken_back(self):
         order = self.send(delivery_date="2026-12-24")

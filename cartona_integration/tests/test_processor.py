@@ -258,6 +258,71 @@ class TestOrderTaxes(TaxCase):
         self.assertEqual((order.amount_total, order.amount_tax), (114.0, 0.0))
         self.assertFalse(order.order_line[SOL_TAXES])
 
+    def shipping(self, amount, tax):
+        return [{"kind": "shipping", "name": "Delivery", "amount": amount, "tax_amount": tax}]
+
+    def taxes_of_charge(self, order):
+        charge = order.order_line.filtered(lambda row: row.marketplace_line_id == "shipping:0")
+        return charge[SOL_TAXES]
+
+    def test_the_tax_on_top_of_a_charge_is_that_of_the_lines(self):
+        row = line(quantity="1", price="100.00", taxes=[{"amount": "14.00"}])
+        order = self.send(
+            row, prices_include_tax=False, charges=self.shipping("30.00", "4.20"), total="148.20"
+        )
+        self.assertEqual((order.amount_total, order.amount_tax), (148.2, 18.2))
+        self.assertEqual(self.taxes_of_charge(order), self.on_top)
+
+    def test_the_tax_that_lies_in_a_charge_is_not_lost(self):
+        row = line(quantity="1", price="114.00")
+        order = self.send(row, prices_include_tax=True, charges=self.shipping("30.00", "3.68"), total="144")
+        self.assertEqual((order.amount_total, order.amount_tax), (144.0, 17.68))
+
+    def test_of_several_taxes_a_charge_has_the_one_that_fits(self):
+        self.salt.taxes_id = self.make_tax("VAT 5%", 5, TAX_EXCLUDED)
+        rows = [
+            line(1, quantity="1", price="100.00", taxes=[{"amount": "14.00"}]),
+            line(2, "SALT", quantity="1", price="100.00", taxes=[{"amount": "5.00"}]),
+        ]
+        charges = self.shipping("30.00", "1.50")
+        order = self.send(*rows, prices_include_tax=False, charges=charges, total="250.50")
+        self.assertEqual((order.amount_total, self.taxes_of_charge(order)), (250.5, self.salt.taxes_id))
+
+    def test_a_charge_without_tax_has_none(self):
+        row = line(quantity="1", price="100.00", taxes=[{"amount": "14.00"}])
+        order = self.send(row, prices_include_tax=False, charges=self.shipping("30.00", "0"), total="144")
+        self.assertEqual((order.amount_total, order.amount_tax), (144.0, 14.0))
+
+    def test_the_taxes_of_the_charge_product_come_first(self):
+        self.processor._charge_product().taxes_id = five = self.make_tax("VAT 5%", 5, TAX_EXCLUDED)
+        row = line(quantity="1", price="100.00", taxes=[{"amount": "14.00"}])
+        charges = self.shipping("30.00", "1.50")
+        order = self.send(row, prices_include_tax=False, charges=charges, total="145.50")
+        self.assertEqual((order.amount_total, self.taxes_of_charge(order)), (145.5, five))
+
+    def test_a_tax_on_a_charge_that_no_tax_explains_holds(self):
+        row = line(quantity="1", price="100.00", taxes=[{"amount": "14.00"}])
+        charges = self.shipping("30.00", "9.00")
+        self.assertHeldWithNothingMade(
+            "153.00", row, prices_include_tax=False, charges=charges, total="153.00"
+        )
+
+    def test_a_charge_that_is_added_is_taxed_like_the_lines_that_are_there(self):
+        row = line(quantity="1", price="100.00", taxes=[{"amount": "14.00"}])
+        self.send(row, prices_include_tax=False, total="114.00")
+        order = self.send(
+            row, prices_include_tax=False, charges=self.shipping("30.00", "4.20"), total="148.20"
+        )
+        self.assertEqual((order.amount_total, self.taxes_of_charge(order)), (148.2, self.on_top))
+
+    def test_a_branch_has_the_taxes_of_its_parent(self):
+        branch = self.env["res.company"].create({"name": "Branch", "parent_id": self.company.id})
+        self.env.user.company_ids += branch
+        account = self.make_account("rest", code="branch", company_id=branch.id)
+        order = self.send(line(quantity="1", price="114.00"), account=account)
+        self.assertEqual((order.company_id, order.amount_untaxed), (branch, 100.0))
+        self.assertEqual(order.order_line[SOL_TAXES].company_id, self.company)
+
     def test_an_added_line_is_taxed_like_a_first_one(self):
         order = self.send(line(1, quantity="1", price="114.00"))
         self.send(line(1, quantity="1", price="114.00"), line(2, quantity="1", price="57.00"))

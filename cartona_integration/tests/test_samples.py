@@ -5,7 +5,7 @@ from .common import SAMPLES, MarketplaceCase, ok, sample
 
 # Later series store prices as they come: nothing is left to round.
 EXACT = SERIES >= 19
-KEYS = ("TEA-25", "SUGAR-1", "SALT-500", "COLA-330", "479", "904#2", "1679#2", "P-512")
+KEYS = ("TEA-25", "SUGAR-1", "SALT-500", "COLA-330", "479", "904#2", "1679#2", "MANGO-1")
 
 
 class SamplesCase(MarketplaceCase):
@@ -16,7 +16,9 @@ class SamplesCase(MarketplaceCase):
         super().setUpClass()
         for key in KEYS:
             # A list price of its own: what the marketplace says must never be replaced by it.
-            cls.make_product(key, list_price=999.0)
+            product = cls.make_product(key, list_price=999.0)
+        # The one line whose seller's key the message does not tell.
+        cls.make_link(cls.rest, product, "P-512")
 
     def figures(self, order):
         """Give {key: (quantity, price)} of an order's goods."""
@@ -145,6 +147,15 @@ class CartonaSamples:
         self.assertEqual(order.marketplace_receivable, 3140.0)
         self.assertEqual(order.marketplace_payable, 100.0)
 
+    def test_what_is_only_good_to_know_holds_no_order_up(self):
+        told = {"delivery_day": "31/01/2026", "created_at": 1767323045, "delivered_by": "delivered_by_drone"}
+        self.arrive("order_pending", **told, estimated_delivery_day=None)
+        order = self.order(self.cartona, "kT3vQx9a")
+        self.assertEqual((order.state, order.delivered_by, order.commitment_date), ("sale", False, False))
+        [note] = [message.body for message in order.message_ids if "Not readable" in message.body]
+        for words in ("31/01/2026", "1767323045", "delivered_by_drone"):
+            self.assertIn(words, note)
+
     def test_an_order_with_nothing_but_the_needed_is_imported(self):
         self.arrive("order_sparse_nulls")
         order = self.order(self.cartona, "4471902836")
@@ -226,7 +237,7 @@ class NeutralSamples:
             | ({"2": 247.5} if EXACT else {"2": 247.56, "rounding": -0.06}),
         )
         self.assertEqual(lines["shipping:0"].name, "توصيل")
-        self.assertEqual(lines["2"].product_id.cartona_id, "P-512")
+        self.assertEqual(lines["2"].product_id.cartona_id, "MANGO-1")
 
     def test_times_with_an_offset_are_stored_in_utc(self):
         self.arrive("neutral_order_created")

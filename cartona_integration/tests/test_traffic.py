@@ -595,6 +595,20 @@ class TestSweep(TrafficCase):
         self.env["marketplace.config"]._cron_sweep()
         self.env.invalidate_all()
 
+    def test_an_account_with_an_error_does_not_keep_the_others_from_their_turn(self):
+        for account in (self.cartona, self.rest):
+            other = self.rest if account == self.cartona else self.cartona
+            seen = []
+
+            def broken(own, account=account, seen=seen):
+                seen.append(own)
+                if own == account:
+                    raise KeyError("a bug")
+
+            with patch.object(type(self.rest), "_resume_holds", broken), self.assertRaises(KeyError):
+                self.sweep()
+            self.assertIn(other, seen)
+
     def test_waiting_messages_without_a_job_are_found(self):
         self.receive(self.rest, self.neutral(), run=False)
         self.sweep()

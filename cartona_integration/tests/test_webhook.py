@@ -15,12 +15,14 @@ from psycopg2.errors import SerializationFailure
 from odoo import fields
 from odoo.exceptions import ValidationError
 from odoo.tests import HttpCase
+from odoo.tools import mute_logger
 
 from ..compat import SERIES
 from ..controllers.marketplace_webhook import BURST, MAX_BODY, PATH, allowances
 from ..dialects import payload
 from ..dialects.rest import Rest
 from ..dialects.signature import HmacBody
+from ..models import marketplace_webhook
 from ..models.marketplace_event import MarketplaceEvent
 from .common import MarketplaceCase, sample
 
@@ -621,6 +623,13 @@ class TestSignature(WebhookCase):
         with self.assertRaises(AssertionError):
             find(self.rest.webhook_key, signature, read)
 
+    def test_a_printed_entrance_shows_no_credential(self):
+        self.rest.webhook_token = "hook-of-rest_test"
+        shown = repr(self.rest._entrance())
+        self.assertNotIn(self.secret, shown)
+        self.assertNotIn(self.rest.sudo().webhook_token_digest, shown)
+        self.assertIn("rest_test", shown)
+
     def test_nothing_of_the_secret_is_logged(self):
         with self.assertLogs("odoo.addons.cartona_integration", "DEBUG") as caught:
             self.post()
@@ -628,6 +637,18 @@ class TestSignature(WebhookCase):
         said = "\n".join(caught.output)
         self.assertNotIn(self.secret, said)
         self.assertNotIn(self.secret.removeprefix("whsec_"), said)
+
+    def test_a_key_nobody_has_costs_the_work_of_one_that_somebody_has(self):
+        calls = []
+        original = marketplace_webhook.Entrance.is_proven
+
+        def is_proven(door, *args):
+            calls.append(door)
+            return original(door, *args)
+
+        with patch.object(marketplace_webhook.Entrance, "is_proven", is_proven):
+            self.assertEqual(self.call("orders/nobodys", body(order())), UNAUTHORIZED)
+        self.assertEqual(len(calls), 1)
 
 
 class TestRate(WebhookCase):
@@ -667,6 +688,27 @@ class TestRate(WebhookCase):
         for _number in range(3):
             self.call(data=body(order()))
         self.assertFalse(allowances)
+
+    def test_who_only_asks_whether_the_door_is_there_is_not_answered_without_end(self):
+        allowances[self.env.cr.dbname, "test"] = 0, time.monotonic() + 60
+        answer = self.call("test", method="GET", data=None, Authorization=None)
+        self.assertEqual(answer, (429, b'{"error": "too many"}'))
+        self.assertTrue(int(self.headers["Retry-After"]))
+        self.assertEqual(self.call(data=body(order()))[0], 200)
+
+
+class TestUnavailable(WebhookCase):
+    """What keeps nothing now asks the sender to come again."""
+
+    @mute_logger("odoo.sql_db")
+    def test_a_database_that_cannot_be_written_to_asks_to_come_again(self):
+        def _insert(events, *_args):
+            events.env.cr.execute("DO $$ BEGIN RAISE EXCEPTION 'read only' USING ERRCODE = '25006'; END $$")
+
+        with patch.object(MarketplaceEvent, "_insert", _insert):
+            self.assertEqual(self.call(data=body(order())), (503, b'{"error": "unavailable"}'))
+        self.assertTrue(self.headers["Retry-After"])
+        self.assertEqual(self.call(data=body(order()))[0], 200)
 
 
 class TestMutations(WebhookCase):

@@ -52,7 +52,7 @@ class MarketplaceAllocationPreview(models.TransientModel):
         account = self.account_id
         products = self._products()
         free = account._left_for(products._marketplace_free(account))
-        rows = [self._row(account, product, free[product.id]) for product in products]
+        rows = [self._row(account, product, free[product.id]) for product in products if product.id in free]
         return sorted(rows, key=lambda row: -abs(row["then"] - row["now"]))
 
     def _row(self, account, product, free):

@@ -1,11 +1,13 @@
 import base64
 import binascii
+from dataclasses import replace
 
 from odoo import _, api, fields, models
 from odoo.exceptions import UserError
 
 from ..dialects import payload
 from ..dialects.base import ORDERS
+from ..dialects.rest import Rest
 from ..exceptions import PayloadError
 
 MAX_FILE = 5 * 1024 * 1024  # bytes
@@ -57,23 +59,38 @@ class MarketplaceOrderFile(models.TransientModel):
         }
 
     def _read(self):
-        """Cut the file into messages.
+        """Cut the file into messages: in the account's dialect, or where nothing is, in our neutral format.
 
         :return: (those that are orders, one line per element that is none)
         :raise UserError: it is not a file of orders at all
         """
         self.ensure_one()
         try:
-            found = self.account_id._dialect().split(ORDERS, payload.loads(self._raw()))
+            data = payload.loads(self._raw())
+            good, errors = self._cut(data)
         except PayloadError as error:
             raise UserError(_("The file cannot be read: %s", self._printable(error))) from error
+        neutral, others = ((), ()) if good else self._cut_neutral(data)
+        return (neutral, others) if neutral else (good, errors)
+
+    def _cut_neutral(self, data):
+        try:
+            return self._cut(data, Rest.code)
+        except PayloadError:
+            return (), ()
+
+    def _cut(self, data, dialect=None):
+        """Cut data in one dialect; none: the account's.
+
+        :raise PayloadError: it cannot be cut at all
+        """
         good, errors = [], []
-        for number, message in enumerate(found, start=1):
-            error = self._error(message)
+        for number, message in enumerate(self.account_id._dialect(dialect).split(ORDERS, data), start=1):
+            error = self._error(message, dialect)
             if error:
                 errors.append(_("Element %(number)d: %(error)s", number=number, error=error))
             else:
-                good.append(message)
+                good.append(replace(message, dialect=dialect))
         return good, errors
 
     def _raw(self):
@@ -85,12 +102,10 @@ class MarketplaceOrderFile(models.TransientModel):
             raise UserError(_("The file is larger than %d MiB. Cut it.", MAX_FILE // 1024**2))
         return raw
 
-    def _error(self, message):
+    def _error(self, message, dialect):
         """Tell why an element is no order; nothing when it is one."""
-        dialect = self.account_id._dialect()
-        parse = dialect.parse_order if message.topic == ORDERS else dialect.parse_status
         try:
-            parse(message.payload)
+            self.account_id._parse(message.topic, message.payload, dialect)
         except PayloadError as error:
             return self._printable(error)
         return None

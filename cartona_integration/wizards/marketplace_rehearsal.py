@@ -58,7 +58,7 @@ class MarketplaceRehearsal(models.TransientModel):
             "created": (_("A new sale order"), "success"),
             "changed": (_("The sale order is changed"), "info"),
             "known": (_("Nothing: this very message is here already"), "secondary"),
-            "older": (_("Nothing: it is older than what is known of the order"), "secondary"),
+            "ignored": (_("Nothing"), "secondary"),
             "hold": (_("Waits"), "warning"),
             "failed": (_("Fails"), "danger"),
         }

@@ -114,6 +114,7 @@ class Inside:
                     "api_base_url": "http://127.0.0.1:9/",
                     "auth_token": f"token-{code}-0123456789",
                     "webhook_token": f"hook-{code}-0123456789",
+                    "calls_per_second": 0,
                     **values,
                 }
             )

@@ -87,14 +87,16 @@ def test_the_webhook_beside_one_insert_and_beside_a_job_per_message(open_shop, s
     server.sql("CREATE TABLE bench_message (id bigserial PRIMARY KEY, key text UNIQUE, body text)")
     time.sleep(3)  # what activating asked for
     server.rpc("marketplace.config", "action_pause", [shop.account])  # only the door works
-    # A job that waits, and that nobody runs: the wake-up finds it.
+    # A job that waits, and that nobody runs, nor takes for a dead one: the wake-up finds it.
     identity = f"marketplace.import.{shop.account}"
     server.sql(
-        "UPDATE queue_job SET state = 'enqueued'"
+        "UPDATE queue_job SET state = 'enqueued', date_enqueued = now() + INTERVAL '1 day'"
         " WHERE id = (SELECT max(id) FROM queue_job WHERE identity_key = %s)",
         [identity],
     )
-    assert server.sql("SELECT 1 FROM queue_job WHERE identity_key = %s AND state = 'enqueued'", [identity])
+    jobs = "SELECT id FROM queue_job WHERE identity_key = %s AND state = 'enqueued'", [identity]
+    waiting = server.sql(*jobs)
+    assert len(waiting) == 1
     base = sample("cartona/order_pending")[0]
     rounds = iter(range(1000))
     sql, cpu = {}, defaultdict(list)
@@ -114,6 +116,7 @@ def test_the_webhook_beside_one_insert_and_beside_a_job_per_message(open_shop, s
         "orm": f"{server.url}/bench/orm/{shop.account}",
     }
     rates = middle({name: lambda name=name: post(name, addresses[name]) for name in addresses}, TURNS)
+    assert server.sql(*jobs) == waiting
     each = {name: f"{median(cpu[name]):.1f} ms CPU of server and database" for name in addresses}
     made_of = (
         f"{rates['ours']:.0f} messages/s, {SENDERS} senders, {TURNS} × {REQUESTS} in turns, client included, "

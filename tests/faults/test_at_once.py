@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
-from ..system.conftest import sample
+from ..system.conftest import link_sample, sample
 from ..system.harness import wait_for
 from .common import SEED, post, size
 
@@ -50,6 +50,7 @@ class Crowd:
 
 def test_the_same_order_at_once_is_stored_once_and_everybody_hears_yes(open_shop, products, server, show):
     shops = {dialect: open_shop(dialect, order_policy="draft") for dialect in ("cartona", "rest")}
+    link_sample(shops["rest"])
     crowd, answers, accepted = Crowd(), Counter(), Counter()
     for number in range(ROUNDS):
         dialect = ("cartona", "rest")[number % 2]

@@ -86,6 +86,7 @@ def open_shop(server, simulator):
                 "api_base_url": f"{simulator.url}/{path}",
                 "auth_token": token,
                 "webhook_token": hook,
+                "calls_per_second": 0,
                 **values,
             },
         )
@@ -121,13 +122,20 @@ def show(capsys):
 @pytest.fixture(scope="session")
 def products(server):
     """Products with the keys the samples use."""
-    keys = ("TEA-25", "SUGAR-1", "SALT-500", "COLA-330", "479", "904#2", "1679#2", "P-512")
+    keys = ("TEA-25", "SUGAR-1", "SALT-500", "COLA-330", "479", "904#2", "1679#2", "MANGO-1")
     kind = (
         {"detailed_type": "product"} if server.odoo.series < "18" else {"type": "consu", "is_storable": True}
     )
     for key in keys:
         server.rpc("product.product", "create", {"name": key, "cartona_id": key, "taxes_id": [(5,)], **kind})
     return keys
+
+
+def link_sample(shop):
+    """Link the listing that the neutral samples name by the platform's id alone."""
+    [product] = shop.server.rpc("product.product", "search", [("cartona_id", "=", "MANGO-1")])
+    values = {"account_id": shop.account, "product_id": product, "external_id": "P-512", "state": "linked"}
+    shop.server.rpc("marketplace.product.link", "create", values)
 
 
 def sample(name):

@@ -7,7 +7,7 @@ import time
 
 import requests
 
-from .conftest import sample
+from .conftest import link_sample, sample
 from .harness import wait_for
 
 
@@ -37,6 +37,7 @@ def new_secret(shop):
 def test_signed_orders_come_in_while_the_secret_changes_and_nothing_else_does(open_shop, products):
     open_shop("cartona")  # its currency is the sample's, and becomes active with it
     shop = open_shop("rest", order_policy="draft")
+    link_sample(shop)
     shop.server.rpc("marketplace.config", "write", [shop.account], {"webhook_token": False})
     old = new_secret(shop)
     data = json.dumps(sample("rest/neutral_order_created"), ensure_ascii=False).encode()

@@ -61,13 +61,16 @@ SELECT (SELECT count(*) FROM sale_order), (SELECT count(*) FROM sale_order WHERE
 
 
 class Database:
-    """A database of its own, without a server."""
+    """A database of its own, without a server.
 
-    def __init__(self):
+    :param template: what it is a copy of; the one without the addon when not given
+    """
+
+    def __init__(self, template=None, name="lifecycle"):
         source = Path(os.environ["HARNESS_SOURCE"])
         self.odoo = Odoo(os.environ["HARNESS_SERIES"], source, "given by the test run")
-        self.name = f"lifecycle_{self.odoo.series.replace('.', '_')}"
-        databases.copy(self.odoo, databases.ensure_base(self.odoo), self.name)
+        self.name = f"{name}_{self.odoo.series.replace('.', '_')}"
+        databases.copy(self.odoo, template or databases.ensure_base(self.odoo), self.name)
 
     def shell(self, script):
         """Run Python inside Odoo.

@@ -5,7 +5,7 @@ import time
 import pytest
 import requests
 
-from .conftest import sample
+from .conftest import link_sample, sample
 from .harness import wait_for
 
 
@@ -74,6 +74,7 @@ def test_an_edited_order_follows_line_by_line(open_shop, products, way):
 def test_the_neutral_order_keeps_its_total_through_changes(open_shop, products, way):
     # A quotation: our approval would get today's time over there, and the samples are older.
     shop = open_shop("rest", order_policy="draft")
+    link_sample(shop)
     envelopes = [sample(f"rest/neutral_order_{kind}") for kind in ("created", "updated", "cancelled")]
     ends = [("draft", 1317.5), ("draft", 1107.5), ("cancel", 1107.5)]
     for envelope, end in zip(envelopes, ends, strict=True):

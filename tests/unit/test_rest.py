@@ -85,6 +85,10 @@ def test_a_line_is_read_whole():
     assert second.amount == Decimal("237.50")
 
 
+def test_the_rate_of_a_line_is_a_fraction_there_and_percent_here():
+    assert [line.tax_rate for line in REST.parse_order(changed()).lines] == [14, 14]
+
+
 def test_the_taxes_of_a_line_are_added_up():
     taxes = [{"amount": "1.10", "rate": "0.1"}, {"amount": "2.20"}]
     order = REST.parse_order(changed(lines=[line(taxes=taxes)]))
