@@ -154,6 +154,8 @@ class MarketplaceConfig(models.Model):
         links = self.env["marketplace.product.link"]
         domain = [("account_id", "=", self.id), ("reading", "=", reading), ("drift", "!=", False)]
         counts = links._read_group(domain, ["drift"], ["__count"])
+        if "sold" in dict(counts):
+            self._ask_feed()  # the orders that explain it
         if counts:
             labels = dict(links._fields["drift"]._description_selection(self.env))
             causes = ", ".join(f"{labels[cause]}: {count}" for cause, count in counts)

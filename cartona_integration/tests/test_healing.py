@@ -74,6 +74,7 @@ class TestDrift(HealingCase):
         self.yesterday()
         self.see(stock="8")
         self.assertEqual(self.on_rest.drift, "sold")
+        self.assertIn((self.rest.id, "pull"), self.wakeups)
         self.push()
         self.assertFalse(self.sent())
         self.yesterday()
