@@ -20,3 +20,28 @@ USER_GROUPS = "groups_id" if SERIES < 19 else "group_ids"
 def is_storable(product):
     """Tell whether a product's stock is counted."""
     return product.type == "product" if SERIES < 18 else product.type == "consu" and product.is_storable
+
+
+def pack_ratio(unit, count):
+    """Tell the factor of a unit that holds so many of another; 17 stores how many make the reference."""
+    return unit.factor / count if SERIES < 19 else unit.factor * count
+
+
+def pack_domain(unit, least, most):
+    """Give the domain of units of the same kind whose factor lies between two."""
+    least, most = min(least, most), max(least, most)
+    same = [("category_id", "=", unit.category_id.id)] if SERIES < 19 else []
+    return [*same, ("factor", ">=", least), ("factor", "<=", most)]
+
+
+def pack_values(unit, count):
+    """Give the values of a new unit that holds so many of another."""
+    if SERIES >= 19:
+        return {"relative_factor": count, "relative_uom_id": unit.id}
+    ratio = count / unit.factor
+    kind = (
+        {"uom_type": "bigger", "factor_inv": ratio}
+        if ratio > 1
+        else {"uom_type": "smaller", "factor": 1 / ratio}
+    )
+    return {"category_id": unit.category_id.id, **kind}

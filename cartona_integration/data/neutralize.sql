@@ -5,6 +5,7 @@ UPDATE marketplace_config
        webhook_secret_current = NULL,
        webhook_secret_previous = NULL,
        webhook_previous_until = NULL,
+       home = NULL,
        state = 'draft';
 UPDATE queue_job
    SET state = 'cancelled'

@@ -203,6 +203,15 @@ class MarketplaceApi(models.AbstractModel):
         return self._pages(account, dialect.products_request(key), dialect.read_products)
 
     @api.model
+    def _read_products_page(self, account, request):
+        """Read one page of the account's listings.
+
+        :param Request request: the dialect's for the first page, or ``next`` of the page before
+        :return: Page of :class:`~..dialects.base.Listing`
+        """
+        return self._read(account._dialect().read_products, request, self._call(account, request))
+
+    @api.model
     def _update_products(self, account, updates):
         """Send prices and stock in bulk calls of the dialect's size.
 
@@ -279,6 +288,7 @@ class MarketplaceApi(models.AbstractModel):
         :return: :class:`~..dialects.base.Answer`
         :raise CredentialsRefused, Refused, Unavailable: as the dialect's ``judge`` says
         """
+        account._check_home()
         account._await_turn()
         started = time.monotonic()
         try:

@@ -484,9 +484,7 @@ class MarketplaceConfig(models.Model):
 
     def action_activate(self):
         """Let the account work. What arrived while it was paused is processed now."""
-        for account in self:
-            if not account.api_base_url or not account.sudo().auth_secret:
-                raise UserError(_("Enter the API address and the API token of %s first.", account.name))
+        self._check_reachable()
         return self.write({"state": "live"})
 
     def action_pause(self):

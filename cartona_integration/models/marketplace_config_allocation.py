@@ -44,34 +44,45 @@ class MarketplaceConfig(models.Model):
         domain = [("currency_id", "=", self.currency_id.id), ("company_id", "in", (False, company.id))]
         return bool(rates.search_count(domain, limit=1))
 
-    def _offered(self, free):
-        """Give how much of a free quantity the account offers, in the product's unit."""
-        return self._all_offered({None: free})[None]
-
     def _all_offered(self, free):
-        """Give {product id: offered quantity}: safety stock first, then the share, then the limits.
+        """Give {product id: offered quantity}, each by the rule that counts for the product.
 
         :param dict free: {product id: free quantity}
         """
-        buffer, share, minimum = self.stock_buffer, self.stock_percentage, self.stock_minimum
-        maximum = self.stock_maximum or float("inf")
-        offered = {
-            product_id: min(max(0.0, quantity - buffer) * share / 100, maximum)
-            for product_id, quantity in free.items()
-        }
+        left = self._left_for(free)
+        products = self.env["product.product"].browse(left if self.allocation_ids else ())
+        rules = {product.id: self._rule_of(product) for product in products}
         return {
-            product_id: 0.0 if quantity < minimum else quantity for product_id, quantity in offered.items()
+            product_id: self._offered(quantity, rules.get(product_id, self))
+            for product_id, quantity in left.items()
         }
 
-    def _explain_offered(self, free):
+    @api.model
+    def _offered(self, free, rule):
+        """Give how much of a free quantity is offered, in the product's unit.
+
+        Safety stock first, then the share, then the limits.
+
+        :param rule: the record whose limits count, see :meth:`_rule_of`
+        """
+        offered = max(0.0, free - rule.stock_buffer) * rule.stock_percentage / 100
+        if rule.stock_maximum:
+            offered = min(offered, rule.stock_maximum)
+        return 0.0 if offered < rule.stock_minimum else offered
+
+    def _explain_offered(self, product, free):
         """Tell the rules that make the offered quantity differ from the free one."""
-        lines = []
-        if self.stock_buffer:
-            lines.append(_("− %g safety stock", self.stock_buffer))
-        if self.stock_percentage != 100:
-            lines.append(_("× %g %% share", self.stock_percentage))
-        if self.stock_maximum:
-            lines.append(_("at most %g", self.stock_maximum))
-        if self.stock_minimum:
-            lines.append(_("sold out below %g", self.stock_minimum))
+        rule, lines = self._rule_of(product), []
+        if self._left_for({product.id: free})[product.id] != free:
+            lines.append(_("the last units are another account's"))
+        if rule != self:
+            lines.append(_("by the rule for %s", (rule.product_tmpl_id or rule.categ_id).display_name))
+        if rule.stock_buffer:
+            lines.append(_("− %g safety stock", rule.stock_buffer))
+        if rule.stock_percentage != 100:
+            lines.append(_("× %g %% share", rule.stock_percentage))
+        if rule.stock_maximum:
+            lines.append(_("at most %g", rule.stock_maximum))
+        if rule.stock_minimum:
+            lines.append(_("sold out below %g", rule.stock_minimum))
         return lines

@@ -42,12 +42,18 @@ class MarketplaceProductLink(models.Model):
     )
     listing_name = fields.Char(readonly=True, help="The product's name over there.")
     state = fields.Selection(
-        [("proposed", "Looked for"), ("wanted", "To be created"), ("linked", "Linked")],
+        [
+            ("proposed", "Looked for"),
+            ("wanted", "To be created"),
+            ("found", "Without product"),
+            ("linked", "Linked"),
+        ],
         default="proposed",
         required=True,
         readonly=True,
         copy=False,
-        help="Looked for: nothing is sent until a listing with this key is seen on the marketplace.",
+        help="Looked for: nothing is sent until a listing with this key is seen on the marketplace. "
+        "Without product: it is there, and nobody has said yet what it sells.",
     )
     looked_up_at = fields.Datetime(readonly=True, copy=False, help="When the marketplace was last asked.")
 
@@ -111,7 +117,7 @@ class MarketplaceProductLink(models.Model):
             elif link.state == "linked" and link.acknowledged_at and not link.in_doubt:
                 link.sync_status = "synced"
             else:
-                link.sync_status = "pending"
+                link.sync_status = link.state != "found" and "pending"
 
     def _search_sync_status(self, operator, value):
         error = ("reason", "!=", False)
@@ -125,7 +131,8 @@ class MarketplaceProductLink(models.Model):
         domains = {
             "error": [error],
             "synced": ["&", "!", error, *settled],
-            "pending": ["&", "!", error, "!", *settled],
+            "pending": ["&", ("state", "!=", "found"), "&", "!", error, "!", *settled],
+            False: ["&", ("state", "=", "found"), "!", error],
         }
         return search_by(domains, operator, value)
 
@@ -151,8 +158,9 @@ class MarketplaceProductLink(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         for vals in vals_list:
-            if vals.get("external_id"):
-                self._make_room([vals["account_id"]], vals.get("product_id"))
+            if vals.get("external_id") and vals.get("product_id"):
+                self._make_room([vals["account_id"]], vals["product_id"])
+                self._take_over(vals)
         self._refuse_doubles(vals_list)
         links = super().create(vals_list)
         links._look_for()
@@ -161,9 +169,13 @@ class MarketplaceProductLink(models.Model):
     def write(self, vals):
         if vals.get("product_id"):
             self._make_room(self.account_id.ids, vals["product_id"])
+        if vals.get("external_id"):
+            self._drop_found(vals["external_id"])
         if IDENTIFIES & set(vals):
             self._refuse_doubles([link._identity_with(vals) for link in self if link._is_renamed(vals)])
         res = super().write(vals)
+        if vals.get("product_id"):
+            self._settle_found()
         # What comes from the marketplace says when it was asked.
         if IDENTITY & set(vals) and "looked_up_at" not in vals:
             self._seek_anew()
@@ -210,7 +222,7 @@ class MarketplaceProductLink(models.Model):
 
     def action_create_listing(self):
         """Have listings created that the marketplace does not have yet."""
-        missing = self.filtered(lambda link: link.state != "linked")
+        missing = self.filtered(lambda link: link.state in ("proposed", "wanted"))
         for account in missing.account_id:
             if not account._dialect().can_create_products:
                 raise UserError(
@@ -282,7 +294,7 @@ class MarketplaceProductLink(models.Model):
 
     def _look_for(self):
         """Have the marketplace asked: for listings with a key, or, where an id is known, for all."""
-        waiting = self.filtered(lambda link: link.state != "linked")
+        waiting = self.filtered(lambda link: link.state in ("proposed", "wanted"))
         waiting.filtered("looked_up_at").looked_up_at = False
         waiting.filtered("external_id").account_id._wake("listings")
         waiting.filtered(lambda link: link.key and not link.external_id).account_id._wake("link")
@@ -418,126 +430,3 @@ class MarketplaceProductLink(models.Model):
             self.write({"in_doubt": False, "tries": 0, "reason": reason})
         elif self.tries >= self.account_id.retry_attempts:
             self.reason = _("The marketplace's answers do not mention this listing (%s times).", self.tries)
-
-    # -- what is listed ---------------------------------------------------------------------------
-
-    @api.model
-    def _match(self, account, listings):
-        """Note what listings show, where a link has their id. The id decides, whatever the key says.
-
-        :param listings: iterable of :class:`~..dialects.base.Listing`
-        :return: the listings nobody has the id of, and how many were linked now
-        """
-        listings = [listing for listing in listings if listing.product_id or listing.key]
-        by_id = self._find_all(account, "external_id", {listing.product_id for listing in listings})
-        pairs = [(by_id[listing.product_id], listing) for listing in listings if listing.product_id in by_id]
-        new = [listing for listing in listings if listing.product_id not in by_id]
-        return new, self._note_all_seen(pairs)
-
-    @api.model
-    def _match_keys(self, account, listings):
-        """Link listings nobody has the id of by the seller's key, each of which only one listing has.
-
-        :return: how many were linked now
-        """
-        by_key = self._find_all(account, "key", {listing.key for listing in listings})
-        pairs = [(by_key[listing.key], listing) for listing in listings if listing.key in by_key]
-        if account.link_by_key:
-            unknown = {listing.key: listing for listing in listings if listing.key not in by_key}
-            pairs += [(link, unknown[link.key]) for link in self._create_by_key(account, unknown)]
-        return self._note_all_seen(pairs)
-
-    def _find_all(self, account, field, values):
-        """Give {value: link} of the account; of a key only links without an id, which have it once."""
-        domain = [("account_id", "=", account.id), (field, "in", [value for value in values if value])]
-        if field == "key":
-            domain.append(("external_id", "=", False))
-        return {link[field]: link for link in self.search(domain)}
-
-    def _create_by_key(self, account, listings):
-        """Make links of the one product that has a listing's key and is not linked on this account yet.
-
-        :param dict listings: {key: Listing}
-        :return: the links
-        """
-        found = self.env["product.product"]._find_of_account(account, "cartona_id", listings)
-        products = self.env["product.product"].union(*found.values())
-        plain = [("product_id", "in", products.ids), ("pack_uom_id", "=", False)]
-        known = self.search([("account_id", "=", account.id), *plain]).product_id
-        return self.create(
-            [
-                {"account_id": account.id, "product_id": product.id, "key": key}
-                for key, product in found.items()
-                if len(product) == 1 and product not in known
-            ]
-        )
-
-    def _note_all_seen(self, pairs):
-        """Link what was seen, and have what it should show computed anew: also what nobody told of.
-
-        :param pairs: list of (link, Listing)
-        :return: how many were linked now
-        """
-        links = self.union(*[link for link, _listing in pairs])
-        new = links.filtered(lambda link: link.state != "linked")
-        for link, listing in pairs:
-            link._note_seen(listing)
-        new.account_id._wake("import")
-        self.env["marketplace.mark"]._insert_both(links, cause="found")
-        return len(new)
-
-    def _note_seen(self, listing):
-        """Keep what the marketplace shows; what it says wrongly, or not at all, is 0."""
-        first = {"state": "linked", "reason": False, "tries": 0} if self.state != "linked" else {}
-        self.write(
-            {
-                **first,
-                **self._lost_figures(listing),
-                "external_id": listing.product_id or self.external_id,
-                "key": listing.key or self.key,
-                "listing_name": listing.name or self.listing_name,
-                "observed_price": float(listing.price or 0),
-                "observed_quantity": float(listing.quantity or 0),
-                "observed_at": fields.Datetime.now(),
-                "looked_up_at": fields.Datetime.now(),
-            }
-        )
-
-    def _lost_figures(self, listing):
-        """Give the values that void what the marketplace took but does not show: it is sent once more."""
-        lost = {}
-        if listing.price is not None and not self._is_same("acknowledged_price", listing.price):
-            lost["price_acknowledged"] = False
-        counted = listing.quantity is not None and not self.acknowledged_unlimited
-        if counted and not self._is_same("acknowledged_quantity", listing.quantity):
-            lost["quantity_acknowledged"] = False
-        return lost
-
-    @api.model
-    def _note_ambiguous(self, account, keys):
-        """Say on the links that look for one of these keys that a person has to choose."""
-        links = self.union(*self._find_all(account, "key", keys).values())
-        links.filtered(lambda link: link.state != "linked").write(
-            {
-                "state": "proposed",
-                "reason": _("Several listings have this key: enter the listing id of the right one."),
-            }
-        )
-
-    @api.model
-    def _note_missing(self, account, since):
-        """Say on links that name an id that no listing has it.
-
-        :param datetime since: when the reading of all listings began
-        """
-        domain = [
-            ("account_id", "=", account.id),
-            ("state", "!=", "linked"),
-            ("external_id", "!=", False),
-            "|",
-            ("looked_up_at", "=", False),
-            ("looked_up_at", "<", since),
-        ]
-        self.search(domain).write(
-            {"looked_up_at": fields.Datetime.now(), "reason": _("No listing has this id.")}
-        )

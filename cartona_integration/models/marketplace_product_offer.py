@@ -79,7 +79,7 @@ class MarketplaceProductLink(models.Model):
         contents = product._kit_contents(account.company_id).get(product)
         lines = self._explain_kit(contents) if contents else self._explain_parts(product)
         lines.append(_("= %g free", free))
-        rules = account._explain_offered(free)
+        rules = account._explain_offered(product, free)
         offered = self._stock(product, account._all_offered({product.id: free}))["quantity"]
         unit = (self.pack_uom_id or product.uom_id).name
         return [*lines, *rules, _("= %(quantity)s %(unit)s offered", quantity=offered, unit=unit)]
@@ -308,6 +308,12 @@ class MarketplaceProductLink(models.Model):
         if deleted:
             deleted.reason = _(
                 "The product was deleted; the listing shows a stock of 0. Choose another product."
+            )
+        # Of a product whose other variants are sold on: its attributes were changed.
+        archived = self.filtered(lambda link: not link.product_id.active and link.product_tmpl_id.active)
+        if archived:
+            archived.reason = _(
+                "The variant was archived; the listing shows a stock of 0. Choose another product."
             )
         free = self.product_id._marketplace_free(account)
         offered = account._all_offered(free)

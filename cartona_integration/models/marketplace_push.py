@@ -1,4 +1,3 @@
-from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -8,6 +7,7 @@ from odoo import _, api, fields, models
 from ..dialects.base import ItemResult
 from ..exceptions import CredentialsRefused, MarketplaceError, Refused, Unavailable
 from .marketplace_mark import kinds_of
+from .marketplace_product_listing import new_reading
 from .marketplace_product_offer import DECIDES
 
 # So many products are looked for one by one; for more, reading all listings takes fewer calls.
@@ -242,13 +242,11 @@ class MarketplaceConfig(models.Model):
     def _match_lookup(self, link_id, listings):
         """Link what was found for a key; say how it ended where it did not end with a link."""
         links = self.env["marketplace.product.link"]
-        new, _linked = links._match(self, listings)
+        reading = new_reading()
+        links._match(self, listings, reading)
+        links._link_by_key(self, reading)
         link = links.browse(link_id).exists()
-        if len(listings) > 1:
-            links._note_ambiguous(self, {listing.key for listing in listings})
-        else:
-            links._match_keys(self, new)
-        if link.state == "linked":
+        if not link or link.state == "linked":
             return
         if len(listings) == 1:
             link.reason = _("The listing with this key belongs to another product.")
@@ -262,62 +260,6 @@ class MarketplaceConfig(models.Model):
     def _fail_lookup(self, link_id, error):
         self.env["marketplace.product.link"].browse(link_id).exists().looked_up_at = False
         self._stop("link", error)
-
-    def _job_listings(self):
-        """Read all listings: link those with a known key, note what every one of them shows."""
-        with self._locked("listings"):
-            if not self._committed("_may_work", "listings"):
-                return
-            try:
-                self._read_listings()
-            except MarketplaceError as error:
-                self._committed("_stop", "listings", error)
-
-    def _read_listings(self):
-        """Link by id page by page, by key at the end: only then it is known that a key is one listing's."""
-        started = fields.Datetime.now()
-        seen, unknown, linked = set(), {}, 0
-        for page in self.env["marketplace.api"]._read_products(self):
-            new, count = self._committed("_match_page", page.rows)
-            linked += count
-            # Pages shift while they are read: a listing may come twice.
-            seen |= {(listing.key, listing.product_id) for listing in page.rows}
-            unknown |= {(listing.key, listing.product_id): listing for listing in new if listing.key}
-        counts = Counter(key for key, _product_id in seen)
-        single = [listing for listing in unknown.values() if counts[listing.key] == 1]
-        size = self._dialect().page_size
-        for start in range(0, len(single), size):
-            linked += self._committed("_match_rest", single[start : start + size])
-        ambiguous = {key for key, count in counts.items() if key and count > 1}
-        self._committed("_finish_listings", started, len(seen), linked, ambiguous)
-
-    def _match_page(self, listings):
-        return self.env["marketplace.product.link"]._match(self, listings)
-
-    def _match_rest(self, listings):
-        return self.env["marketplace.product.link"]._match_keys(self, listings)
-
-    def _finish_listings(self, started, received, linked, ambiguous):
-        self.env["marketplace.product.link"]._note_ambiguous(self, ambiguous)
-        self.env["marketplace.product.link"]._note_missing(self, started)
-        self._state("listings")._succeed()
-        if linked:
-            message = _("%(linked)d newly linked of %(received)d listings", linked=linked, received=received)
-            self.env["marketplace.sync.log"].create(
-                {
-                    "account_id": self.id,
-                    "kind": "listings",
-                    "received": received,
-                    "new": linked,
-                    "known": received - linked,
-                    "message": message,
-                }
-            )
-
-    @api.model
-    def _cron_listings(self):
-        """Have all listings read once a day: new ones are linked, what they show is noted."""
-        self.search([("state", "in", self.WORKING_STATES)])._wake("listings")
 
     # -- what no hook sees ----------------------------------------------------------------------
 

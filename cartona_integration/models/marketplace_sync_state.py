@@ -26,6 +26,7 @@ class MarketplaceSyncState(models.Model):
         "link": "Search for listings",
         "listings": "Reading of all listings",
         "check": "Comparison of all figures",
+        "match": "Matching of listings with products",
     }
 
     account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade", index=True)

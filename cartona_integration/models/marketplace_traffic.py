@@ -27,6 +27,7 @@ LOCKS = {
     "listings": 1_731_005,
     "steps": 1_731_006,
     "check": 1_731_007,
+    "match": 1_731_008,
 }
 # Kinds of work whose rows tell that something waits: the sweep looks after them.
 WAITING = {

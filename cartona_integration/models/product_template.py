@@ -6,7 +6,7 @@ from .marketplace_mark import PRICE, STOCK
 # What a listing's figures follow from, beside stock itself.
 FIGURES = {
     PRICE: {"list_price", "taxes_id", "uom_id", "company_id", "categ_id"},
-    STOCK: {"active", "sale_ok", "uom_id", "company_id", *STORABLE},
+    STOCK: {"active", "sale_ok", "uom_id", "company_id", "categ_id", *STORABLE},
 }
 
 

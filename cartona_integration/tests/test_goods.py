@@ -82,7 +82,7 @@ class TestGoods(OrderCase):
             self.rest._dialect().products_request(),
             type("Answer", (), {"data": {"products": [{"id": "1205"}], "next_page": None}}),
         )
-        self.env["marketplace.product.link"]._note_all_seen([(link, listing.rows[0])])
+        self.env["marketplace.product.link"]._match(self.rest, listing.rows, 1)
         self.assertIn((self.rest.id, "import"), self.wakeups)
         self.assertComesIn(self.salt)
 

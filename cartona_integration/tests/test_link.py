@@ -1,4 +1,6 @@
+import json
 from datetime import timedelta
+from unittest.mock import patch
 
 from odoo import fields
 from odoo.exceptions import AccessError, UserError, ValidationError
@@ -7,7 +9,9 @@ from odoo.tests import new_test_user
 from ..compat import SOL_UOM
 from ..dialects.base import Answer
 from ..exceptions import Unavailable
+from ..models import marketplace_reading
 from ..models.marketplace_push import DOUBT_AFTER, LOOKUPS
+from ..models.marketplace_reading import STALE_AFTER
 from .common import ListedCase, ok
 
 
@@ -166,7 +170,8 @@ class TestLinking(LinkCase):
     def test_a_key_a_linked_listing_has_too_is_ambiguous(self):
         self.on_rest.write({"product_id": self.make_product(False).id})
         self.read_all(listing("TEA-25", "R1"), listing("TEA-25", "R2"))
-        self.assertFalse(self.links.search([("external_id", "=", "R2")]))
+        found = self.links.search([("external_id", "=", "R2")])
+        self.assertEqual((found.state, found.product_id.id), ("found", False))
 
     def test_the_id_decides_whatever_the_key_says(self):
         self.make_product("SUGAR-1")
@@ -320,13 +325,37 @@ class TestReading(LinkCase):
             self.run_job(self.rest, "link")
         self.assertEqual(self.link(good).state, "linked")
 
-    def test_a_reading_that_breaks_off_keeps_what_it_saw_and_starts_again(self):
+    def test_a_reading_that_breaks_off_keeps_what_it_saw_and_goes_on_there(self):
+        sugar = self.make_product("SUGAR-1")
         self.door.will(
             "products", ok({"products": [listing("TEA-25", "R1")], "next_page": 2}), Answer(503, None)
         )
         self.run_job(self.rest, "listings")
         self.assertTrue(self.on_rest.observed_at)
         self.assertTrue(self.rest._state("listings").paused_until)
+        self.rest._state("listings")._resume()
+        self.read_all(listing("SUGAR-1", "9"))
+        self.assertEqual(dict(self.door.asked("products")[-1].query)["page"], "2")
+        self.assertEqual(self.link(sugar).state, "linked")
+
+    def test_a_reading_left_for_hours_starts_again(self):
+        self.door.will(
+            "products", ok({"products": [listing("TEA-25", "R1")], "next_page": 2}), Answer(503, None)
+        )
+        self.run_job(self.rest, "listings")
+        state = self.rest._state("listings")
+        course = json.loads(state.cursor)
+        course["began"] = fields.Datetime.to_string(fields.Datetime.now() - 2 * STALE_AFTER)
+        state.write({"cursor": json.dumps(course), "pause_reason": False, "paused_until": False})
+        self.read_all(listing("TEA-25", "R1"))
+        self.assertEqual(dict(self.door.asked("products")[-1].query)["page"], "1")
+        self.assertFalse(state.cursor)
+
+    def test_a_list_that_never_ends_is_stopped(self):
+        self.startPatcher(patch.object(marketplace_reading, "MAX_PAGES", 1))
+        self.door.will("products", ok({"products": [listing("TEA-25", "R1")], "next_page": 7}))
+        self.run_job(self.rest, "listings")
+        self.assertIn("more than 1 pages", self.rest._state("listings").pause_reason)
 
     def test_the_daily_cron_reads_every_working_account(self):
         self.cartona.action_pause()

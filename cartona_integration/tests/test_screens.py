@@ -13,7 +13,10 @@ class TestScreens(MarketplaceCase, HttpCase):
         super().setUp()
         for key in ("TEA-25", "SUGAR-1"):
             self.make_product(key, list_price=5)
-        listings = [{"supplier_product_id": 7, "internal_product_id": "TEA-25"}]
+        listings = [
+            {"supplier_product_id": 7, "internal_product_id": "TEA-25"},
+            {"supplier_product_id": 8, "internal_product_id": "NOBODYS"},
+        ]
         self.door.will("products", ok(listings))
         self.run_job(self.cartona, "listings")
         self.receive(self.cartona, sample("cartona/order_pending"))

@@ -11,6 +11,7 @@ const OURS = [
     ["cartona_integration.action_marketplace_event", true],
     ["cartona_integration.action_marketplace_blockage", false],
     ["cartona_integration.action_marketplace_link", true],
+    ["cartona_integration.action_marketplace_workbench", false],
     ["cartona_integration.action_marketplace_order_step", true],
     ["cartona_integration.action_marketplace_sync_log", false],
 ];
@@ -68,6 +69,7 @@ function stepsOf(name, action, hasForm) {
 const WINDOWS = [
     "cartona_integration.action_marketplace_fetch_order",
     "cartona_integration.action_marketplace_order_file",
+    "cartona_integration.action_marketplace_allocation_preview",
     "cartona_integration.action_marketplace_rehearsal",
 ];
 

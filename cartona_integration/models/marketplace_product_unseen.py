@@ -1,0 +1,167 @@
+from odoo import _, api, fields, models
+
+# Missing in so many complete readings in a row: it is gone. One may miss what moved between its pages.
+GONE_AFTER = 2
+# More missing at once than both is trouble of the marketplace, not of the listings.
+MISSING_AT_ONCE = 20
+MISSING_SHARE = 0.2
+
+
+class MarketplaceProductLink(models.Model):
+    """What readings find changed: figures that drifted, listings that went and came again."""
+
+    _inherit = "marketplace.product.link"
+
+    drift = fields.Selection(
+        [
+            ("changed", "Changed at the marketplace"),
+            ("lost", "Lost on the way"),
+            ("refused", "Refused"),
+            ("sold", "Sold there"),
+        ],
+        readonly=True,
+        copy=False,
+        help="The likely cause why the last reading saw other figures than the marketplace had accepted; "
+        "they are sent again. Lost: it still shows what it showed before. Sold: less is left than we sent.",
+    )
+    drifted_at = fields.Datetime(readonly=True, copy=False)
+    missed = fields.Integer(
+        default=0, readonly=True, copy=False, help="Complete readings in a row that did not see it."
+    )
+
+    def _drift_of(self, listing, asked):
+        """Tell why a listing shows something else than the marketplace accepted; None when it does not.
+
+        :param Listing listing: as it was read
+        :param datetime asked: when it was asked for; what was sent since tells nothing
+        """
+        if self.state != "linked" or self.account_id.state != "live" or self.is_paused:
+            return None
+        if self.in_doubt or (self.sent_at and self.sent_at >= asked):
+            return self.drift or None
+        if self.reason and self.sent_at:
+            return "refused" if self._differs(listing, "sent") else None
+        if self.price_acknowledged and self._differs_in(listing.price, "acknowledged_price"):
+            return self._cause(listing.price, "observed_price")
+        counted = self.quantity_acknowledged and not self.acknowledged_unlimited
+        if counted and self._differs_in(listing.quantity, "acknowledged_quantity"):
+            cause = self._cause(listing.quantity, "observed_quantity")
+            less = listing.quantity < self.acknowledged_quantity
+            return "sold" if cause == "changed" and less else cause
+        return None
+
+    def _differs(self, listing, prefix):
+        figures = ((listing.price, f"{prefix}_price"), (listing.quantity, f"{prefix}_quantity"))
+        return any(self._differs_in(figure, name) for figure, name in figures)
+
+    def _differs_in(self, figure, name):
+        return figure is not None and not self._is_same(name, figure)
+
+    def _cause(self, figure, before):
+        """Tell a change over there from an update that never arrived: that shows what was seen before it."""
+        seen_before = self.observed_at and self.acknowledged_at and self.observed_at < self.acknowledged_at
+        return "lost" if seen_before and self._is_same(before, figure) else "changed"
+
+    # -- gone and come again --------------------------------------------------------------------
+
+    @api.model
+    def _note_missing(self, account, began, reading):
+        """Note which listings a complete reading did not see. Whoever names an id no listing has is told.
+
+        :param datetime began: when the reading began; younger links are none of its business
+        """
+        seen_once = [("account_id", "=", account.id), ("reading", "!=", False), ("create_date", "<=", began)]
+        missing = self.search([*seen_once, ("state", "in", ("linked", "found")), ("reading", "!=", reading)])
+        if len(missing) > MISSING_AT_ONCE and len(missing) > MISSING_SHARE * self.search_count(seen_once):
+            account._ask_for_help(
+                "listings",
+                _("%s listings were missing when all were read: nothing was changed.", len(missing)),
+            )
+            return
+        for link in missing:
+            link.missed += 1
+        gone = missing.filtered(lambda link: link.missed >= GONE_AFTER)
+        gone.filtered(lambda link: link.state == "linked")._go()
+        # Superuser: the acting user deletes nothing but rows nobody linked.
+        gone.filtered(lambda link: link.state == "found").sudo().unlink()
+        if missing.exists() - gone.exists():
+            account._wake("listings")  # once more, to be sure
+        self._note_unknown(account, began)
+
+    def _go(self):
+        """Send nothing any more for listings that are gone; when they are seen again, they are linked."""
+        if not self:
+            return
+        reason = _(
+            "The marketplace does not list it any more; listed anew with this key, it is linked again."
+        )
+        self.write({"state": "proposed", "reason": reason, "in_doubt": False, "drift": False})
+        self.write({"price_acknowledged": False, "quantity_acknowledged": False})
+        note = _("%s listings are gone from the marketplace.", len(self))
+        self.account_id._ask_for_help("listings", note)
+
+    @api.model
+    def _note_unknown(self, account, began):
+        domain = [
+            ("account_id", "=", account.id),
+            ("state", "in", ("proposed", "wanted")),
+            ("external_id", "!=", False),
+            ("missed", "<", GONE_AFTER),
+            "|",
+            ("looked_up_at", "=", False),
+            ("looked_up_at", "<", began),
+        ]
+        self.search(domain).write(
+            {"looked_up_at": fields.Datetime.now(), "reason": _("No listing has this id.")}
+        )
+
+    def _gone_with(self, account, keys):
+        """Give {key: the one link of a listing that is gone}: listed anew, it has another id."""
+        links = self.search(
+            [
+                ("account_id", "=", account.id),
+                ("key", "in", list(keys)),
+                ("state", "=", "proposed"),
+                ("missed", ">=", GONE_AFTER),
+                ("product_id", "!=", False),
+            ]
+        )
+        return {key: link for key, link in links.grouped("key").items() if len(link) == 1}
+
+
+class MarketplaceConfig(models.Model):
+    """How many listings a reading found drifted, and why."""
+
+    _inherit = "marketplace.config"
+
+    drift_count = fields.Integer(
+        string="Drifted Listings",
+        compute="_compute_drift_count",
+        help="Listings the last reading saw with other figures than the marketplace had accepted.",
+    )
+
+    def _compute_drift_count(self):
+        counts = self._count("marketplace.product.link", [("drift", "!=", False)])
+        for account in self:
+            account.drift_count = counts.get(account.id, 0)
+
+    def action_view_drift(self):
+        """Open the listings that drifted."""
+        return self._view_with("action_marketplace_link", "account_id", "drifted")
+
+    def _log_drift(self, reading):
+        """Tell how many listings drifted, by cause."""
+        links = self.env["marketplace.product.link"]
+        domain = [("account_id", "=", self.id), ("reading", "=", reading), ("drift", "!=", False)]
+        counts = links._read_group(domain, ["drift"], ["__count"])
+        if "sold" in dict(counts):
+            self._ask_feed()  # the orders that explain it
+        if counts:
+            labels = dict(links._fields["drift"]._description_selection(self.env))
+            causes = ", ".join(f"{labels[cause]}: {count}" for cause, count in counts)
+            message = _(
+                "%(count)d listings showed other figures than were accepted (%(causes)s): sent again",
+                count=sum(count for _cause, count in counts),
+                causes=causes,
+            )
+            self.env["marketplace.sync.log"]._log(self, "listings", message)

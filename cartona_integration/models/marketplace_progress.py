@@ -1,0 +1,56 @@
+from odoo import _, fields, models
+
+
+class MarketplaceConfig(models.Model):
+    """How far sending is, for whoever watches the first full one; it can be paused, and called off."""
+
+    _inherit = "marketplace.config"
+
+    is_sending_paused = fields.Boolean(
+        string="Sending Paused",
+        copy=False,
+        readonly=True,
+        help="Prices and stock wait; orders and statuses go on. What changes meanwhile is sent afterwards.",
+    )
+    unsent_count = fields.Integer(
+        string="Listings to Send", compute="_compute_progress", help="They may show something old."
+    )
+    sent_progress = fields.Float(
+        compute="_compute_progress", help="Per cent of the listings nothing waits for."
+    )
+
+    def _compute_progress(self):
+        # Superuser: nobody reads marks, they are only counted.
+        self.env.cr.execute(
+            "SELECT account_id, count(DISTINCT link_id) FROM marketplace_mark"
+            " WHERE account_id = ANY(%s) GROUP BY account_id",
+            [self.ids],
+        )
+        waiting = dict(self.env.cr.fetchall())
+        totals = self._count(
+            "marketplace.product.link", [("state", "=", "linked"), ("is_paused", "=", False)]
+        )
+        for account in self:
+            left, total = waiting.get(account.id, 0), totals.get(account.id, 0)
+            account.unsent_count = left
+            account.sent_progress = 100 * max(0, total - left) / total if total else 100
+
+    def _may_work(self, kind):
+        return super()._may_work(kind) and not (kind == "push" and self.is_sending_paused)
+
+    def action_pause_sending(self):
+        """Send no more prices and stock until somebody says so."""
+        return self.write({"is_sending_paused": True})
+
+    def action_resume_sending(self):
+        """Go on where sending was paused."""
+        self.write({"is_sending_paused": False})
+        self._wake("push")
+        return True
+
+    def action_cancel_sending(self):
+        """Call a full sending off: what was not sent stays as it is over there, the account watches again."""
+        self.write({"is_sending_paused": False, "state": "shadow"})
+        return self._notify(
+            _("Called off"), _("Nothing more is sent. Going live again sends what differs then."), "info"
+        )

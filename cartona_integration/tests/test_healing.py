@@ -1,0 +1,239 @@
+from datetime import timedelta
+
+from odoo import fields
+
+from ..compat import SERVICE
+from .test_link import LinkCase, listing
+
+
+class HealingCase(LinkCase):
+    """What the rest account's listing shows was sent and accepted yesterday."""
+
+    def setUp(self):
+        super().setUp()
+        self.settle()
+        self.yesterday()
+
+    def yesterday(self):
+        """Let all that happened have happened a day before."""
+        self.env.flush_all()
+        names = ("sent_at", "acknowledged_at", "observed_at", "create_date")
+        changes = ", ".join(f"{name} = {name} - interval '1 day'" for name in names)
+        self.cr.execute(f"UPDATE marketplace_product_link SET {changes}")
+        self.env.invalidate_all()
+
+    def see(self, price="100.00", stock="10"):
+        self.read_all(listing("TEA-25", "R1", price=price, stock=stock))
+
+    def log(self):
+        return self.env["marketplace.sync.log"].search([("kind", "=", "listings")], limit=1).message or ""
+
+
+class TestDrift(HealingCase):
+    """A reading finds what differs, says why, and has it sent again."""
+
+    def test_what_agrees_is_no_drift(self):
+        self.see()
+        self.assertFalse(self.on_rest.drift)
+        self.assertEqual(self.rest.drift_count, 0)
+
+    def test_a_price_changed_by_hand_over_there_is_told_and_repaired(self):
+        self.see()
+        self.yesterday()
+        self.see(price="77.00")
+        self.assertEqual((self.on_rest.drift, self.rest.drift_count), ("changed", 1))
+        self.assertIn("Changed at the marketplace: 1", self.log())
+        self.push()
+        self.assertEqual([row["price"] for row in self.sent()], ["100.00"])
+        self.yesterday()
+        self.see()
+        self.assertFalse(self.on_rest.drift)
+
+    def test_an_accepted_price_that_never_arrived_is_lost(self):
+        self.see()
+        self.yesterday()
+        self.tea.list_price = 120
+        self.push()
+        self.env.flush_all()
+        self.cr.execute(
+            "UPDATE marketplace_product_link SET acknowledged_at = acknowledged_at + interval '1 hour'"
+        )
+        self.cr.execute("UPDATE marketplace_product_link SET sent_at = sent_at - interval '1 hour'")
+        self.env.invalidate_all()
+        self.see(price="100.00")
+        self.assertEqual(self.on_rest.drift, "lost")
+
+    def test_a_refused_one_is_refused(self):
+        self.on_rest.reason = "Too cheap"
+        self.on_rest.price_acknowledged = False
+        self.see(price="77.00")
+        self.assertEqual(self.on_rest.drift, "refused")
+
+    def test_less_stock_was_sold_there_and_is_not_sent_before_its_order_had_time_to_come(self):
+        self.see()
+        self.yesterday()
+        self.see(stock="8")
+        self.assertEqual(self.on_rest.drift, "sold")
+        self.assertIn((self.rest.id, "pull"), self.wakeups)
+        self.push()
+        self.assertFalse(self.sent())
+        self.yesterday()
+        self.see(stock="8")
+        self.push()
+        self.assertEqual([row["stock"] for row in self.sent()], ["10"])
+
+    def test_more_stock_than_there_is_is_repaired_at_once(self):
+        self.see()
+        self.yesterday()
+        self.see(stock="99")
+        self.assertEqual(self.on_rest.drift, "changed")
+        self.push()
+        self.assertEqual([row["stock"] for row in self.sent()], ["10"])
+
+    def test_what_was_sent_while_it_was_read_tells_nothing(self):
+        self.on_rest.sent_at = fields.Datetime.now() + timedelta(seconds=5)
+        self.see(price="77.00")
+        self.assertFalse(self.on_rest.drift)
+
+    def test_in_shadow_nothing_drifts(self):
+        self.rest.state = "shadow"
+        self.see(price="77.00")
+        self.assertFalse(self.on_rest.drift)
+
+
+class TestGone(HealingCase):
+    """Listings that go, and come again."""
+
+    def miss(self, *rows):
+        self.yesterday()
+        self.read_all(*(rows or [listing("OTHER", "X1")]))
+
+    def setUp(self):
+        super().setUp()
+        self.see()
+
+    def test_one_reading_without_it_is_not_believed(self):
+        self.wakeups.clear()
+        self.miss()
+        self.assertEqual((self.on_rest.state, self.on_rest.missed), ("linked", 1))
+        self.assertIn((self.rest.id, "listings"), self.wakeups)
+        self.see()
+        self.assertEqual(self.on_rest.missed, 0)
+
+    def test_after_two_nothing_is_sent_any_more_and_a_person_is_asked(self):
+        self.miss()
+        self.miss()
+        self.assertEqual(self.on_rest.state, "proposed")
+        self.assertIn("does not list it any more", self.on_rest.reason)
+        kind = self.env.ref("cartona_integration.activity_listings")
+        self.assertTrue(self.rest.activity_ids.filtered(lambda one: one.activity_type_id == kind))
+        self.drop_marks()
+        self.tea.list_price = 130
+        self.assertFalse(self.marks(self.rest))
+
+    def test_seen_again_it_is_linked_again(self):
+        self.miss()
+        self.miss()
+        self.see()
+        self.assertEqual((self.on_rest.state, self.on_rest.reason, self.on_rest.missed), ("linked", False, 0))
+
+    def test_made_anew_with_the_same_key_it_is_the_same_link(self):
+        again = listing("TEA-25", "R9")
+        self.miss(again)
+        self.assertEqual(self.on_rest.external_id, "R1")
+        self.miss(again)
+        self.assertEqual((self.on_rest.state, self.on_rest.external_id), ("linked", "R9"))
+        self.assertEqual(self.on_rest.product_id, self.tea)
+        self.assertFalse(self.links.search([("external_id", "=", "R1"), ("account_id", "=", self.rest.id)]))
+        self.push()
+        self.assertEqual({(row["id"], row["price"]) for row in self.sent()}, {("R9", "100.00")})
+
+    def test_made_anew_twice_a_person_chooses(self):
+        rows = listing("TEA-25", "R8"), listing("TEA-25", "R9")
+        self.miss(*rows)
+        self.miss(*rows)
+        self.assertEqual(self.on_rest.state, "proposed")
+        self.assertIn("Several listings", self.on_rest.reason)
+
+    def test_a_person_may_say_what_took_its_place(self):
+        self.rest.link_by_key = False
+        self.tea.default_code = "TEA-25"
+        for _time in range(2):
+            self.miss(listing("TEA-25", "R9"))
+        self.run_job(self.rest, "match")
+        found = self.links.search([("external_id", "=", "R9")])
+        found.action_link_proposed()
+        self.assertEqual(self.link(self.tea), found)
+
+    def test_a_listing_nobody_linked_goes_without_a_word(self):
+        self.read_all(listing("TEA-25", "R1"), listing("X", "8"))
+        for _time in range(2):
+            self.miss(listing("TEA-25", "R1"))
+        self.assertFalse(self.links.search([("external_id", "=", "8")]))
+        self.assertEqual(self.on_rest.state, "linked")
+
+    def test_when_very_many_are_missing_nothing_is_believed(self):
+        self.read_all(listing("TEA-25", "R1"), *[listing(f"X{n}", f"{n}") for n in range(30)])
+        for _time in range(3):
+            self.miss(listing("TEA-25", "R1"))
+        self.assertEqual(len(self.links.search([("state", "=", "found")])), 30)
+        self.assertTrue(self.rest.activity_ids)
+
+    def test_its_key_changed_over_there_the_id_decides(self):
+        self.read_all(listing("NEW-KEY", "R1", price="100.00", stock="10"))
+        self.assertEqual((self.on_rest.product_id, self.on_rest.key), (self.tea, "NEW-KEY"))
+
+
+class TestProductsThatGo(HealingCase):
+    """Nothing sells what is not there."""
+
+    def make_variants(self):
+        attribute = self.env["product.attribute"].create({"name": "Size"})
+        small, large = self.env["product.attribute.value"].create(
+            [{"name": name, "attribute_id": attribute.id} for name in ("S", "L")]
+        )
+        template = self.tea.product_tmpl_id
+        template.attribute_line_ids = [
+            (0, 0, {"attribute_id": attribute.id, "value_ids": [(6, 0, (small + large).ids)]})
+        ]
+        return template, small, large
+
+    def test_a_variant_that_goes_with_its_attribute_shows_nothing_and_asks(self):
+        template, _small, _large = self.make_variants()
+        sold = template.product_variant_ids[0]
+        self.on_rest.product_id = sold
+        self.settle()
+        sold.active = False
+        self.push()
+        self.assertEqual([row["stock"] for row in self.sent()], ["0"])
+        self.assertIn("variant was archived", self.on_rest.reason)
+
+    def test_an_archived_product_shows_nothing_and_asks_nobody(self):
+        self.tea.product_tmpl_id.active = False
+        self.push()
+        self.assertEqual([row["stock"] for row in self.sent()], ["0"])
+        self.assertFalse(self.on_rest.reason)
+
+    def test_a_deleted_products_listing_shows_nothing_and_waits_for_another(self):
+        never_out = self.make_product(False, list_price=100, **SERVICE)
+        self.on_rest.product_id = never_out
+        self.settle()
+        never_out.product_tmpl_id.unlink()
+        self.push()
+        self.assertEqual([row["stock"] for row in self.sent()], ["0"])
+        self.assertIn("deleted", self.on_rest.reason)
+        self.see()
+        self.assertEqual((self.on_rest.state, self.on_rest.product_id.id), ("linked", False))
+
+    def test_merged_products_whose_links_moved_show_the_stock_of_the_one_that_stays(self):
+        other = self.make_product(False, list_price=100)
+        self.move_in(other, 4)
+        self.env.flush_all()
+        self.cr.execute(
+            "UPDATE marketplace_product_link SET product_id = %s WHERE id = %s", [other.id, self.on_rest.id]
+        )
+        self.env.invalidate_all()
+        self.tea.product_tmpl_id.active = False
+        self.run_job(self.rest, "check")
+        self.push()
+        self.assertEqual([row["stock"] for row in self.sent()], ["4"])

@@ -1,0 +1,118 @@
+from odoo import _, api, fields, models
+
+from ..models.marketplace_allocation import RULES
+
+TRIED = 300
+SHOWN = 25
+
+
+class MarketplaceAllocationPreview(models.TransientModel):
+    """Tries stock rules on real products before they count."""
+
+    _name = "marketplace.allocation.preview"
+    _description = "Try Stock Rules"
+
+    account_id = fields.Many2one("marketplace.config", required=True, ondelete="cascade")
+    company_id = fields.Many2one(related="account_id.company_id")
+    target = fields.Selection(
+        [("account", "All products"), ("category", "A category"), ("product", "A product")],
+        default="account",
+        required=True,
+    )
+    categ_id = fields.Many2one("product.category", string="Category", ondelete="cascade")
+    product_tmpl_id = fields.Many2one("product.template", string="Product", ondelete="cascade")
+    stock_buffer = fields.Float(string="Safety Stock")
+    stock_percentage = fields.Float(string="Share of Stock", default=100)
+    stock_maximum = fields.Float(string="At Most")
+    stock_minimum = fields.Float(string="Sold Out Below")
+    preview = fields.Html(compute="_compute_preview", sanitize=False)  # our template, which escapes all
+
+    @api.onchange("account_id", "target", "categ_id", "product_tmpl_id")
+    def _onchange_target(self):
+        """Start from the rules that count now."""
+        rule = self._rule() or self.account_id
+        for name in RULES:
+            self[name] = rule[name]
+
+    @api.depends("account_id", "target", "categ_id", "product_tmpl_id", *RULES)
+    def _compute_preview(self):
+        for wizard in self:
+            rows = wizard._rows() if wizard.account_id else []
+            told = _(
+                "%(changed)d of %(tried)d products would show another quantity, %(zero)d of them 0.",
+                changed=sum(row["now"] != row["then"] for row in rows),
+                tried=len(rows),
+                zero=sum(bool(row["now"] and not row["then"]) for row in rows),
+            )
+            values = {"rows": rows[:SHOWN], "told": told}
+            wizard.preview = self.env["ir.qweb"]._render("cartona_integration.allocation_preview", values)
+
+    def _rows(self):
+        """Give what would be offered of linked products, the biggest differences first."""
+        account = self.account_id
+        products = self._products()
+        free = account._left_for(products._marketplace_free(account))
+        rows = [self._row(account, product, free[product.id]) for product in products if product.id in free]
+        return sorted(rows, key=lambda row: -abs(row["then"] - row["now"]))
+
+    def _row(self, account, product, free):
+        counted = account._rule_of(product)
+        mine = self._counts_for(product, counted)
+        return {
+            "name": product.display_name,
+            "free": free,
+            "now": account._offered(free, counted),
+            "then": account._offered(free, self if mine else counted),
+            "unit": product.uom_id.name,
+        }
+
+    def _counts_for(self, product, counted):
+        """Tell whether the rule that is tried would count for a product, rather than a narrower one."""
+        if self.target == "product":
+            return product.product_tmpl_id == self.product_tmpl_id._origin
+        if counted._name == self.account_id._name:
+            return True
+        if self.target == "account" or counted.product_tmpl_id:
+            return False
+        return (self.categ_id.parent_path or "").startswith(counted.categ_id.parent_path or "")
+
+    def _products(self):
+        """Give storable linked products the rule would be for; the first some hundred of them."""
+        domain = [
+            ("account_id", "=", self.account_id.id),
+            ("state", "=", "linked"),
+            ("product_id.type", "!=", "service"),
+        ]
+        if self.target == "category":
+            domain.append(("product_id.categ_id", "child_of", self.categ_id.id))
+        if self.target == "product":
+            domain.append(("product_id.product_tmpl_id", "=", self.product_tmpl_id.id))
+        return self.env["marketplace.product.link"].search(domain, limit=TRIED, order="id").product_id
+
+    def _rule(self):
+        """Give the rule that is there already for the target."""
+        if self.target == "account":
+            return self.account_id
+        name = "categ_id" if self.target == "category" else "product_tmpl_id"
+        return self.account_id.allocation_ids.filtered(
+            lambda rule: self[name] and rule[name] == self[name]._origin
+        )
+
+    def action_apply(self):
+        """Let the rules count; quantities go out within seconds."""
+        values = {name: self[name] for name in RULES}
+        rule = self._rule()
+        if rule:
+            rule.write(values)
+        else:
+            self.env["marketplace.allocation"].create(
+                {
+                    "account_id": self.account_id.id,
+                    "categ_id": self.target == "category" and self.categ_id.id,
+                    "product_tmpl_id": self.target == "product" and self.product_tmpl_id.id,
+                    **values,
+                }
+            )
+        return self.account_id._notify(
+            _("It counts now"), _("Quantities are sent within seconds."), "success"
+        )
