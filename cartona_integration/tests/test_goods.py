@@ -75,7 +75,7 @@ class TestGoods(OrderCase):
         self.assertComesIn(self.make_product("NOWHERE"))
 
     def test_a_listing_that_is_seen_lets_the_orders_in_that_wait_for_it(self):
-        link = self.link(self.salt, "1205", state="proposed")
+        self.link(self.salt, "1205", state="proposed")
         self.send(self.nameless(product_id="1205"))
         self.wakeups.clear()
         listing = self.rest._dialect().read_products(
