@@ -495,20 +495,26 @@ class MarketplaceConfig(models.Model):
         """Close the account: its webhook answers 401 and nothing is sent."""
         return self.write({"state": "draft"})
 
-    def action_pull_orders(self):
-        """Read the marketplace's order list now."""
-        active = self.filtered(lambda account: account.state in account.WORKING_STATES)
+    def _at_work(self):
+        """Give the accounts that work.
+
+        :raise UserError: none does
+        """
+        active = self.filtered(lambda account: account.active and account.state in account.WORKING_STATES)
         if not active:
             raise UserError(_("Activate the account first."))
+        return active
+
+    def action_pull_orders(self):
+        """Read the marketplace's order list now."""
+        active = self._at_work()
         for account in active:
             account._ask_feed()
         return self._notify(_("Reading orders"), _("New orders appear in a few seconds."), "info")
 
     def action_sync_products(self):
         """Read all listings, link what can be linked, and send what they should show and do not."""
-        active = self.filtered(lambda account: account.state in account.WORKING_STATES)
-        if not active:
-            raise UserError(_("Activate the account first."))
+        active = self._at_work()
         # Superuser: marketplace users may ask for it without write access to listings.
         self.env["marketplace.mark"].sudo()._insert_both(active, asked=True)
         active._wake("listings")

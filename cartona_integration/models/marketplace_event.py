@@ -311,7 +311,7 @@ class MarketplaceEvent(models.Model):
                 if len(self) == 1:
                     found[event] = event._apply()
                 else:
-                    orders[event] = event._read()
+                    orders[event] = event._parse()
         holds.check()
         if orders:
             found = self._import_new(orders)
@@ -335,7 +335,7 @@ class MarketplaceEvent(models.Model):
         """Give {order id: the contact a person chose as its customer}."""
         return {event.external_order_id: event.customer_id for event in self if event.customer_id}
 
-    def _read(self):
+    def _parse(self):
         """Parse the message.
 
         :raise Hold: it has not the shape its dialect promises
@@ -352,7 +352,7 @@ class MarketplaceEvent(models.Model):
         :raise Hold: a person, or a later message, is needed
         """
         processor = self.env["marketplace.order.processor"]
-        value = self._read()
+        value = self._parse()
         if not self._is_news(value):
             return None
         if self.topic == STATUS:
@@ -531,7 +531,7 @@ class MarketplaceEvent(models.Model):
     def _lenient_order(self):
         """Give the Order the message tells, None for a status or for what cannot be read."""
         try:
-            return self._read() if self.topic == ORDERS else None
+            return self._parse() if self.topic == ORDERS else None
         except Hold:
             return None
 

@@ -206,13 +206,21 @@ class MarketplaceProductLink(models.Model):
 
     def action_sync(self):
         """Send what the listings should show, also where it seems to be there already."""
-        linked = self.filtered(lambda link: link.state == "linked").sudo()
+        working = self.account_id._at_work()
+        links = self.filtered(lambda link: link.account_id in working and not link.is_paused)
+        if not links:
+            raise UserError(_("These listings are paused: resume them first."))
+        linked = links.filtered(lambda link: link.state == "linked").sudo()
         linked.write({"reason": False, "tries": 0, "in_doubt": True, **NOTHING_ACKNOWLEDGED})
         self.env["marketplace.mark"].sudo()._insert_both(linked, asked=True)
-        (self.sudo() - linked)._look_for()
-        return self.account_id._notify(
-            _("On its way"), _("Prices and stock are sent within seconds."), "info"
+        (links.sudo() - linked)._look_for()
+        live = any(account.state == "live" for account in working)
+        message = (
+            _("Prices and stock are sent within seconds.")
+            if live
+            else _("In shadow, prices and stock are computed and not sent.")
         )
+        return working._notify(_("On its way"), message, "info")
 
     def action_view_history(self):
         """Open what the listings were sent."""

@@ -124,10 +124,26 @@ class MarketplaceProductLink(models.Model):
         return {link.id: offer for link, offer in due.items() if offer}
 
     def _outdated(self):
-        """Give {link id: kinds} of the figures that are not what the marketplace acknowledged."""
+        """Give {link id: kinds} of the figures that are not what the marketplace acknowledged.
+
+        What it refused is not offered again before it changes, somebody asks, or its listings are read.
+        """
+        refusals = {link: link.reason for link in self if link.reason and not link.in_doubt}
         offers = self._offers_apart(dict.fromkeys(self, self._switched_kinds()))
-        unknown = {link.id: link._unknown_of(offer) for link, offer in offers.items()}
-        return {link_id: kinds_of(offer) for link_id, offer in unknown.items() if offer}
+        unknown = {link: link._unknown_of(offer) for link, offer in offers.items()}
+        for link in refusals:
+            if not link.reason and link._was_sent(offers.get(link)):
+                link.reason = refusals[link]
+                del unknown[link]
+        return {link.id: kinds_of(offer) for link, offer in unknown.items() if offer}
+
+    def _was_sent(self, offer):
+        """Tell whether an offer has no other figures than what was sent last."""
+        return (
+            offer is not None
+            and (offer.price is None or self._is_same("sent_price", offer.price))
+            and (not offer.quantity or self._is_same("sent_quantity", offer.quantity))
+        )
 
     def _switched_kinds(self):
         """Give the kinds whose changes the account sends by itself."""
@@ -136,7 +152,13 @@ class MarketplaceProductLink(models.Model):
     def _wanted_kinds(self, marked, switched):
         """Give the kinds to look at: after trouble all of them, as one may have been lost or refused."""
         wanted = {STOCK if kind == RECOUNT else kind for kind in marked}
-        return wanted | switched if self.in_doubt or self.reason else wanted
+        return wanted | switched | self._unanswered_kinds() if self.in_doubt or self.reason else wanted
+
+    def _unanswered_kinds(self):
+        """Give the kinds that were sent and not acknowledged, also those sent only because somebody asked."""
+        sent = {PRICE: self.sent_price, STOCK: self.sent_quantity}
+        known = {PRICE: self.price_acknowledged, STOCK: self.quantity_acknowledged}
+        return {kind for kind in sent if sent[kind] and not known[kind]}
 
     def _offers_apart(self, kinds):
         """Compute figures; a listing whose figures cannot be told does not stop the others.

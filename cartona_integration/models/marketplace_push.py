@@ -310,4 +310,6 @@ class MarketplaceConfig(models.Model):
         )
         hopeless = doubtful.filtered(lambda link: link.tries >= self.retry_attempts)
         hopeless.reason = _("It was sent %s times and never answered.", self.retry_attempts)
-        self.env["marketplace.mark"]._insert_both(doubtful - hopeless, cause="again")
+        switched = doubtful._switched_kinds()
+        kinds = {link.id: switched | link._unanswered_kinds() for link in doubtful - hopeless}
+        self.env["marketplace.mark"]._put_back(self, kinds, "again")

@@ -214,7 +214,7 @@ class MarketplaceConfig(models.Model):
                 return
 
     def _may_work(self, kind):
-        return self.state in self.WORKING_STATES and not self._state(kind)._is_paused()
+        return self.active and self.state in self.WORKING_STATES and not self._state(kind)._is_paused()
 
     # -- jobs ---------------------------------------------------------------------------------
 

@@ -253,12 +253,12 @@ class SaleOrder(models.Model):
 
     def action_marketplace_sync(self):
         """Bring both sides together: try again what stopped, and read the marketplace's list."""
+        accounts = self.marketplace_config_id._at_work()
         self.marketplace_event_ids.filtered(lambda event: event.state in STOPPED).action_process_again()
         # Codes are not kept, so that what waits for one cannot be sent.
         stopped = self.marketplace_step_ids.filtered(lambda step: step.state in STOPPED)
         stopped.filtered(lambda step: not step.needs_code)._reset()
-        accounts = self.marketplace_config_id
-        accounts.filtered(lambda account: account.state in account.WORKING_STATES)._wake("pull")
+        accounts._wake("pull")
         return accounts[:1]._notify(_("Synchronising"), _("Both sides agree in a few seconds."), "info")
 
     def unlink(self):

@@ -526,6 +526,40 @@ class TestAnswers(PushCase):
         row = self.sent()[-1]
         self.assertEqual((row["price"], row["stock"]), ("120.00", "11"))
 
+    def test_silence_about_what_is_sent_only_when_asked_is_not_forgotten(self):
+        self.settle()
+        self.rest.auto_sync_prices = False
+        self.tea.list_price = 120
+        self.on_rest.action_sync()
+        self.push(lambda request: taken(request, silent={"R1"}))
+        self.move_in(self.tea, 1)
+        self.push()
+        row = self.sent()[-1]
+        self.assertEqual((row["price"], row["stock"]), ("120.00", "11"))
+
+    def test_the_sweep_asks_again_also_for_what_is_sent_only_when_asked(self):
+        self.settle()
+        self.rest.write({"auto_sync_prices": False, "auto_sync_stock": False})
+        self.tea.list_price = 120
+        self.on_rest.action_sync()
+        self.push(lambda request: taken(request, silent={"R1"}))
+        self.sweep()
+        self.push()
+        self.assertEqual(self.sent()[-1]["price"], "120.00")
+        self.assertFalse(self.on_rest.in_doubt)
+
+    def test_what_was_refused_is_not_offered_again_every_hour(self):
+        self.settle()
+        self.tea.list_price = 120
+        self.push(lambda request: taken(request, refuse={"R1"}))
+        calls = len(self.sent())
+        self.run_job(self.rest, "check")
+        self.push()
+        self.assertEqual((len(self.sent()), self.on_rest.reason), (calls, "Not this one"))
+        self.tea.list_price = 130
+        self.push()
+        self.assertEqual((self.sent()[-1]["price"], self.on_rest.reason), ("130.00", False))
+
     def test_answers_in_another_order_and_for_strangers_find_their_listings(self):
         self.many(3)
 

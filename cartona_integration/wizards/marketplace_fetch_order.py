@@ -25,7 +25,7 @@ class MarketplaceFetchOrder(models.TransientModel):
         if account.state not in account.WORKING_STATES:
             raise UserError(_("Activate the account first."))
         try:
-            message = self._read()
+            message = self._ask()
         except MarketplaceError as error:
             raise UserError(_("The marketplace could not be read: %s", error)) from error
         account._keep([message], "manual")
@@ -36,7 +36,7 @@ class MarketplaceFetchOrder(models.TransientModel):
         ]
         return {**action, "domain": domain, "context": {}}
 
-    def _read(self):
+    def _ask(self):
         """Have the marketplace show the order.
 
         :raise UserError: it does not

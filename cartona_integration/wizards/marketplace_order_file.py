@@ -27,7 +27,7 @@ class MarketplaceOrderFile(models.TransientModel):
 
     def action_import(self):
         """Store what can be read and say what cannot."""
-        messages, errors = self._read()
+        messages, errors = self._parse()
         counts = self.account_id._keep(messages, "file") if messages else {}
         stored = counts.get("new", 0) + counts.get("changed", 0)
         told = _(
@@ -41,7 +41,7 @@ class MarketplaceOrderFile(models.TransientModel):
 
     def action_rehearse(self):
         """Show what the file would do, without doing it."""
-        messages, errors = self._read()
+        messages, errors = self._parse()
         results = self.account_id._rehearse_file(messages)
         return self.env["marketplace.rehearsal"]._show(results, len(messages), errors[:SHOWN_ERRORS])
 
@@ -58,7 +58,7 @@ class MarketplaceOrderFile(models.TransientModel):
             "target": "new",
         }
 
-    def _read(self):
+    def _parse(self):
         """Cut the file into messages: in the account's dialect, or where nothing is, in our neutral format.
 
         :return: (those that are orders, one line per element that is none)
