@@ -131,9 +131,9 @@ class MarketplaceProductLink(models.Model):
         refusals = {link: link.reason for link in self if link.reason and not link.in_doubt}
         offers = self._offers_apart(dict.fromkeys(self, self._switched_kinds()))
         unknown = {link: link._unknown_of(offer) for link, offer in offers.items()}
-        for link in refusals:
+        for link, reason in refusals.items():
             if not link.reason and link._was_sent(offers.get(link)):
-                link.reason = refusals[link]
+                link.reason = reason
                 del unknown[link]
         return {link.id: kinds_of(offer) for link, offer in unknown.items() if offer}
 

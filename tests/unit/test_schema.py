@@ -99,6 +99,6 @@ def test_what_the_schema_refuses_to_miss_the_parser_does_too(name):
 def test_the_order_in_the_readme_is_one():
     text = (ADDON.parent / "README.md").read_text("utf-8")
     order = json.loads(text.split("```json\n")[1].split("```")[0])
-    VALIDATOR.validate(order)
+    VALIDATOR.evolve(schema={"$ref": "#/$defs/order", "$defs": SCHEMA["$defs"]}).validate(order)
     found = rest.Rest().parse_order(order)
     assert sum(line.amount for line in found.lines) + found.charges[0].amount == found.total
