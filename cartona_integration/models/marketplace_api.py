@@ -162,7 +162,7 @@ class MarketplaceApi(models.AbstractModel):
         :return: :class:`~..dialects.base.Message`
         """
         dialect = account._dialect()
-        return self._parse(dialect.read_order, self._call(account, dialect.order_request(order_id)))
+        return self._interpret(dialect.read_order, self._call(account, dialect.order_request(order_id)))
 
     @api.model
     def _update_order_status(self, account, order_id, status, **details):
@@ -181,7 +181,7 @@ class MarketplaceApi(models.AbstractModel):
         """
         dialect = account._dialect()
         answer = self._call(account, dialect.lines_request(order_id, changes, idempotency_key))
-        return self._parse(dialect.read_changed_lines, order_id, answer)
+        return self._interpret(dialect.read_changed_lines, order_id, answer)
 
     @api.model
     def _acknowledge_orders(self, account, order_ids):
@@ -191,7 +191,7 @@ class MarketplaceApi(models.AbstractModel):
         """
         dialect = account._dialect()
         answer = self._call(account, dialect.acknowledge_request(order_ids))
-        return self._parse(dialect.read_acknowledged, order_ids, answer)
+        return self._interpret(dialect.read_acknowledged, order_ids, answer)
 
     @api.model
     def _read_products(self, account, key=None):
@@ -209,7 +209,7 @@ class MarketplaceApi(models.AbstractModel):
         :param Request request: the dialect's for the first page, or ``next`` of the page before
         :return: Page of :class:`~..dialects.base.Listing`
         """
-        return self._parse(account._dialect().read_products, request, self._call(account, request))
+        return self._interpret(account._dialect().read_products, request, self._call(account, request))
 
     @api.model
     def _update_products(self, account, updates):
@@ -223,7 +223,7 @@ class MarketplaceApi(models.AbstractModel):
         for start in range(0, len(updates), dialect.batch_size):
             batch = updates[start : start + dialect.batch_size]
             answer = self._call(account, dialect.update_products_request(batch))
-            results += self._parse(dialect.read_product_results, batch, answer)
+            results += self._interpret(dialect.read_product_results, batch, answer)
         return results
 
     @api.model
@@ -262,19 +262,19 @@ class MarketplaceApi(models.AbstractModel):
         """
         dialect = account._dialect()
         answer = self._call(account, dialect.create_product_request(update))
-        return self._parse(dialect.read_created_product, answer)
+        return self._interpret(dialect.read_created_product, answer)
 
     def _pages(self, account, request, read):
         """Follow a list to its proven end."""
         for _number in range(MAX_PAGES):
-            page = self._parse(read, request, self._call(account, request))
+            page = self._interpret(read, request, self._call(account, request))
             yield page
             request = page.next
             if request is None:
                 return
         raise Unavailable(f"The list has more than {MAX_PAGES} pages")
 
-    def _parse(self, read, *args):
+    def _interpret(self, read, *args):
         """Read an answer; one of another shape than promised is no answer."""
         try:
             return read(*args)

@@ -28,12 +28,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     _inherit = "marketplace.order.processor"
 
-    def _follow_status(self, sale, status):
+    def _follow_status(self, sale, status, is_another):
         if status == base.RETURNED and any(line._marketplace_delivered() for line in sale.order_line):
             self._take_back(sale)
             sale.marketplace_step_ids._follow_marketplace()
         else:
-            super()._follow_status(sale, status)
+            super()._follow_status(sale, status, is_another)
 
     def _take_back(self, sale):
         """Do what the account's people decided about returns; a return that was prepared is not again."""
