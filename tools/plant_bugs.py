@@ -61,8 +61,8 @@ BUGS = [
     (
         "an order of several bad lines is imported whole or not at all",
         f"{MODELS}/marketplace_order_processor.py",
-        "            self._hold_for_products(list(bad)",
-        "            0 and self._hold_for_products(list(bad)",
+        "            self._hold_for_products(bad)",
+        "            0 and self._hold_for_products(bad)",
         "addon", "processor or inbox",
     ),
     (
@@ -82,8 +82,8 @@ BUGS = [
     (
         "strangers are refused: an account without a token has none",
         f"{MODELS}/marketplace_webhook.py",
-        'hmac.compare_digest((self.webhook_token_digest or "none")',
-        "hmac.compare_digest((self.webhook_token_digest or digest)",
+        'hmac.compare_digest((self.token_digest or "none")',
+        "hmac.compare_digest((self.token_digest or token_digest)",
         "addon", "webhook",
     ),
     (
@@ -96,8 +96,8 @@ BUGS = [
     (
         "a signature that came must be right, whatever the token says",
         f"{MODELS}/marketplace_webhook.py",
-        "if keys and signature.is_presented(headers):",
-        "if keys and signature.is_presented(headers) and not digest:",
+        "if keys and self.signature.is_presented(headers):",
+        "if keys and self.signature.is_presented(headers) and not token_digest:",
         "addon", "TestSignature",
     ),
     (
@@ -110,8 +110,8 @@ BUGS = [
     (
         "the secret before the newest dies in the end",
         f"{MODELS}/marketplace_webhook.py",
-        "if until and until > fields.Datetime.now():",
-        "if until:",
+        "is_rotating = until and until > fields.Datetime.now()",
+        "is_rotating = until",
         "addon", "TestSignature",
     ),
     (
@@ -131,7 +131,7 @@ BUGS = [
     (
         "an order for another account is held",
         f"{MODELS}/marketplace_order_processor.py",
-        "            account._check_addressee(order)\n",
+        "        account._check_addressee(order)\n",
         "",
         "addon", "TestTokenGroup or processor",
     ),
@@ -194,8 +194,8 @@ BUGS = [
     (
         "marks of what failed are put back",
         f"{MODELS}/marketplace_push.py",
-        '        self.env["marketplace.mark"]._put_back(self,',
-        '        0 and self.env["marketplace.mark"]._put_back(self,',
+        '        self.env["marketplace.mark"]._put_back(self, {key: kinds_of(',
+        '        0 and self.env["marketplace.mark"]._put_back(self, {key: kinds_of(',
         "addon", "push",
     ),
     (
@@ -215,7 +215,7 @@ BUGS = [
     (
         "marketplace quotations are not for sale",
         f"{MODELS}/product_product.py",
-        '            (_("in marketplace quotations"), -1, self._marketplace_quoted(warehouses)),\n',
+        '            _("in marketplace quotations"): everything._marketplace_quoted(warehouses),\n',
         "",
         "addon", "push or product or mark",
     ),
