@@ -1,10 +1,10 @@
-"""Run the tests in three stages and sum up: without Odoo, inside Odoo, against a real server.
+"""Run the tests in four stages and sum up: without Odoo, inside it, its installation, against a real server.
 
 They run at the same time: the last mostly waits for clocks and answers. It has the terminal; what the others
 say follows when they end.
 
-``STAGE=unit|addon|system`` runs one of them, ``ARGS='-k word'`` goes to pytest, ``KEEP=1`` leaves PostgreSQL
-running. A skipped test, an empty stage or one that could not run fails the whole run.
+``STAGE=unit|addon|install|system`` runs one of them, ``ARGS='-k word'`` goes to pytest, ``KEEP=1`` leaves
+PostgreSQL running. A skipped test, an empty stage or one that could not run fails the whole run.
 
 Beside them, and only when asked for: ``STAGE=faults`` (whatever can go wrong, minutes), ``STAGE=soak`` (the
 same with larger numbers, hours), ``STAGE=bench`` (figures). ``SEED=n`` chooses another course of the faults.
@@ -131,13 +131,18 @@ def addon(odoo, output):
 
 
 def on_a_server(odoo, stage, output, *folders, **env):
-    """Run tests that start a server of their own: prefork, with a job runner, beside the simulator."""
+    """Run tests that bring up an Odoo of their own: prefork, with a job runner, beside the simulator."""
     template = databases.make_addon_template(odoo)
     return Run(
         odoo, stage, "-p", "no:odoo", *folders, output=output,
         HARNESS_SERIES=odoo.series, HARNESS_SOURCE=str(odoo.source), HARNESS_TEMPLATE=template,
         **TESTS.environment(), **env,
     )  # fmt: skip
+
+
+def install(odoo, output):
+    """Installed, upgraded, uninstalled, and beside other applications: databases without a server."""
+    return on_a_server(odoo, "install", output, "tests/install")
 
 
 def system(odoo, output):
@@ -161,7 +166,7 @@ def bench(odoo, output):
     return on_a_server(odoo, "bench", output, "tests/bench")
 
 
-STAGES = {"unit": unit, "addon": addon, WHOLE_SYSTEM: system}
+STAGES = {"unit": unit, "addon": addon, "install": install, WHOLE_SYSTEM: system}
 ON_REQUEST = {"faults": faults, "soak": soak, "bench": bench}
 
 

@@ -61,7 +61,9 @@ def test_a_copy_calls_nobody_until_a_person_starts_it_there(server, copy, open_s
     def is_paused():
         return copy.sql("SELECT 1 FROM marketplace_config WHERE id = %s AND state = 'paused'", [shop.account])
 
-    wait_for(is_paused, 90, "the copy pauses its accounts")
+    [[cron]] = copy.sql("SELECT res_id FROM ir_model_data WHERE name = 'cron_sweep'")
+    copy.rpc("ir.cron", "method_direct_trigger", [cron])
+    wait_for(is_paused, 10, "the copy pauses its accounts")
     assert calls(shop) == before, "nobody was called"
     asked = "SELECT 1 FROM mail_activity WHERE res_model = 'marketplace.config' AND summary ILIKE '%copy%'"
     assert len(copy.sql(asked)) == 1

@@ -200,7 +200,7 @@ class Clerk(threading.Thread):
                 self.failures.append(error)
 
 
-@pytest.mark.parametrize("seconds", [20])
+@pytest.mark.parametrize("seconds", [12])
 def test_whatever_goes_wrong_both_sides_agree_at_rest(open_shop, server, show, seconds):
     shops = open_shop("cartona", timeout=2), open_shop("rest", timeout=2)
     shelf = Shelf(server, 12, *shops)

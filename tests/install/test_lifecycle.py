@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .harness import ROOT
+from ..system.harness import ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))
 
@@ -71,14 +71,25 @@ class Database:
         self.odoo = Odoo(os.environ["HARNESS_SERIES"], source, "given by the test run")
         self.name = f"{name}_{self.odoo.series.replace('.', '_')}"
         databases.copy(self.odoo, template or databases.ensure_base(self.odoo), self.name)
+        # A configuration file of its own: other stages write theirs at the same time.
+        folder = self.odoo.build / "install"
+        self.conf = databases.config(self.odoo, folder=folder, data_dir=self.odoo.build / "data")
 
     def shell(self, script):
         """Run Python inside Odoo.
 
         :raise AssertionError: it failed
         """
-        conf = databases.config(self.odoo)
-        command = [*self.odoo.command, "shell", "-c", conf, "-d", self.name, "--no-http", "--log-level=warn"]
+        command = [
+            *self.odoo.command,
+            "shell",
+            "-c",
+            self.conf,
+            "-d",
+            self.name,
+            "--no-http",
+            "--log-level=warn",
+        ]
         result = subprocess.run(
             [str(part) for part in command], input=f"{script}\nprint('REACHED THE END')\n", text=True,
             capture_output=True, env=self.odoo.environment(), check=False,
@@ -86,7 +97,7 @@ class Database:
         assert "REACHED THE END" in result.stdout, f"{result.stdout[-2000:]}{result.stderr[-4000:]}"
 
     def modules(self, *what):
-        databases.run_odoo(self.odoo, databases.config(self.odoo), self.name, *what)
+        databases.run_odoo(self.odoo, self.conf, self.name, *what)
 
     def sql(self, query):
         found = TESTS.client("psql", "-d", self.name, "-AtF", "|", "-c", query)

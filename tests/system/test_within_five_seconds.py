@@ -1,4 +1,7 @@
-"""How long things take on a real server: orders in; prices, stock and confirmations out; two marketplaces."""
+"""How long things take on a real server: orders in; prices, stock and confirmations out; two marketplaces.
+
+The name makes it the last file: the addon's tests, which run beside, are over by then.
+"""
 
 import threading
 import time
@@ -62,6 +65,14 @@ class Watch(threading.Thread):
         return self.seen
 
 
+def make_order(shop, push):
+    """Have the simulated marketplace make one order of known products."""
+    products = [{"key": "TEA-25", "price": "250.00"}, {"key": "SUGAR-1", "price": "90.50"}]
+    answer = shop.post("order_factory", {"count": 1, "products": products}, push=push)
+    orders = answer["orders"] if isinstance(answer, dict) else answer
+    return orders[0].get("hashed_id") or orders[0]["id"]
+
+
 def order_and_watch(shops, place, label, show):
     """Have an order placed at each shop every second, and judge how long each took to be a sale order.
 
@@ -79,14 +90,6 @@ def order_and_watch(shops, place, label, show):
     clock.tick(order)
     for dialect, watch in watches.items():
         clock.judge(f"{label}, {dialect}, to the confirmed sale order", begun[dialect], watch.end())
-
-
-def make_order(shop, push):
-    """Have the simulated marketplace make one order of known products."""
-    products = [{"key": "TEA-25", "price": "250.00"}, {"key": "SUGAR-1", "price": "90.50"}]
-    answer = shop.post("order_factory", {"count": 1, "products": products}, push=push)
-    orders = answer["orders"] if isinstance(answer, dict) else answer
-    return orders[0].get("hashed_id") or orders[0]["id"]
 
 
 def test_pushed_orders_are_sale_orders_within_five_seconds(open_shop, products, show):
