@@ -502,7 +502,7 @@ class MarketplaceConfig(models.Model):
         """
         active = self.filtered(lambda account: account.active and account.state in account.WORKING_STATES)
         if not active:
-            raise UserError(_("Activate the account first."))
+            raise UserError(_("Start the account first, in shadow or live."))
         return active
 
     def action_pull_orders(self):

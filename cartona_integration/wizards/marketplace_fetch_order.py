@@ -23,7 +23,7 @@ class MarketplaceFetchOrder(models.TransientModel):
         self.ensure_one()
         account = self.account_id
         if account.state not in account.WORKING_STATES:
-            raise UserError(_("Activate the account first."))
+            raise UserError(_("Start the account first, in shadow or live."))
         try:
             message = self._ask()
         except MarketplaceError as error:
