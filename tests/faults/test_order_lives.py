@@ -13,7 +13,7 @@ from ..system.harness import wait_for
 from ..system.test_statuses import Orders, reopen
 from .common import SEED, Trouble, shorten_pauses, size
 
-LIVES = size("ORDER_LIVES", 200)  # as many as a few minutes allow; each is several calls in their turn
+LIVES = size("ORDER_LIVES", 1000)
 AT_ONCE = 100  # orders of both marketplaces that live at the same time
 KILLS = 2  # of all workers at once, in the first portions
 RECOVERY = 300  # seconds
