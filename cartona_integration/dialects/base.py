@@ -469,10 +469,6 @@ class Dialect:
         """Tell whether a refusal only says that a line is not there any more."""
         return False
 
-    def page_of(self, order_id):
-        """Give the address where people see the order at the marketplace, or None."""
-        return None
-
     def acknowledge_request(self, order_ids):
         """Give the call that tells these orders are safely here (``can_acknowledge``)."""
         raise NotImplementedError
