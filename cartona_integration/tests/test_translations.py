@@ -79,7 +79,7 @@ class TestTranslations(MarketplaceCase):
         self.assertEqual(account.fields_get(["state"])["state"]["string"], "الوضع")
         self.assertIn("rest_test · استيراد الطلبات", account.sync_state_ids.mapped("display_name"))
         account.action_pause()
-        with self.assertRaisesRegex(UserError, "قم بتفعيل الحساب أولًا"):
+        with self.assertRaisesRegex(UserError, "ابدأ الحساب أولًا"):
             account.action_pull_orders()
 
     def test_an_activity_speaks_the_language_of_the_person_it_asks(self):
