@@ -67,11 +67,14 @@ class MarketplaceConfig(models.Model):
 
     def _compute_left(self):
         """Count what is left to do; for the account's page only, as it looks at all products."""
-        for account in self:
-            links = self.env["marketplace.product.link"]
-            account.sure_count = links.search_count(account._sure_domain())
-            account.unlisted_count = self.env["product.product"].search_count(account._unlisted_domain())
-            account.ordered_coverage = account._ordered_coverage()
+        links, products = self.env["marketplace.product.link"], self.env["product.product"]
+        self.sure_count = self.unlisted_count = self.ordered_coverage = 0
+        # What is being edited is counted as it is stored; a new account has nothing yet.
+        for account in self.filtered(lambda account: account._origin):
+            stored = account._origin
+            account.sure_count = links.search_count(stored._sure_domain())
+            account.unlisted_count = products.search_count(stored._unlisted_domain())
+            account.ordered_coverage = stored._ordered_coverage()
 
     def _sure_domain(self):
         return [

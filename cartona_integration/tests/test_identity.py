@@ -100,10 +100,11 @@ class TestFile(ListedCase):
         self.assertIn((self.rest.id, "listings"), self.wakeups)
 
     def test_packs_are_read_by_name(self):
-        done = self.load(["rest_test", str(self.tea.id), "Dozens", "T-12", "12"])
+        dozen = self.env.ref("uom.product_uom_dozen")
+        done = self.load(["rest_test", str(self.tea.id), dozen.name, "T-12", "12"])
         self.assertEqual(
             self.links.browse(done["ids"]).pack_uom_id,
-            self.env.ref("uom.product_uom_dozen"),
+            dozen,
             done["messages"],
         )
 
