@@ -14,8 +14,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-# A branch moves; put a full commit id here to pin one. The id inside the archive is then compared with it.
-REVISION = "17.0"
+# A branch moves: a commit of it, its head in September 2026. The id inside the archive is compared with it.
+REVISION = "b4c6b344a7a6cef93db339c56edb4feb5b222435"
 SERIES = "17.0"
 # The tests put a server of their own in its place.
 BASE = os.environ.get("CARTONA_UPSTREAM", "https://github.com/odoo/odoo/archive")
@@ -28,7 +28,7 @@ class Unreachable(Exception):
     """The source cannot be had from here; says why in a few words."""
 
 
-def ensure(target, revision=REVISION, base=BASE):
+def ensure(target, base=BASE):
     """Have Odoo's source in a folder.
 
     :param Path target: made when it is not there
@@ -37,11 +37,11 @@ def ensure(target, revision=REVISION, base=BASE):
     """
     target = Path(target).absolute()
     if not (target / "odoo" / "release.py").exists():
-        bring(target, revision, f"{base}/{revision}.tar.gz")
+        bring(target, f"{base}/{REVISION}.tar.gz")
     return target
 
 
-def bring(target, revision, url):
+def bring(target, url):
     """Download and unpack beside the target, and move into place only what is complete."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".odoo17-", dir=target.parent) as made:
@@ -49,7 +49,7 @@ def bring(target, revision, url):
         download(url, archive)
         commit = commit_of(archive)
         unpack(archive, source)
-        check(source, revision, commit)
+        check(source, commit)
         (source / COMMIT_FILE).write_text(commit)
         shutil.rmtree(target, ignore_errors=True)
         source.rename(target)
@@ -114,13 +114,13 @@ def unpack(archive, target):
         raise Unreachable("what it sends cannot be unpacked")
 
 
-def check(source, revision, commit):
+def check(source, commit):
     """Compare what came with what was asked for.
 
     :raise Unreachable: it is something else
     """
-    if re.fullmatch(r"[0-9a-f]{40}", revision) and commit != revision:
-        raise Unreachable(f"it sends commit {commit}, not {revision}")
+    if commit != REVISION:
+        raise Unreachable(f"it sends commit {commit}, not {REVISION}")
     release = source / "odoo" / "release.py"
     if not (release.exists() and re.search(r"^version_info = \(17, 0,", release.read_text(), re.M)):
         raise Unreachable(f"what it sends is not Odoo {SERIES}")

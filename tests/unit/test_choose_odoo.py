@@ -12,11 +12,10 @@ import odoo19
 import pytest
 import server
 
-COMMIT = "c0ffee" * 6 + "beef"
 RELEASE = "version_info = ({}, 0, 0, FINAL, 0, '')\n"
 
 
-def archive(series=17, commit=COMMIT, addons=True):
+def archive(series=17, commit=odoo17.REVISION, addons=True):
     """Make a source archive as its makers send it."""
     buffer = io.BytesIO()
     with tarfile.open(
@@ -41,8 +40,8 @@ class Upstream(ThreadingHTTPServer):
         self.answers, self.asked = {}, []
         self.base = f"http://127.0.0.1:{self.server_port}"
 
-    def send(self, body, revision=odoo17.REVISION, status=200, promised=None):
-        self.answers[f"/{revision}.tar.gz"] = (status, body, len(body) if promised is None else promised)
+    def send(self, body, status=200, promised=None):
+        self.answers[f"/{odoo17.REVISION}.tar.gz"] = (status, body, len(body) if promised is None else promised)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -103,7 +102,7 @@ def test_the_makers_archive_is_brought_once(cache, upstream):
     upstream.send(archive())
     first, second = environment.choose_odoo(), environment.choose_odoo()
     assert (first.series, first.source) == (second.series, second.source) == ("17.0", cache / "odoo-17.0")
-    assert (cache / "odoo-17.0" / odoo17.COMMIT_FILE).read_text() == COMMIT
+    assert (cache / "odoo-17.0" / odoo17.COMMIT_FILE).read_text() == odoo17.REVISION
     assert len(upstream.asked) == 1
 
 
@@ -134,7 +133,7 @@ def test_whatever_is_wrong_with_the_archive_odoo_19_runs_and_says_why(cache, ups
 
 def test_no_connection_is_odoo_19_too(cache, monkeypatch):
     url = f"http://127.0.0.1:{server.free_port()}/17.0.tar.gz"
-    monkeypatch.setattr(odoo17, "ensure", lambda target: odoo17.bring(target, "17.0", url))
+    monkeypatch.setattr(odoo17, "ensure", lambda target: odoo17.bring(target, url))
     assert "Connection refused" in environment.choose_odoo().why
 
 
@@ -176,13 +175,12 @@ def test_a_series_nobody_knows_is_told(cache, monkeypatch):
         environment.choose_odoo()
 
 
-def test_a_pinned_commit_is_compared_with_the_archive(tmp_path, upstream):
+def test_the_pinned_commit_is_compared_with_the_archive(tmp_path, upstream):
     other = "deadbeef" * 5
-    upstream.send(archive(), revision=other)
-    with pytest.raises(odoo17.Unreachable, match=f"it sends commit {COMMIT}, not {other}"):
-        odoo17.ensure(tmp_path / "odoo", other, upstream.base)
-    upstream.send(archive(commit=other), revision=other)
-    assert odoo17.ensure(tmp_path / "odoo", other, upstream.base) == tmp_path / "odoo"
+    upstream.send(archive(commit=other))
+    with pytest.raises(odoo17.Unreachable, match=f"it sends commit {other}, not {odoo17.REVISION}"):
+        odoo17.ensure(tmp_path / "odoo", upstream.base)
+    assert not (tmp_path / "odoo").exists()
 
 
 def test_without_a_browser_an_ordinary_user_is_told_the_command(monkeypatch):
