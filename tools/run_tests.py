@@ -1,9 +1,9 @@
-"""Run the tests in four stages and sum up: without Odoo, inside it, its installation, against a real server.
+"""Run the tests in four stages and sum up: without Odoo, inside it, servers copied or killed, one at work.
 
 They run at the same time: the last mostly waits for clocks and answers. It has the terminal; what the others
 say follows when they end.
 
-``STAGE=unit|addon|install|system`` runs one of them, ``ARGS='-k word'`` goes to pytest, ``KEEP=1`` leaves
+``STAGE=unit|addon|operations|system`` runs one of them, ``ARGS='-k word'`` goes to pytest, ``KEEP=1`` leaves
 PostgreSQL running. A skipped test, an empty stage or one that could not run fails the whole run.
 
 Beside them, and only when asked for: ``STAGE=faults`` (whatever can go wrong, minutes), ``STAGE=soak`` (the
@@ -58,10 +58,10 @@ class Result:
 
     def __str__(self):
         if not self.counts:
-            return f"  {self.stage:8} COULD NOT RUN (exit code {self.code})"
+            return f"  {self.stage:10} COULD NOT RUN (exit code {self.code})"
         passed = self.counts["tests"] - sum(self.counts[name] for name in ("failures", "errors", "skipped"))
         return (
-            f"  {self.stage:8} {'ok  ' if self.is_good else 'FAIL'} {passed} passed, "
+            f"  {self.stage:10} {'ok  ' if self.is_good else 'FAIL'} {passed} passed, "
             f"{self.counts['failures']} failed, {self.counts['errors']} errors, "
             f"{self.counts['skipped']} skipped, {self.seconds:.0f} s"
         )
@@ -137,14 +137,14 @@ def on_a_server(odoo, stage, output, *folders, **env):
     template = databases.make_addon_template(odoo)
     return Run(
         odoo, stage, "-p", "no:odoo", *folders, output=output,
-        HARNESS_SERIES=odoo.series, HARNESS_SOURCE=str(odoo.source), HARNESS_TEMPLATE=template,
-        **TESTS.environment(), **env,
+        HARNESS_STAGE=stage, HARNESS_SERIES=odoo.series, HARNESS_SOURCE=str(odoo.source),
+        HARNESS_TEMPLATE=template, **TESTS.environment(), **env,
     )  # fmt: skip
 
 
-def install(odoo, output):
-    """Installed, upgraded, uninstalled, and beside other applications: databases without a server."""
-    return on_a_server(odoo, "install", output, "tests/install")
+def operations(odoo, output):
+    """What happens to databases and servers: installed, upgraded, uninstalled, copied, killed."""
+    return on_a_server(odoo, "operations", output, "tests/operations")
 
 
 def system(odoo, output):
@@ -168,7 +168,7 @@ def bench(odoo, output):
     return on_a_server(odoo, "bench", output, "tests/bench")
 
 
-STAGES = {"unit": unit, "addon": addon, "install": install, WHOLE_SYSTEM: system}
+STAGES = {"unit": unit, "addon": addon, "operations": operations, WHOLE_SYSTEM: system}
 ON_REQUEST = {"faults": faults, "soak": soak, "bench": bench}
 
 

@@ -12,4 +12,4 @@ def pytest_runtest_makereport(item):
     if report.failed:
         chosen = " ".join(f"{name}={value}" for name, value in {"SEED": SEED, **sizes}.items())
         command = f"{chosen} STAGE=faults ARGS='-k {item.originalname}' python3 tools/run_tests.py"
-        report.sections.append(("Again, with the server's log in build/<series>/system/odoo.log", command))
+        report.sections.append(("Again, with the server's log in build/<series>/faults/odoo.log", command))

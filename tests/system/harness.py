@@ -16,6 +16,7 @@ import psycopg2
 import requests
 
 ROOT = Path(__file__).resolve().parents[2]
+STAGE = os.environ["HARNESS_STAGE"]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import databases  # noqa: E402
@@ -42,8 +43,9 @@ class OdooServer:
     def __init__(self):
         source = Path(os.environ["HARNESS_SOURCE"])
         self.odoo = Odoo(os.environ["HARNESS_SERIES"], source, "given by the test run")
-        self.db = f"system_{self.odoo.series.replace('.', '_')}"
-        self.service = OdooService(self.odoo, self.db, TESTS, self.odoo.build / "system")
+        # Stages run at once, each with a server of its own.
+        self.db = f"{STAGE}_{self.odoo.series.replace('.', '_')}"
+        self.service = OdooService(self.odoo, self.db, TESTS, self.odoo.build / STAGE)
         self.log = self.service.log
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -195,7 +197,7 @@ class Simulator:
     """The marketplace simulator as a process of its own."""
 
     def __init__(self):
-        self.service = SimulatorService(sys.executable, BUILD / "system")
+        self.service = SimulatorService(sys.executable, BUILD / f"simulator-{STAGE}")
         self.service.stop()
         self.service.start()
         self.service.wait_until_it_answers()

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from .harness import RECOVERY, moment, wait_for
+from .harness import moment, wait_for
 
 SEED = 20261125
 numbers = count(1)
@@ -128,23 +128,6 @@ class Shelf:
                     if row.get(name) is not None:
                         found.setdefault((keys[row[names[0]]], figure, float(row[name])), at)
         return found
-
-
-def test_a_worker_killed_after_sending_leaves_no_wrong_price(open_shop, server):
-    shop = open_shop("rest", timeout=60)
-    shelf = Shelf(server, 1, shop)
-    [key] = shelf.keys
-    simulator = shop.simulator
-    simulator.control(
-        "POST", "faults", {"kind": "timeout_after", "account": shop.code, "operation": "update_products"}
-    )
-    shelf.price(key, 12)
-    wait_for(lambda: shelf.shown(shop)[key][0] == 12, 15, "the marketplace applied it and is silent")
-    server.kill_workers()
-    simulator.control("DELETE", "faults")
-    # What the marketplace acknowledged last, and does not show.
-    shelf.price(key, 10)
-    wait_for(shelf.agrees, RECOVERY, "the old price is sent again")
 
 
 class Trouble(threading.Thread):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from .harness import RECOVERY, wait_for
+from .harness import wait_for
 
 DIALECTS = ("cartona", "rest")
 BOTH = pytest.mark.parametrize("dialect", DIALECTS)
@@ -225,29 +225,3 @@ def refused(orders):
         "SELECT connection_status FROM marketplace_config WHERE id = %s", [orders.shop.account]
     )
     return status == "refused"
-
-
-def test_a_status_arrives_once_when_its_worker_is_killed_while_it_is_sent(open_orders, server, show):
-    shops = [open_orders(dialect) for dialect in DIALECTS]
-    ids = [orders.place(2) for orders in shops]
-    for orders, [order_id, _other] in zip(shops, ids, strict=True):
-        orders.fault("timeout_after", seconds=10)
-        orders.confirm(order_id)
-    for orders in shops:
-        wait_for(orders.calls, 30, "the status is being sent")
-    begun = time.monotonic()
-    server.kill_workers()
-    wait_for(server.answers, 60, "the server answers again")
-    # With every new job queue_job's runner looks for dead ones, and takes none for dead that is younger.
-    time.sleep(max(0, begun + 11 - time.monotonic()))
-    for orders, both in zip(shops, ids, strict=True):
-        orders.confirm(both[1])
-        wait_for(lambda orders=orders: done(orders), RECOVERY, "both steps are done")
-        show(f"killed while sending, {orders.shop.dialect}: settled after {time.monotonic() - begun:.0f} s")
-        assert all(orders.arrived(order_id, "confirmed") for order_id in both)
-        assert orders.here("state = 'sale'") == set(both)
-        assert orders.steps("in_doubt") == [(False,), (False,)]
-
-
-def done(orders):
-    return all(state == "done" for [state] in orders.steps())

@@ -41,7 +41,11 @@ class Upstream(ThreadingHTTPServer):
         self.base = f"http://127.0.0.1:{self.server_port}"
 
     def send(self, body, status=200, promised=None):
-        self.answers[f"/{odoo17.REVISION}.tar.gz"] = (status, body, len(body) if promised is None else promised)
+        self.answers[f"/{odoo17.REVISION}.tar.gz"] = (
+            status,
+            body,
+            len(body) if promised is None else promised,
+        )
 
 
 class Handler(BaseHTTPRequestHandler):

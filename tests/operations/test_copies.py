@@ -6,7 +6,7 @@ import databases
 import pytest
 from server import OdooService, free_port, wait_for
 
-from .harness import TESTS, OdooServer
+from ..system.harness import TESTS, OdooServer
 
 
 class CopiedServer(OdooServer):

@@ -1,4 +1,4 @@
-"""Processes die while orders arrive: what was acknowledged is there, once."""
+"""Processes die at work: what was acknowledged is there, once, and what was sent is known."""
 
 import random
 import threading
@@ -7,13 +7,13 @@ from collections import Counter
 
 import requests
 
-from .conftest import sample
-from .harness import wait_for
+from ..system.conftest import sample
+from ..system.harness import RECOVERY, wait_for
+from ..system.test_prices_and_stock import Shelf
+from ..system.test_statuses import DIALECTS
 
 SENDERS = 4
 SEED = 20261124
-# A job whose worker died is given to another one by queue_job after about a minute; our sweep is as quick.
-RECOVERY = 150  # seconds
 
 
 class Sender(threading.Thread):
@@ -112,3 +112,46 @@ def test_nothing_is_lost_or_doubled_when_processes_are_killed(open_shop, product
     show(f"{len(orders)} orders, killed {', '.join(kills)} (seed {SEED}): answers {dict(ledger)}")
     assert set(ledger) <= {200, 503, "no answer"}
     check_complete(shop, orders)
+
+
+def test_a_worker_killed_after_sending_leaves_no_wrong_price(open_shop, server):
+    shop = open_shop("rest", timeout=60)
+    shelf = Shelf(server, 1, shop)
+    [key] = shelf.keys
+    simulator = shop.simulator
+    simulator.control(
+        "POST", "faults", {"kind": "timeout_after", "account": shop.code, "operation": "update_products"}
+    )
+    shelf.price(key, 12)
+    wait_for(lambda: shelf.shown(shop)[key][0] == 12, 15, "the marketplace applied it and is silent")
+    server.kill_workers()
+    simulator.control("DELETE", "faults")
+    # What the marketplace acknowledged last, and does not show.
+    shelf.price(key, 10)
+    wait_for(shelf.agrees, RECOVERY, "the old price is sent again")
+
+
+def test_a_status_arrives_once_when_its_worker_is_killed_while_it_is_sent(open_orders, server, show):
+    shops = [open_orders(dialect) for dialect in DIALECTS]
+    ids = [orders.place(2) for orders in shops]
+    for orders, [order_id, _other] in zip(shops, ids, strict=True):
+        orders.fault("timeout_after", seconds=10)
+        orders.confirm(order_id)
+    for orders in shops:
+        wait_for(orders.calls, 30, "the status is being sent")
+    begun = time.monotonic()
+    server.kill_workers()
+    wait_for(server.answers, 60, "the server answers again")
+    # With every new job queue_job's runner looks for dead ones, and takes none for dead that is younger.
+    time.sleep(max(0, begun + 11 - time.monotonic()))
+    for orders, both in zip(shops, ids, strict=True):
+        orders.confirm(both[1])
+        wait_for(lambda orders=orders: done(orders), RECOVERY, "both steps are done")
+        show(f"killed while sending, {orders.shop.dialect}: settled after {time.monotonic() - begun:.0f} s")
+        assert all(orders.arrived(order_id, "confirmed") for order_id in both)
+        assert orders.here("state = 'sale'") == set(both)
+        assert orders.steps("in_doubt") == [(False,), (False,)]
+
+
+def done(orders):
+    return all(state == "done" for [state] in orders.steps())
