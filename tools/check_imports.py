@@ -9,18 +9,18 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 ADDON = Path(__file__).resolve().parents[1] / "cartona_integration"
-DIALECTS, VALUES = "cartona_integration.dialects", "cartona_integration.dialects.base"
+DIALECTS, WORDS = "cartona_integration.dialects", "cartona_integration.dialects.words"
 MODELS, CONTROLLERS = "cartona_integration.models", "cartona_integration.controllers"
 
 # (place, what it never imports, what of that it may)
 NEVER = [
     ("dialects/*", ("odoo", "psycopg2", MODELS, CONTROLLERS), ()),
     ("controllers/*", (DIALECTS, MODELS, "psycopg2"), ()),
-    ("models/marketplace_order_*", (DIALECTS, "json"), (VALUES,)),
-    ("models/product_*", (DIALECTS, "json"), (VALUES,)),
-    ("models/res_partner*", (DIALECTS, "json"), (VALUES,)),
-    ("models/sale_order*", (DIALECTS, "json"), (VALUES,)),
-    ("models/stock_*", (DIALECTS, "json"), (VALUES,)),
+    ("models/marketplace_order_*", (DIALECTS, "json"), (WORDS,)),
+    ("models/product_*", (DIALECTS, "json"), (WORDS,)),
+    ("models/res_partner*", (DIALECTS, "json"), (WORDS,)),
+    ("models/sale_order*", (DIALECTS, "json"), (WORDS,)),
+    ("models/stock_*", (DIALECTS, "json"), (WORDS,)),
 ]
 NETWORK = ("requests", "urllib.request", "urllib3", "httpx", "http.client.HTTPConnection", "socket")
 NETWORK_DOOR = "models/marketplace_api.py"

@@ -250,7 +250,7 @@ BUGS = [
     (
         "an echo ends here",
         f"{MODELS}/sale_order.py",
-        "            and dialect.outlook(known or None, status) != base.REACHED\n",
+        "            and dialect.outlook(known or None, status) != words.REACHED\n",
         "",
         "addon", "steps",
     ),

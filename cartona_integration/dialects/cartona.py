@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 
 from ..exceptions import Refused, Unavailable
-from . import base
+from . import base, words
 from . import payload as reading
 from .payload import Field
 
@@ -18,28 +18,28 @@ ZERO = Decimal(0)
 ZONE = "Africa/Cairo"
 
 STATUS_IN = {
-    "pending": base.PENDING,
-    "editing": base.HELD,
-    "approved": base.CONFIRMED,
-    "assigned_to_salesman": base.SHIPPED,
-    "delivered": base.DELIVERED,
-    "cancelled_by_retailer": base.CANCELLED,
-    "cancelled_by_supplier": base.CANCELLED,
-    "returned": base.RETURNED,
+    "pending": words.PENDING,
+    "editing": words.HELD,
+    "approved": words.CONFIRMED,
+    "assigned_to_salesman": words.SHIPPED,
+    "delivered": words.DELIVERED,
+    "cancelled_by_retailer": words.CANCELLED,
+    "cancelled_by_supplier": words.CANCELLED,
+    "returned": words.RETURNED,
 }
 
 # "returned" is not among the words update-order-status takes
 STATUS_OUT = {
-    base.PENDING: "pending",
-    base.CONFIRMED: "approved",
-    base.SHIPPED: "assigned_to_salesman",
-    base.DELIVERED: "delivered",
-    base.CANCELLED: "cancelled_by_supplier",
+    words.PENDING: "pending",
+    words.CONFIRMED: "approved",
+    words.SHIPPED: "assigned_to_salesman",
+    words.DELIVERED: "delivered",
+    words.CANCELLED: "cancelled_by_supplier",
 }
 
 DELIVERED_BY = {
-    "delivered_by_supplier": base.BY_SELLER,
-    "delivered_by_cartona": base.BY_MARKETPLACE,
+    "delivered_by_supplier": words.BY_SELLER,
+    "delivered_by_cartona": words.BY_MARKETPLACE,
 }
 
 CANCEL_REASONS = frozenset({
@@ -76,7 +76,7 @@ CUSTOMER = {
     "phone": Field("retailer_number", reading.text),
     "phone2": Field("retailer_number2", reading.text),
 }
-CUSTOMER_MAKER = partial(base.Customer, space=base.PLATFORM)
+CUSTOMER_MAKER = partial(words.Customer, space=words.PLATFORM)
 
 ADDRESS = {
     "name": Field("retailer_name", reading.text),
@@ -92,7 +92,7 @@ STATUS_CHANGE = {
 
 ORDER = STATUS_CHANGE | {
     "total": Field("total_price", reading.quantity, required=True),
-    "lines": Field("order_details", reading.rows(LINE, base.OrderLine), required=True),
+    "lines": Field("order_details", reading.rows(LINE, words.OrderLine), required=True),
     "number": Field("receipt_id", reading.identifier),
     "account_code": Field("supplier_code", reading.identifier),
     # How these look is open (?): no order waits because of them.
@@ -107,7 +107,7 @@ ORDER = STATUS_CHANGE | {
     "cancel_reason": Field(("cancellation_reason", "return_reason"), reading.text),
     "note": Field("note_message", reading.text),
     "customer": Field("retailer", reading.record(CUSTOMER, CUSTOMER_MAKER), default=CUSTOMER_MAKER()),
-    "shipping": Field("retailer", reading.record(ADDRESS, base.Address)),
+    "shipping": Field("retailer", reading.record(ADDRESS, words.Address)),
 }
 
 # amounts of the whole order in EGP, except the line's, which is per unit
@@ -165,10 +165,10 @@ class Cartona(base.Dialect):
     # order is missed: this is a reading of its own, not the one that is acknowledged.
     reread_after_acknowledging = timedelta(hours=1)
     cancel_reasons = CANCEL_REASONS
-    line_edits = frozenset({base.PENDING, base.CONFIRMED, base.SHIPPED})
+    line_edits = frozenset({words.PENDING, words.CONFIRMED, words.SHIPPED})
 
     # delivered is final; of the steps back only editing -> pending is legal
-    transitions = {**base.FORWARD, base.DELIVERED: set()}
+    transitions = {**words.FORWARD, words.DELIVERED: set()}
 
     # -- calls -----------------------------------------------------------------------------------
 
@@ -176,21 +176,21 @@ class Cartona(base.Dialect):
         return (("AuthorizationToken", credentials.token),)
 
     def test_request(self):
-        return base.Request("test", "GET", "supplier-product", query=(("page", "1"), ("per_page", "1")))
+        return words.Request("test", "GET", "supplier-product", query=(("page", "1"), ("per_page", "1")))
 
     def orders_request(self, since=None):
         moment = since and since.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         wanted = (("from", moment),) if moment else ()
-        return base.Request("orders", "GET", "order/pull-orders", query=self._first_page(*wanted))
+        return words.Request("orders", "GET", "order/pull-orders", query=self._first_page(*wanted))
 
     def read_orders(self, request, answer):
         page = self._page(request, answer)
-        return replace(page, rows=tuple(self._message(base.ORDERS, row) for row in page.rows))
+        return replace(page, rows=tuple(self._message(words.ORDERS, row) for row in page.rows))
 
     def sends(self, status, delivered_by=None):
         """Of an order Cartona delivers only a cancellation is taken; the rest Cartona drives."""
-        if delivered_by == base.BY_MARKETPLACE:
-            return status == base.CANCELLED
+        if delivered_by == words.BY_MARKETPLACE:
+            return status == words.CANCELLED
         return status in STATUS_OUT
 
     def status_request(self, order_id, status, *, reason=None, otp=None, **details):
@@ -199,10 +199,10 @@ class Cartona(base.Dialect):
         body = {"hashed_id": order_id, "status": STATUS_OUT[status]}
         if otp:
             body["retailer_otp"] = otp
-        if status == base.CANCELLED and reason in CANCEL_REASONS:
+        if status == words.CANCELLED and reason in CANCEL_REASONS:
             body["cancellation_reason"] = reason
         path = f"order/update-order-status/{base.segment(order_id)}"
-        return base.Request("status", "POST", path, body=body)
+        return words.Request("status", "POST", path, body=body)
 
     def is_repeat(self, refusal, status):
         """How a repeat is answered is open (?): "already (in status) approved" is taken for one."""
@@ -212,16 +212,16 @@ class Cartona(base.Dialect):
 
     def lines_request(self, order_id, changes, idempotency_key=None):
         body = [{"hashed_id": order_id, "order_details": [_line_row(change) for change in changes]}]
-        return base.Request("order_details", "POST", "order/update-order-details", body=body)
+        return words.Request("order_details", "POST", "order/update-order-details", body=body)
 
     def read_changed_lines(self, order_id, answer):
         """The array call does not fail when its row does; whether it shows the new lines is open (?)."""
-        [result] = _results([(order_id,)], answer.data, (("hashed_id",),), silent=base.ItemResult(True))
+        [result] = _results([(order_id,)], answer.data, (("hashed_id",),), silent=words.ItemResult(True))
         if not result.ok:
             raise Refused(result.reason or "the change was refused", code=result.code)
         rows = answer.data if isinstance(answer.data, list) else [answer.data]
         told = next((row["order_details"] for row in rows if _tells_lines(row)), ())
-        return reading.lenient(reading.rows(LINE, base.OrderLine))(told) or ()
+        return reading.lenient(reading.rows(LINE, words.OrderLine))(told) or ()
 
     def is_line_gone(self, refusal):
         """How a line that is not there is refused is open (?)."""
@@ -233,29 +233,29 @@ class Cartona(base.Dialect):
 
     def acknowledge_request(self, order_ids):
         body = [{"hashed_id": order_id, "status": "synced"} for order_id in order_ids]
-        return base.Request("acknowledge", "POST", "order/update-order-status", body=body)
+        return words.Request("acknowledge", "POST", "order/update-order-status", body=body)
 
     def read_acknowledged(self, order_ids, answer):
         asked = [(order_id,) for order_id in order_ids]
-        return _results(asked, answer.data, (("hashed_id",),), silent=base.ItemResult(True))
+        return _results(asked, answer.data, (("hashed_id",),), silent=words.ItemResult(True))
 
     def products_request(self, key=None):
         wanted = (("internal_product_id", key),) if key else ()
-        return base.Request("products", "GET", "supplier-product", query=self._first_page(*wanted))
+        return words.Request("products", "GET", "supplier-product", query=self._first_page(*wanted))
 
     def read_products(self, request, answer):
         page = self._page(request, answer)
         listings = (reading.read(LISTING, row) for row in page.rows if isinstance(row, dict))
-        return replace(page, rows=tuple(base.Listing(**listing) for listing in listings))
+        return replace(page, rows=tuple(words.Listing(**listing) for listing in listings))
 
     def update_products_request(self, updates):
         body = [_update_row(update) for update in updates]
-        return base.Request("update_products", "POST", "supplier-product/bulk-update", body=body)
+        return words.Request("update_products", "POST", "supplier-product/bulk-update", body=body)
 
     def read_product_results(self, updates, answer):
         asked = [(update.product_id, update.key) for update in updates]
         names = (LISTING_ID, ("internal_product_id",))
-        return _results(asked, answer.data, names, silent=base.ItemResult(None))
+        return _results(asked, answer.data, names, silent=words.ItemResult(None))
 
     def _page(self, request, answer):
         """Cut a bare array; no total is told, so a short page is the end."""
@@ -263,30 +263,30 @@ class Cartona(base.Dialect):
             raise Unavailable("a list expected, something else came")
         query = dict(request.query)
         if len(answer.data) < int(query["per_page"]):
-            return base.Page(tuple(answer.data))
-        return base.Page(tuple(answer.data), base.at_page(request, int(query["page"]) + 1))
+            return words.Page(tuple(answer.data))
+        return words.Page(tuple(answer.data), base.at_page(request, int(query["page"]) + 1))
 
     # -- answers ---------------------------------------------------------------------------------
 
     def _refuses_credentials(self, answer):
         """Cartona answers bad credentials, and the wrong header, with 400."""
-        if answer.status == 400 and answer.data is not base.UNREADABLE:
+        if answer.status == 400 and answer.data is not words.UNREADABLE:
             said = str(answer.data).lower()
-            return any(words in said for words in CREDENTIALS_WORDS)
+            return any(phrase in said for phrase in CREDENTIALS_WORDS)
         return super()._refuses_credentials(answer)
 
     # -- messages --------------------------------------------------------------------------------
 
     def split(self, topic, data):
-        if topic == base.ORDERS and isinstance(data, dict) and "orders" in data:
+        if topic == words.ORDERS and isinstance(data, dict) and "orders" in data:
             data = data["orders"]
         return tuple(self._message(topic, row) for row in base.rows(data))
 
     def _message(self, topic, row):
         if not isinstance(row, dict):
-            return base.Message(topic, row)
+            return words.Message(topic, row)
         identifier = reading.lenient(reading.identifier)
-        return base.Message(
+        return words.Message(
             topic,
             row,
             order_id=identifier(row.get("hashed_id")),
@@ -298,7 +298,7 @@ class Cartona(base.Dialect):
     def parse_order(self, payload, zone=None):
         unread = []
         order = reading.read(ORDER | (_placed_in(zone) if zone else {}), payload, unread=unread)
-        return base.Order(
+        return words.Order(
             **order,
             **_settlement(order["total"], payload),
             currency=self.default_currency,
@@ -307,7 +307,7 @@ class Cartona(base.Dialect):
 
     def parse_status(self, payload):
         found = reading.read(STATUS_CHANGE | {"reason": ORDER["cancel_reason"]}, payload)
-        return base.StatusChange(**found)
+        return words.StatusChange(**found)
 
 
 def _placed_in(zone):
@@ -381,7 +381,7 @@ def _results(asked, data, names, silent):
             rows = [row if isinstance(row, dict) else {"error": row} for row in failed]
             rows = [{**row, "success": False} for row in rows]
             if _are_named(rows, names):
-                return base.results(rows, asked, names, _result, base.ItemResult(True))
+                return base.results(rows, asked, names, _result, words.ItemResult(True))
             return (_result(rows[0]),) * len(asked)
         data = next((data[name] for name in RESULT_LISTS if isinstance(data.get(name), list)), data)
     if not isinstance(data, list) or not data:
@@ -407,13 +407,13 @@ def _result(row):
     if isinstance(row, str):
         word = row.strip().lower()
         taken = False if word in REFUSAL_WORDS else True if word in TAKEN_WORDS else None
-        return base.ItemResult(taken, None if taken else reading.printable(row))
+        return words.ItemResult(taken, None if taken else reading.printable(row))
     if not isinstance(row, dict):
-        return base.ItemResult(row is not False)
+        return words.ItemResult(row is not False)
     reason = reading.first_text(row, REFUSAL_TEXTS)
     status = (reading.first_text(row, ("status",)) or "").lower()
     refused = reason or row.get("success") is False or status in REFUSAL_WORDS
     if not refused:
-        return base.ItemResult(True)
+        return words.ItemResult(True)
     reason = reason or reading.first_text(row, ("message",))
-    return base.ItemResult(False, reason and reading.printable(reason), reading.first_text(row, ("code",)))
+    return words.ItemResult(False, reason and reading.printable(reason), reading.first_text(row, ("code",)))

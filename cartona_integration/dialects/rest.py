@@ -10,14 +10,14 @@ from decimal import Decimal
 from functools import partial
 
 from ..exceptions import PayloadError, Unavailable
-from . import base
+from . import base, words
 from . import payload as reading
 from .payload import Field
 
 ZERO = Decimal(0)
 
-STATUSES = {status: status for status in base.STATUSES}
-DELIVERED_BY = {place: place for place in (base.BY_SELLER, base.BY_MARKETPLACE)}
+STATUSES = {status: status for status in words.STATUSES}
+DELIVERED_BY = {place: place for place in (words.BY_SELLER, words.BY_MARKETPLACE)}
 CHARGES = {kind: kind for kind in ("shipping", "fee", "tip", "discount", "duty")}
 
 ENVELOPE_ORDERS = frozenset({"order.created", "order.updated", "order.cancelled"})
@@ -47,7 +47,7 @@ PAID = {
 
 def _line(taxes=(), **values):
     rate = taxes[0].get("rate") if len(taxes) == 1 else None
-    return base.OrderLine(
+    return words.OrderLine(
         tax=sum((tax["amount"] for tax in taxes), ZERO),
         # The format's rates are fractions (0.14), ours percent.
         tax_rate=None if rate is None else rate * 100,
@@ -106,15 +106,15 @@ ORDER = (
         "currency": Field("currency", reading.currency, required=True),
         "total": Field("total", reading.quantity, required=True),
         "lines": Field("lines", reading.rows(LINE, _line), required=True),
-        "charges": Field("charges", reading.rows(CHARGE, base.Charge), default=()),
+        "charges": Field("charges", reading.rows(CHARGE, words.Charge), default=()),
         "number": Field("number", reading.identifier),
         "placed_at": Field("placed_at", reading.timestamp),
         "prices_include_tax": Field("prices_include_tax", reading.boolean),
         "paid": Field("payment_state", reading.lenient(reading.one_of(PAID))),
         "delivered_by": Field("delivered_by", reading.one_of(DELIVERED_BY)),
         "delivery_date": Field("delivery_date", reading.day),
-        "customer": Field("customer", reading.record(CUSTOMER, base.Customer), default=base.Customer()),
-        "shipping": Field("shipping", reading.record(ADDRESS, base.Address)),
+        "customer": Field("customer", reading.record(CUSTOMER, words.Customer), default=words.Customer()),
+        "shipping": Field("shipping", reading.record(ADDRESS, words.Address)),
         "needs_code": Field("needs_code", reading.boolean),
         "url": Field("url", reading.lenient(reading.web_address)),
     }
@@ -146,7 +146,7 @@ class Rest(base.Dialect):
     can_read_order = True
     can_create_products = True
     signed_id_is_unique = True
-    line_edits = frozenset({base.PENDING, base.CONFIRMED, base.PARTIALLY_SHIPPED, base.SHIPPED})
+    line_edits = frozenset({words.PENDING, words.CONFIRMED, words.PARTIALLY_SHIPPED, words.SHIPPED})
 
     # -- calls -----------------------------------------------------------------------------------
 
@@ -154,28 +154,28 @@ class Rest(base.Dialect):
         return (("Authorization", f"Bearer {credentials.token}"),)
 
     def test_request(self):
-        return base.Request("test", "GET", "products", query=(("page", "1"), ("per_page", "1")))
+        return words.Request("test", "GET", "products", query=(("page", "1"), ("per_page", "1")))
 
     def orders_request(self, since=None):
         moment = since and since.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         wanted = (("since", moment),) if moment else ()
-        return base.Request("orders", "GET", "orders", query=self._first_page(*wanted))
+        return words.Request("orders", "GET", "orders", query=self._first_page(*wanted))
 
     def read_orders(self, request, answer):
         page = _page(request, answer, "orders")
-        return replace(page, rows=tuple(_message(base.ORDERS, row) for row in page.rows))
+        return replace(page, rows=tuple(_message(words.ORDERS, row) for row in page.rows))
 
     def order_request(self, order_id):
-        return base.Request("order", "GET", f"orders/{base.segment(order_id)}")
+        return words.Request("order", "GET", f"orders/{base.segment(order_id)}")
 
     def read_order(self, answer):
-        return _message(base.ORDERS, _member(answer, "order", dict))
+        return _message(words.ORDERS, _member(answer, "order", dict))
 
     def status_request(self, order_id, status, *, idempotency_key=None, **details):
         body = {name: details[name] for name in ("reason", "otp") if details.get(name)}
         headers = (("Idempotency-Key", idempotency_key),) if idempotency_key else ()
         path = f"orders/{base.segment(order_id)}/status"
-        return base.Request("status", "POST", path, body={"status": status} | body, headers=headers)
+        return words.Request("status", "POST", path, body={"status": status} | body, headers=headers)
 
     def is_repeat(self, refusal, status):
         return refusal.code == ALREADY
@@ -184,7 +184,7 @@ class Rest(base.Dialect):
         headers = (("Idempotency-Key", idempotency_key),) if idempotency_key else ()
         body = {"lines": [_line_row(change) for change in changes]}
         path = f"orders/{base.segment(order_id)}/lines"
-        return base.Request("lines", "POST", path, body=body, headers=headers)
+        return words.Request("lines", "POST", path, body=body, headers=headers)
 
     def read_changed_lines(self, order_id, answer):
         rows = _member(answer, "order", dict).get("lines")
@@ -195,7 +195,7 @@ class Rest(base.Dialect):
 
     def products_request(self, key=None):
         wanted = (("sku", key),) if key else ()
-        return base.Request("products", "GET", "products", query=self._first_page(*wanted))
+        return words.Request("products", "GET", "products", query=self._first_page(*wanted))
 
     def read_products(self, request, answer):
         page = _page(request, answer, "products")
@@ -204,16 +204,16 @@ class Rest(base.Dialect):
 
     def update_products_request(self, updates):
         body = {"items": [_item(update) for update in updates]}
-        return base.Request("update_products", "POST", "products/bulk", body=body)
+        return words.Request("update_products", "POST", "products/bulk", body=body)
 
     def read_product_results(self, updates, answer):
         rows = [row for row in _member(answer, "results", list) if isinstance(row, dict)]
         asked = [(update.product_id, update.key) for update in updates]
-        return base.results(rows, asked, (("id",), ("sku",)), _result, base.ItemResult(None))
+        return base.results(rows, asked, (("id",), ("sku",)), _result, words.ItemResult(None))
 
     def create_product_request(self, update):
         body = {"product": _item(update) | ({"barcode": update.barcode} if update.barcode else {})}
-        return base.Request("create_product", "POST", "products", body=body)
+        return words.Request("create_product", "POST", "products", body=body)
 
     def read_created_product(self, answer):
         return _listing(_member(answer, "product", dict))
@@ -230,10 +230,10 @@ class Rest(base.Dialect):
             return _messages(topic, data)
         if "type" in data and "data" in data:
             return _opened(topic, data)
-        return _messages(topic, _inner(data) if topic == base.ORDERS else data)
+        return _messages(topic, _inner(data) if topic == words.ORDERS else data)
 
     def parse_order(self, payload, zone=None):
-        order = base.Order(**reading.read(ORDER | (_placed_in(zone) if zone else {}), payload))
+        order = words.Order(**reading.read(ORDER | (_placed_in(zone) if zone else {}), payload))
         for index, line in enumerate(order.lines):
             if not (line.product_id or line.key or line.barcode):
                 expected = "one of product_id, sku and barcode"
@@ -241,7 +241,7 @@ class Rest(base.Dialect):
         return order
 
     def parse_status(self, payload):
-        return base.StatusChange(**reading.read(STATUS_CHANGE, payload))
+        return words.StatusChange(**reading.read(STATUS_CHANGE, payload))
 
 
 def _placed_in(zone):
@@ -261,16 +261,16 @@ def _opened(topic, envelope):
     if kind == "ping":
         return ()
     if kind in ENVELOPE_ORDERS:
-        found = _messages(base.ORDERS, _inner(data))
+        found = _messages(words.ORDERS, _inner(data))
     elif kind == "order.status":
-        found = _messages(base.STATUS, data)
+        found = _messages(words.STATUS, data)
     elif kind == "order.deleted":
         known = {"modified_at": envelope.get("timestamp"), "reason": "deleted"}
-        gone = {"status": base.CANCELLED}
+        gone = {"status": words.CANCELLED}
         rows = (row for row in base.rows(data) if isinstance(row, dict))
-        found = _messages(base.STATUS, [known | row | gone for row in rows])
+        found = _messages(words.STATUS, [known | row | gone for row in rows])
     else:
-        found = (base.Message(topic, envelope),)
+        found = (words.Message(topic, envelope),)
     return base.delivered(reading.lenient(reading.identifier)(envelope.get("id")), found)
 
 
@@ -281,8 +281,8 @@ def _messages(topic, data):
 def _message(topic, row):
     """Read what storing needs; anything wrong with it waits for the import to say so."""
     if not isinstance(row, dict):
-        return base.Message(topic, row)
-    return base.Message(
+        return words.Message(topic, row)
+    return words.Message(
         topic,
         row,
         order_id=reading.lenient(reading.identifier)(row.get("id")),
@@ -304,15 +304,15 @@ def _page(request, answer, name):
     found = _member(answer, name, list)
     number = answer.data.get("next_page", "")
     if number is None:
-        return base.Page(tuple(found))
+        return words.Page(tuple(found))
     current = int(dict(request.query)["page"])
     if not isinstance(number, int) or number <= current:
         raise Unavailable(f"next_page does not advance: {reading.shown(number)} after {current}")
-    return base.Page(tuple(found), base.at_page(request, number))
+    return words.Page(tuple(found), base.at_page(request, number))
 
 
 def _listing(row):
-    return base.Listing(**reading.read(LISTING, row))
+    return words.Listing(**reading.read(LISTING, row))
 
 
 def _item(update):
@@ -349,6 +349,6 @@ def _sent(number):
 def _result(row):
     """Read one row: anything but exactly true is a refusal."""
     if row.get("ok") is True:
-        return base.ItemResult(True)
+        return words.ItemResult(True)
     reason, code = (reading.first_text(row, (name,)) for name in ("message", "code"))
-    return base.ItemResult(False, reason and reading.printable(reason), code)
+    return words.ItemResult(False, reason and reading.printable(reason), code)

@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError
 from odoo import _, api, models
 
 from ..dialects import payload
-from ..dialects.base import UNREADABLE, Answer
+from ..dialects.words import UNREADABLE, Answer
 from ..exceptions import PayloadError, Unavailable
 
 _logger = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class MarketplaceApi(models.AbstractModel):
         """Yield the pages of new or changed orders.
 
         :param datetime since: aware UTC; a feed drained by acknowledging ignores it
-        :return: iterator of Page of :class:`~..dialects.base.Message`
+        :return: iterator of Page of :class:`~..dialects.words.Message`
         :raise MarketplaceError: a page could not be read; the pages before it are good
         """
         dialect = account._dialect()
@@ -159,7 +159,7 @@ class MarketplaceApi(models.AbstractModel):
     def _read_order(self, account, order_id):
         """Read one order (dialects with ``can_read_order``).
 
-        :return: :class:`~..dialects.base.Message`
+        :return: :class:`~..dialects.words.Message`
         """
         dialect = account._dialect()
         return self._interpret(dialect.read_order, self._call(account, dialect.order_request(order_id)))
@@ -168,7 +168,7 @@ class MarketplaceApi(models.AbstractModel):
     def _update_order_status(self, account, order_id, status, **details):
         """Tell an order's new status.
 
-        :param str status: one of :data:`~..dialects.base.STATUSES`
+        :param str status: one of :data:`~..dialects.words.STATUSES`
         """
         self._call(account, account._dialect().status_request(order_id, status, **details))
 
@@ -176,8 +176,8 @@ class MarketplaceApi(models.AbstractModel):
     def _update_order_lines(self, account, order_id, changes, idempotency_key=None):
         """Change lines of an order (dialects with ``line_edits``).
 
-        :param changes: tuple of :class:`~..dialects.base.LineChange`
-        :return: tuple of :class:`~..dialects.base.OrderLine`, all the order's lines; empty: not told
+        :param changes: tuple of :class:`~..dialects.words.LineChange`
+        :return: tuple of :class:`~..dialects.words.OrderLine`, all the order's lines; empty: not told
         """
         dialect = account._dialect()
         answer = self._call(account, dialect.lines_request(order_id, changes, idempotency_key))
@@ -187,7 +187,7 @@ class MarketplaceApi(models.AbstractModel):
     def _acknowledge_orders(self, account, order_ids):
         """Tell that orders are safely here.
 
-        :return: tuple of :class:`~..dialects.base.ItemResult`, one per id
+        :return: tuple of :class:`~..dialects.words.ItemResult`, one per id
         """
         dialect = account._dialect()
         answer = self._call(account, dialect.acknowledge_request(order_ids))
@@ -197,7 +197,7 @@ class MarketplaceApi(models.AbstractModel):
     def _read_products(self, account, key=None):
         """Yield the pages of the account's listings, or of those with the seller's ``key``.
 
-        :return: iterator of Page of :class:`~..dialects.base.Listing`
+        :return: iterator of Page of :class:`~..dialects.words.Listing`
         """
         dialect = account._dialect()
         return self._pages(account, dialect.products_request(key), dialect.read_products)
@@ -207,7 +207,7 @@ class MarketplaceApi(models.AbstractModel):
         """Read one page of the account's listings.
 
         :param Request request: the dialect's for the first page, or ``next`` of the page before
-        :return: Page of :class:`~..dialects.base.Listing`
+        :return: Page of :class:`~..dialects.words.Listing`
         """
         return self._interpret(account._dialect().read_products, request, self._call(account, request))
 
@@ -215,8 +215,8 @@ class MarketplaceApi(models.AbstractModel):
     def _update_products(self, account, updates):
         """Send prices and stock in bulk calls of the dialect's size.
 
-        :param updates: list of :class:`~..dialects.base.ProductUpdate`
-        :return: list of :class:`~..dialects.base.ItemResult`, one per update
+        :param updates: list of :class:`~..dialects.words.ProductUpdate`
+        :return: list of :class:`~..dialects.words.ItemResult`, one per update
         """
         dialect = account._dialect()
         results = []
@@ -230,7 +230,7 @@ class MarketplaceApi(models.AbstractModel):
     def _update_product(self, account, update):
         """Send one listing's price and stock.
 
-        :return: :class:`~..dialects.base.ItemResult`
+        :return: :class:`~..dialects.words.ItemResult`
         """
         [result] = self._update_products(account, [update])
         return result
@@ -239,8 +239,8 @@ class MarketplaceApi(models.AbstractModel):
     def _update_stocks(self, account, updates):
         """Send quantities in bulk and leave everything else of the listings alone.
 
-        :param updates: list of :class:`~..dialects.base.ProductUpdate`; other figures in them are not sent
-        :return: list of :class:`~..dialects.base.ItemResult`, one per update
+        :param updates: list of :class:`~..dialects.words.ProductUpdate`; other figures in them are not sent
+        :return: list of :class:`~..dialects.words.ItemResult`, one per update
         """
         return self._update_products(account, [replace(update, **ONLY_STOCK) for update in updates])
 
@@ -248,7 +248,7 @@ class MarketplaceApi(models.AbstractModel):
     def _update_stock(self, account, update):
         """Send one listing's quantity and leave everything else of it alone.
 
-        :return: :class:`~..dialects.base.ItemResult`
+        :return: :class:`~..dialects.words.ItemResult`
         """
         [result] = self._update_stocks(account, [update])
         return result
@@ -258,7 +258,7 @@ class MarketplaceApi(models.AbstractModel):
         """Create a listing (dialects with ``can_create_products``).
 
         :param ProductUpdate update: what it shows
-        :return: :class:`~..dialects.base.Listing`
+        :return: :class:`~..dialects.words.Listing`
         """
         dialect = account._dialect()
         answer = self._call(account, dialect.create_product_request(update))
@@ -285,7 +285,7 @@ class MarketplaceApi(models.AbstractModel):
         """Make one HTTP call and judge its answer.
 
         :param Request request: what the dialect wants
-        :return: :class:`~..dialects.base.Answer`
+        :return: :class:`~..dialects.words.Answer`
         :raise CredentialsRefused, Refused, Unavailable: as the dialect's ``judge`` says
         """
         account._check_home()

@@ -9,7 +9,7 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tools import float_round
 
 from .. import compat, dialects
-from ..dialects.base import ACCOUNT, STATUS, STATUSES, Credentials
+from ..dialects.words import ACCOUNT, STATUS, STATUSES, Credentials
 from ..exceptions import Refused, Unavailable
 
 # Set to 1 to talk to plain-http and private addresses: simulators and tests, never production.

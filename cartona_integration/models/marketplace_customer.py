@@ -7,7 +7,7 @@ from odoo import _, models
 from odoo.exceptions import ValidationError
 from odoo.tools import email_normalize, plaintext2html
 
-from ..dialects import base
+from ..dialects import words
 from ..exceptions import Hold
 from .marketplace_order_processor import QUIET
 from .res_partner import international
@@ -155,7 +155,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "vat": customer.vat,
             "customer_rank": 1,
             **self._prepare_language(account, customer),
-            **self._prepare_address(account, order.shipping or base.Address(), places),
+            **self._prepare_address(account, order.shipping or words.Address(), places),
         }
         for field in ("email", "vat"):
             if values[field] and not self._is_storable(values, field):
@@ -199,7 +199,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """
         news, values = {}, []
         for plan in plans:
-            address = self._prepare_address(account, plan.order.shipping or base.Address(), places)
+            address = self._prepare_address(account, plan.order.shipping or words.Address(), places)
             plan.delivery = self._known_address(plan, address)
             place = (plan.partner, tuple((name, address[name]) for name in address if name != "comment"))
             if not plan.delivery and place not in news:

@@ -6,7 +6,7 @@ from psycopg2 import IntegrityError, OperationalError
 from odoo import _, api, fields, models
 
 from ..dialects import payload
-from ..dialects.base import ORDERS, STATUS, STATUSES
+from ..dialects.words import ORDERS, STATUS, STATUSES
 from ..exceptions import Hold, Holds, NotYet, PayloadError, Unwanted
 from .marketplace_mark import STOCK
 from .marketplace_traffic import is_conflict
@@ -109,7 +109,7 @@ class MarketplaceEvent(models.Model):
         tells what counts now. It may bring back an older content (the order went A → B → A), or the one of a
         webhook that could not be told from an old one, see :meth:`_is_told_later`.
 
-        :param messages: iterable of :class:`~..dialects.base.Message`
+        :param messages: iterable of :class:`~..dialects.words.Message`
         :param str origin: one of the field's values
         :return: Counter of ``new`` orders, ``changed`` ones, and ``known`` messages
         """

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from odoo import _, api, fields, models
 
 from ..dialects import payload
-from ..dialects.base import ORDERS
+from ..dialects.words import ORDERS
 from ..exceptions import MarketplaceError
 
 # So much earlier than the newest order we have a list is read: clocks and commits differ over there.

@@ -2,7 +2,7 @@ from collections import Counter, defaultdict
 
 from odoo import _, models, tools
 
-from ..dialects.base import ORDERS
+from ..dialects.words import ORDERS
 from ..exceptions import Hold
 
 # Fields of an account that decide who shares its token, and which messages are for it.

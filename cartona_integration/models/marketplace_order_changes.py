@@ -6,7 +6,7 @@ from odoo import _, fields, models
 from odoo.tools import float_compare
 
 from ..compat import SOL_TAXES
-from ..dialects import base
+from ..dialects import words
 from ..exceptions import Hold
 from .marketplace_order_processor import QUIET, ROUNDING, UNDERWAY, Plan
 
@@ -22,7 +22,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _update(self, account, sale, order):
         self._check_not_reopened(sale, order.status)
         values = self._prepare_status(order, order.cancel_reason)
-        if order.status not in (base.HELD, *base.GONE) and sale.state != "cancel":
+        if order.status not in (words.HELD, *words.GONE) and sale.state != "cancel":
             self._check_total(account, order)
             self._update_lines(account, sale, order)
             self._update_address(account, sale, order)
@@ -31,8 +31,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _check_not_reopened(self, sale, status):
         """Hold what goes on at the marketplace after it had ended there: here a person ended it, too."""
-        ended = sale.marketplace_reported_status in base.GONE
-        if ended and sale.state == "cancel" and status not in base.GONE:
+        ended = sale.marketplace_reported_status in words.GONE
+        if ended and sale.state == "cancel" and status not in words.GONE:
             raise Hold(
                 _("The marketplace opened the cancelled order again."),
                 _("Set the order to quotation and process the message again, or ignore it."),
@@ -74,9 +74,9 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         The status is written already: what is known to the marketplace is not told to it again. A quotation
         stays one while the marketplace only repeats that the order is confirmed: the account said so.
         """
-        if status in base.GONE:
+        if status in words.GONE:
             self._cancel(sale)
-        elif status in UNDERWAY or status == base.CONFIRMED and is_another:
+        elif status in UNDERWAY or status == words.CONFIRMED and is_another:
             self._confirm(sale)
         sale.marketplace_step_ids._follow_marketplace()
 

@@ -4,7 +4,7 @@ from psycopg2.errors import LockNotAvailable
 
 from odoo import _, api, fields, models
 
-from ..dialects import base
+from ..dialects import words
 from ..exceptions import CredentialsRefused, MarketplaceError, Refused
 from .marketplace_traffic import LOCKS
 from .marketplace_work_mixin import OPEN
@@ -38,11 +38,11 @@ class MarketplaceConfig(models.Model):
         """
         order = self.env["sale.order"].browse(order_id).sudo()
         step = order._open_code_steps()[:1]
-        if not step and order._marketplace_known() != base.DELIVERED:
-            order._enqueue_status(base.SHIPPED)
+        if not step and order._marketplace_known() != words.DELIVERED:
+            order._enqueue_status(words.SHIPPED)
             if planned and order._may_tell_lines() and order._marketplace_changes(planned):
                 order._enqueue_steps([{**order._prepare_step(), "planned": planned}])
-            values = order._prepare_step(base.DELIVERED) | {"needs_code": True, "state": "failed"}
+            values = order._prepare_step(words.DELIVERED) | {"needs_code": True, "state": "failed"}
             step = self.env["marketplace.order.step"].sudo().create(values)
         return step.id
 

@@ -1,7 +1,7 @@
 from odoo import _, api, fields, models
 
 from ..compat import SOL_UOM
-from ..dialects import base
+from ..dialects import words
 
 
 class MarketplaceConfig(models.Model):
@@ -40,14 +40,14 @@ class SaleOrder(models.Model):
             order.marketplace_can_deliver = (
                 bool(order.marketplace_config_id)
                 and order._are_deliveries_over()
-                and order._is_worth_telling(base.DELIVERED)
+                and order._is_worth_telling(words.DELIVERED)
             )
 
     def action_marketplace_delivered(self):
         """Tell the marketplace that the goods are with the customer."""
         self.ensure_one()
         self._check_marketplace_user()
-        self._enqueue_status(base.DELIVERED)
+        self._enqueue_status(words.DELIVERED)
         return True
 
     def _tell_delivery(self):
@@ -71,15 +71,15 @@ class SaleOrder(models.Model):
             if over:
                 self._tell_lines()
                 if self.marketplace_config_id.delivery_policy == "delivered":
-                    self._enqueue_status(base.DELIVERED)
+                    self._enqueue_status(words.DELIVERED)
 
     def _tell_return(self):
         """Tell that all came back; where only a person can tell it, ask for one, once."""
         dialect, by = self.marketplace_config_id._dialect(), self.delivered_by or None
-        if dialect.sends(base.RETURNED, by):
-            self._enqueue_status(base.RETURNED)
+        if dialect.sends(words.RETURNED, by):
+            self._enqueue_status(words.RETURNED)
         elif self._is_worth_reporting_return(dialect, by):
-            step = self.env["marketplace.order.step"].create(self._prepare_step(base.RETURNED))
+            step = self.env["marketplace.order.step"].create(self._prepare_step(words.RETURNED))
             if step.state == "new":
                 step._give_up(
                     _("All goods came back, and the marketplace takes no return from us."),
@@ -87,15 +87,15 @@ class SaleOrder(models.Model):
                 )
 
     def _is_worth_reporting_return(self, dialect, by):
-        is_ours = dialect.sends(base.SHIPPED, by) and not self._marketplace_end_on_hold()
-        reported = base.RETURNED in self.marketplace_step_ids.mapped("status")
-        return is_ours and not reported and self.marketplace_status not in base.GONE
+        is_ours = dialect.sends(words.SHIPPED, by) and not self._marketplace_end_on_hold()
+        reported = words.RETURNED in self.marketplace_step_ids.mapped("status")
+        return is_ours and not reported and self.marketplace_status not in words.GONE
 
     def _word_for_shipped(self, over):
         """Give the status for goods that left; a marketplace without a word for a part is told the whole."""
         dialect = self.marketplace_config_id._dialect()
-        part = not over and dialect.sends(base.PARTIALLY_SHIPPED, self.delivered_by or None)
-        return base.PARTIALLY_SHIPPED if part else base.SHIPPED
+        part = not over and dialect.sends(words.PARTIALLY_SHIPPED, self.delivered_by or None)
+        return words.PARTIALLY_SHIPPED if part else words.SHIPPED
 
     def _last_moves(self):
         """Give the moves that bring goods to the customer: the last step of the route, or drop-shipping."""

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 from odoo import api, models
 
-from ..dialects import base
+from ..dialects import words
 from .marketplace_work_mixin import OPEN
 
 # Figures of a line that a marketplace may be told.
@@ -89,7 +89,7 @@ class SaleOrderLine(models.Model):
         same_price = is_same("price_unit", wanted[1], shown[1])
         if (same_quantity and (same_price or not wanted[0])) or (is_new and wanted[0] <= 0):
             return None
-        return base.LineChange(
+        return words.LineChange(
             self.id,
             self.marketplace_line_id or None,
             None if same_quantity else exact(wanted[0]),

@@ -11,7 +11,7 @@ from odoo import _, api, fields, models
 from odoo.tools import float_round
 
 from ..compat import SOL_TAXES, SOL_UOM
-from ..dialects import base
+from ..dialects import words
 from ..exceptions import Hold, Holds
 
 # Nobody is told and nothing is tracked while a machine writes the order; people see the marketplace's page.
@@ -21,9 +21,9 @@ QUIET = {
     "mail_create_nolog": True,
     "mail_notrack": True,
 }
-UNDERWAY = (base.PARTIALLY_SHIPPED, base.SHIPPED, base.DELIVERED)
+UNDERWAY = (words.PARTIALLY_SHIPPED, words.SHIPPED, words.DELIVERED)
 # The goods have left the warehouse.
-LEFT = (base.SHIPPED, base.DELIVERED)
+LEFT = (words.SHIPPED, words.DELIVERED)
 ROUNDING = "rounding"
 # How a line without the seller's key is called: by the listing's id, by its barcode, by nothing at all.
 BY_ID, BY_BARCODE, NAMELESS = "id:", "barcode:", "?"
@@ -39,9 +39,9 @@ class Row(NamedTuple):
     id: str
     quantity: Decimal
     price: Decimal
-    line: base.OrderLine | None = None
+    line: words.OrderLine | None = None
     name: str | None = None
-    charge: base.Charge | None = None
+    charge: words.Charge | None = None
 
 
 class Goods(NamedTuple):
@@ -70,7 +70,7 @@ class Goods(NamedTuple):
 class Plan:
     """An order on its way to become a sale order: what was found out for it so far."""
 
-    order: base.Order
+    order: words.Order
     rows: list
     goods: dict
     pricelist: models.Model
@@ -80,7 +80,7 @@ class Plan:
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):
-    """Makes sale orders of :class:`~..dialects.base.Order` values, and carries later changes into them."""
+    """Makes sale orders of :class:`~..dialects.words.Order` values, and carries later changes into them."""
 
     _name = "marketplace.order.processor"
     _description = "Marketplace Order Processor"
@@ -161,7 +161,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _plan_order(self, account, order, goods, pricelists):
         account._check_addressee(order)
-        if order.status == base.HELD:
+        if order.status == words.HELD:
             raise Hold(
                 _("The customer is still editing the order."),
                 _("Nothing to do: it is imported when the customer has finished."),
@@ -174,7 +174,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         if pricelist is None:
             self._hold_for_currency(order.currency or account.currency_id.name)
         goods = self._choose_goods(account, order, rows, goods)
-        if order.status not in base.GONE:
+        if order.status not in words.GONE:
             self._check_taxes(account, goods)
         return Plan(order, rows, goods, pricelist)
 
@@ -222,7 +222,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """Bring new orders to the stage they already have over there, or to the account's policy's."""
         gone = underway = self.env["sale.order"]
         for plan, sale in zip(plans, sales, strict=True):
-            if plan.order.status in base.GONE:
+            if plan.order.status in words.GONE:
                 gone |= sale
             elif plan.order.status in UNDERWAY:
                 underway |= sale
@@ -397,7 +397,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         found = sale.currency_id.round(sale[total] - sum(added.mapped(part)))
         difference = sale.currency_id.round(float(order.total) - found)
         is_off = abs(difference) > max(allowed, account.total_tolerance) + sale.currency_id.rounding / 2
-        if is_off and order.status not in base.GONE:
+        if is_off and order.status not in words.GONE:
             self._hold_for_total(order, found)
         return difference
 
@@ -462,7 +462,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         :raise Hold: one is unknown or ambiguous; the order is imported whole or not at all
         """
         chosen = {row.line: goods[row.line] for row in rows if row.line}
-        is_gone = order.status in base.GONE
+        is_gone = order.status in words.GONE
         if is_gone or account.unknown_product_policy == "placeholder":
             stand_in = account._placeholder()
             for line, found in chosen.items():
@@ -514,11 +514,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """
         nothing = {"id": key, "quantity": Decimal(0), "unit_price": Decimal(0)}
         if key == f"{BY_ID}{external_id}":
-            return base.OrderLine(**nothing, product_id=external_id)
+            return words.OrderLine(**nothing, product_id=external_id)
         if key.startswith(BY_BARCODE):
-            return base.OrderLine(**nothing, barcode=key.removeprefix(BY_BARCODE))
+            return words.OrderLine(**nothing, barcode=key.removeprefix(BY_BARCODE))
         named = {} if key == NAMELESS else {"key": key}
-        return base.OrderLine(**nothing, **named, product_id=external_id or None)
+        return words.OrderLine(**nothing, **named, product_id=external_id or None)
 
     @api.model
     def _wanted_quantities(self, account, order):
@@ -526,7 +526,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
         An order that is here keeps its goods back itself; one that is over wants nothing.
         """
-        over = (*base.GONE, base.SHIPPED, base.DELIVERED)
+        over = (*words.GONE, words.SHIPPED, words.DELIVERED)
         if order.status in over or self.env["sale.order"]._find_marketplace_order(account, order.id):
             return {}
         wanted = defaultdict(float)

@@ -1,7 +1,7 @@
 from odoo import _, fields, models
 
 from ..compat import RETURN_BUTTON
-from ..dialects import base
+from ..dialects import words
 from .marketplace_order_processor import QUIET
 
 
@@ -29,7 +29,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     _inherit = "marketplace.order.processor"
 
     def _follow_status(self, sale, status, is_another):
-        if status == base.RETURNED and any(line._marketplace_delivered() for line in sale.order_line):
+        if status == words.RETURNED and any(line._marketplace_delivered() for line in sale.order_line):
             self._take_back(sale)
             sale.marketplace_step_ids._follow_marketplace()
         else:
@@ -88,7 +88,7 @@ class MarketplaceEvent(models.Model):
 
     def _hold(self, hold):
         super()._hold(hold)
-        if self.status in base.GONE and self.sale_order_id:
+        if self.status in words.GONE and self.sale_order_id:
             self.sale_order_id.marketplace_step_ids._follow_marketplace()
             self.account_id._forget_help("statuses")
             self._ask_to_decide(hold)

@@ -5,7 +5,7 @@ from psycopg2 import Error as DatabaseError
 
 from odoo import _, api, fields, models
 
-from ..dialects import base
+from ..dialects import words
 from ..exceptions import CredentialsRefused, Refused, Unavailable
 from .marketplace_work_mixin import OPEN
 from .sale_order import STATUS_LABELS
@@ -19,7 +19,7 @@ class Call(NamedTuple):
     status: str
     details: dict
     is_in_doubt: bool
-    changes: tuple = ()  # of base.LineChange
+    changes: tuple = ()  # of words.LineChange
     known_lines: frozenset = frozenset()  # ids of the lines that were there before
 
 
@@ -109,7 +109,7 @@ class MarketplaceOrderStep(models.Model):
         is_in_doubt = self.in_doubt
         self.write({"tries": self.tries + 1, "in_doubt": True})
         details = {"idempotency_key": self.idempotency_key}
-        if self.status == base.CANCELLED:
+        if self.status == words.CANCELLED:
             details["reason"] = self.cancel_reason or None
         return Call(
             self.id, self.external_order_id, self.status, details, is_in_doubt, *self._claim_changes()
@@ -147,7 +147,7 @@ class MarketplaceOrderStep(models.Model):
         network, dialect = self.env["marketplace.api"], account._dialect()
         if call.is_in_doubt and dialect.can_read_order:
             shown = network._read_order(account, call.order_id).status
-            if shown in base.STATUSES and dialect.outlook(shown, call.status) == base.REACHED:
+            if shown in words.STATUSES and dialect.outlook(shown, call.status) == words.REACHED:
                 return
         network._update_order_status(account, call.order_id, call.status, **call.details)
 
@@ -177,15 +177,15 @@ class MarketplaceOrderStep(models.Model):
         """
         known = self.sale_order_id._marketplace_known()
         outlook = self._outlook(known)
-        if outlook == base.SEND:
+        if outlook == words.SEND:
             return False
-        if outlook == base.REACHED:
+        if outlook == words.REACHED:
             self._arrive()
-        elif outlook == base.WAIT:
+        elif outlook == words.WAIT:
             self._wait_for_customer()
-        elif outlook == base.OVER and self.sale_order_id.state == "cancel":
+        elif outlook == words.OVER and self.sale_order_id.state == "cancel":
             self._close("ignored", _("The order is over at the marketplace, and here."), in_doubt=False)
-        elif outlook == base.OVER and self.sale_order_id._marketplace_end_on_hold():
+        elif outlook == words.OVER and self.sale_order_id._marketplace_end_on_hold():
             # Its message asks a person already: one decision, in one place.
             reason = _("The marketplace has ended the order: decide on its message.")
             self._close("ignored", reason, in_doubt=False)

@@ -3,7 +3,7 @@ from uuid import uuid4
 from odoo import _, api, fields, models
 from odoo.exceptions import UserError
 
-from ..dialects import base
+from ..dialects import words
 from .marketplace_order_step import Call
 from .marketplace_work_mixin import OPEN
 
@@ -101,8 +101,8 @@ class SaleOrder(models.Model):
             return False
         dialect, known = account._dialect(), order._marketplace_known() or None
         return (
-            dialect.sends(base.DELIVERED, order.delivered_by or None)
-            and dialect.outlook(known, base.DELIVERED) in (base.SEND, base.WAIT)
+            dialect.sends(words.DELIVERED, order.delivered_by or None)
+            and dialect.outlook(known, words.DELIVERED) in (words.SEND, words.WAIT)
             and order.id not in order._accepted_now()
         )
 
@@ -112,7 +112,7 @@ class SaleOrder(models.Model):
         return policy == "delivered" and not self.marketplace_seen_shipped and self._waits_for_code()
 
     def _marketplace_known(self):
-        return base.DELIVERED if self.id in self._accepted_now() else super()._marketplace_known()
+        return words.DELIVERED if self.id in self._accepted_now() else super()._marketplace_known()
 
     def _may_tell_lines(self):
         return self.id not in self._accepted_now() and super()._may_tell_lines()
@@ -132,7 +132,7 @@ class SaleOrder(models.Model):
     def _prepare_step(self, status=False):
         """A delivery whose code nobody asked for is not sent: a person has to get it."""
         values = super()._prepare_step(status)
-        if status == base.DELIVERED and self.marketplace_needs_code and values.get("state") != "ignored":
+        if status == words.DELIVERED and self.marketplace_needs_code and values.get("state") != "ignored":
             values |= {
                 "needs_code": True,
                 "state": "failed",

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 from odoo import _, fields, models
 
-from ..dialects import base
+from ..dialects import words
 
 
 class MarketplaceOrderStep(models.Model):
@@ -23,11 +23,11 @@ class MarketplaceOrderStep(models.Model):
         """Settle changes that make no call, or cannot be told."""
         order, dialect = self.sale_order_id, self.account_id._dialect()
         known, changes = order._marketplace_known(), self._changes_due()
-        if not order or known in base.GONE or order.state == "cancel":
+        if not order or known in words.GONE or order.state == "cancel":
             self._close("ignored", _("The order is over."), in_doubt=False)
         elif not changes:
             self._arrive()
-        elif known == base.HELD:
+        elif known == words.HELD:
             self._wait_for_customer()
         elif not dialect.takes_lines(known, order.delivered_by or None):
             self._refuse_lines(changes, known)
@@ -50,7 +50,7 @@ class MarketplaceOrderStep(models.Model):
 
     def _changes_due(self):
         """Give what is to be told now."""
-        gone = [base.LineChange(0, line_id, Decimal(0)) for line_id in self.removed or ()]
+        gone = [words.LineChange(0, line_id, Decimal(0)) for line_id in self.removed or ()]
         return (*self.sale_order_id._marketplace_changes(self.planned), *gone)
 
     def _lines_of(self, changes):
@@ -111,12 +111,12 @@ class MarketplaceOrderStep(models.Model):
         changes, learned = call.changes, {}
         if call.is_in_doubt and dialect.can_read_order:
             lines = self._read_lines(account, call)
-            changes = base.still_to_tell(changes, lines)
-            learned = base.new_line_ids(call.changes, lines, call.known_lines)
+            changes = words.still_to_tell(changes, lines)
+            learned = words.new_line_ids(call.changes, lines, call.known_lines)
         if changes:
             key = call.details["idempotency_key"]
             lines = network._update_order_lines(account, call.order_id, changes, key)
-            learned |= base.new_line_ids(changes, lines, call.known_lines | set(learned.values()))
+            learned |= words.new_line_ids(changes, lines, call.known_lines | set(learned.values()))
         return learned
 
     def _read_lines(self, account, call):

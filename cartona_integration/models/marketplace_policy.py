@@ -5,16 +5,16 @@ from odoo.exceptions import UserError, ValidationError
 
 from odoo.addons.base.models.res_partner import _tz_get
 
-from ..dialects import base
+from ..dialects import words
 from ..exceptions import Hold, NotYet, Unwanted
 
 # Orders wait for a status at most until they are looked at again; a new message comes first, as a rule.
 LOOK_AGAIN = timedelta(hours=1)
 # What is accepted, by the least status an order needs.
 ACCEPTED = {
-    "pending": set(base.STATUSES),
-    "confirmed": set(base.STATUSES) - {base.PENDING},
-    "shipped": {base.PARTIALLY_SHIPPED, base.SHIPPED, base.DELIVERED, *base.GONE},
+    "pending": set(words.STATUSES),
+    "confirmed": set(words.STATUSES) - {words.PENDING},
+    "shipped": {words.PARTIALLY_SHIPPED, words.SHIPPED, words.DELIVERED, *words.GONE},
 }
 # Settings by which orders that wait, or are on hold for one of these kinds, are looked at anew.
 DECIDES = {
@@ -184,10 +184,10 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """
         if account.import_from and order.placed_at and self._naive(order.placed_at) < account.import_from:
             raise Unwanted(_("Placed before the account's orders are imported."))
-        if order.status in base.GONE:
+        if order.status in words.GONE:
             return  # made, and cancelled: so that it is known
         self._check_ready(account, order)
-        if order.status in (base.SHIPPED, base.DELIVERED) and account.shipped_policy == "hold":
+        if order.status in (words.SHIPPED, words.DELIVERED) and account.shipped_policy == "hold":
             raise Hold(
                 _("The order has been shipped already, and was never seen before."),
                 _("Choose on the account what to do with such orders, or ignore the message."),

@@ -89,7 +89,7 @@ class MarketplaceProductLink(models.Model):
     def _match(self, account, listings, reading, asked=None):
         """Note what listings show. The id decides, whatever the key says; a new one gets a row.
 
-        :param listings: iterable of :class:`~..dialects.base.Listing`
+        :param listings: iterable of :class:`~..dialects.words.Listing`
         :param int reading: see :func:`new_reading`
         :param datetime asked: when they were asked for, if that was not now
         :return: how many were linked now

@@ -1,7 +1,7 @@
 from odoo import _, api, fields, models
 from odoo.exceptions import UserError
 
-from ..dialects.base import Listing
+from ..dialects.words import Listing
 from ..matching import CONFIDENCE, Match
 from .marketplace_product_unseen import GONE_AFTER
 

@@ -8,7 +8,7 @@ from psycopg2 import OperationalError
 from odoo import _, fields, models
 from odoo.tools import float_compare, float_round
 
-from ..dialects.base import ProductUpdate
+from ..dialects.words import ProductUpdate
 from .marketplace_mark import PRICE, RECOUNT, STOCK, SWITCHES, kinds_of
 
 _logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from functools import partial
 
 from odoo import _, api, fields, models
 
-from ..dialects.base import ItemResult
+from ..dialects.words import ItemResult
 from ..exceptions import CredentialsRefused, MarketplaceError, Refused, Unavailable
 from .marketplace_mark import kinds_of
 from .marketplace_product_listing import new_reading

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from odoo import _, api, fields, models
 
-from ..dialects.base import Request
+from ..dialects.words import Request
 from ..exceptions import MarketplaceError, Unavailable
 from .marketplace_product_listing import new_reading
 

@@ -66,7 +66,7 @@ class Entrance:
 
         :param str topic: ``orders`` or ``status``
         :param bytes raw: the body as it came
-        :return: tuple of :class:`~..dialects.base.Message`
+        :return: tuple of :class:`~..dialects.words.Message`
         :raise PayloadError: nothing in it can be attributed to an order
         """
         messages = self.dialect.split(topic, payload.loads(raw))

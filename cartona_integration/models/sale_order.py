@@ -2,23 +2,23 @@ from odoo import _, api, fields, models
 from odoo.exceptions import AccessError
 
 from ..compat import SOL_UOM
-from ..dialects import base
+from ..dialects import words
 from .marketplace_mark import RECOUNT
 from .marketplace_work_mixin import OPEN, STOPPED
 from .search import search_by
 
 STATUS_LABELS = [
-    (base.PENDING, "Pending"),
-    (base.HELD, "Being edited"),
-    (base.CONFIRMED, "Approved"),
-    (base.PARTIALLY_SHIPPED, "Partially shipped"),
-    (base.SHIPPED, "Shipped"),
-    (base.DELIVERED, "Delivered"),
-    (base.CANCELLED, "Cancelled"),
-    (base.RETURNED, "Returned"),
+    (words.PENDING, "Pending"),
+    (words.HELD, "Being edited"),
+    (words.CONFIRMED, "Approved"),
+    (words.PARTIALLY_SHIPPED, "Partially shipped"),
+    (words.SHIPPED, "Shipped"),
+    (words.DELIVERED, "Delivered"),
+    (words.CANCELLED, "Cancelled"),
+    (words.RETURNED, "Returned"),
 ]
 # What our own stages are called over there.
-STATUS_OF_STATE = {"sale": base.CONFIRMED, "cancel": base.CANCELLED}
+STATUS_OF_STATE = {"sale": words.CONFIRMED, "cancel": words.CANCELLED}
 
 
 class SaleOrder(models.Model):
@@ -70,7 +70,7 @@ class SaleOrder(models.Model):
     )
     marketplace_error_message = fields.Char(compute="_compute_marketplace_sync_status")
     delivered_by = fields.Selection(
-        [(base.BY_SELLER, "Us"), (base.BY_MARKETPLACE, "The marketplace")],
+        [(words.BY_SELLER, "Us"), (words.BY_MARKETPLACE, "The marketplace")],
         readonly=True,
         copy=False,
     )
@@ -203,7 +203,7 @@ class SaleOrder(models.Model):
             known = dialect.shown(known, step.status)
         return (
             dialect.sends(status, self.delivered_by or None)
-            and dialect.outlook(known or None, status) != base.REACHED
+            and dialect.outlook(known or None, status) != words.REACHED
         )
 
     def _is_told(self):
@@ -219,7 +219,7 @@ class SaleOrder(models.Model):
     def _marketplace_end_on_hold(self):
         """Give messages that the order is over, which wait for a person."""
         return self.marketplace_event_ids.filtered(
-            lambda event: event.state in OPEN and event.status in base.GONE
+            lambda event: event.state in OPEN and event.status in words.GONE
         )
 
     def _prepare_step(self, status=False):
@@ -229,7 +229,7 @@ class SaleOrder(models.Model):
             "external_order_id": self.cartona_id,
             "kind": "status" if status else "lines",
             "status": status,
-            "cancel_reason": status == base.CANCELLED
+            "cancel_reason": status == words.CANCELLED
             and (self.marketplace_cancel_reason or self.marketplace_config_id.cancel_reason),
         }
         if self.marketplace_config_id.state == "shadow":

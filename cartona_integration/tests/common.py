@@ -5,7 +5,7 @@ from unittest.mock import patch
 from odoo.tests import TransactionCase, tagged
 
 from ..compat import SERIES, STORABLE
-from ..dialects.base import Answer
+from ..dialects.words import Answer
 from ..models.marketplace_api import MarketplaceApi
 from ..models.marketplace_traffic import MarketplaceConfig
 from ..models.marketplace_work_mixin import MarketplaceWorkMixin

@@ -9,7 +9,7 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import Form, new_test_user
 from odoo.tools import mute_logger
 
-from odoo.addons.cartona_integration.dialects.base import ACCOUNT, PLATFORM, Customer
+from odoo.addons.cartona_integration.dialects.words import ACCOUNT, PLATFORM, Customer
 from odoo.addons.cartona_integration.exceptions import CredentialsRefused, Refused, Unavailable
 from odoo.addons.cartona_integration.models.marketplace_config import ALLOW_PRIVATE_TARGETS, MASK
 

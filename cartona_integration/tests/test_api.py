@@ -13,7 +13,7 @@ from unittest.mock import patch
 from odoo.tests.common import _super_send
 
 from odoo.addons.cartona_integration.dialects import payload
-from odoo.addons.cartona_integration.dialects.base import ProductUpdate, Request
+from odoo.addons.cartona_integration.dialects.words import ProductUpdate, Request
 from odoo.addons.cartona_integration.exceptions import CredentialsRefused, Refused, Unavailable
 from odoo.addons.cartona_integration.models import marketplace_api
 

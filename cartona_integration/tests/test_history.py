@@ -5,7 +5,7 @@ from odoo import fields
 from odoo.exceptions import AccessError
 from odoo.tests import new_test_user
 
-from ..dialects.base import Answer
+from ..dialects.words import Answer
 from ..exceptions import Unavailable
 from ..models import marketplace_product_history
 from .common import ListedCase, ok, taken

@@ -7,7 +7,7 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import new_test_user
 
 from ..compat import SOL_UOM
-from ..dialects.base import Answer
+from ..dialects.words import Answer
 from ..exceptions import Unavailable
 from ..models import marketplace_reading
 from ..models.marketplace_push import DOUBT_AFTER, LOOKUPS

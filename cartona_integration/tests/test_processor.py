@@ -8,7 +8,7 @@ from odoo import Command
 from odoo.exceptions import UserError
 from odoo.tools import mute_logger
 
-from odoo.addons.cartona_integration.dialects import base
+from odoo.addons.cartona_integration.dialects.words import PENDING, Order, OrderLine
 from odoo.addons.cartona_integration.exceptions import Hold
 
 from ..compat import SERIES, SOL_TAXES, TAX_EXCLUDED, TAX_INCLUDED
@@ -121,11 +121,11 @@ class TestOrderTotals(OrderCase):
         self.assertHeldWithNothingMade("lines[0].unit_price", line(price="-1.00"), total="0")
 
     def test_a_negative_price_is_refused_whatever_the_dialect_let_through(self):
-        order = base.Order(
+        order = Order(
             id="R1",
-            status=base.PENDING,
+            status=PENDING,
             total=Decimal(-10),
-            lines=(base.OrderLine(id="1", quantity=Decimal(1), unit_price=Decimal(-10), key="TEA"),),
+            lines=(OrderLine(id="1", quantity=Decimal(1), unit_price=Decimal(-10), key="TEA"),),
         )
         with self.assertRaises(Hold):
             self.processor._import(self.rest, order)
@@ -388,8 +388,8 @@ class TestOrderCurrency(OrderCase):
 
     def test_a_message_without_currency_is_in_the_accounts(self):
         self.rest.write({"pricelist_id": self.rest._pricelist_in(self.franc).id})
-        lines = (base.OrderLine(id="1", quantity=Decimal(2), unit_price=Decimal(10), key="TEA"),)
-        order = base.Order(id="R1", status=base.PENDING, total=Decimal(20), lines=lines)
+        lines = (OrderLine(id="1", quantity=Decimal(2), unit_price=Decimal(10), key="TEA"),)
+        order = Order(id="R1", status=PENDING, total=Decimal(20), lines=lines)
         sale = self.processor._import(self.rest, order)
         self.assertEqual(sale.currency_id, self.franc)
 

@@ -6,7 +6,7 @@ from odoo import fields
 from odoo.tools import mute_logger
 
 from ..compat import SERVICE, TAX_EXCLUDED, TAX_INCLUDED
-from ..dialects.base import UNREADABLE, Answer, ItemResult, ProductUpdate
+from ..dialects.words import UNREADABLE, Answer, ItemResult, ProductUpdate
 from ..exceptions import Unavailable
 from ..models.marketplace_product_offer import MarketplaceProductLink
 from ..models.marketplace_push import DOUBT_AFTER

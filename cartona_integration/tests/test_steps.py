@@ -6,7 +6,7 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user
 from odoo.tools import mute_logger
 
-from ..dialects.base import UNREADABLE
+from ..dialects.words import UNREADABLE
 from ..exceptions import Unavailable
 from ..models.marketplace_api import MarketplaceApi
 from .common import MarketplaceCase, ok

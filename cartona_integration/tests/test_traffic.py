@@ -9,8 +9,8 @@ from odoo.addons.queue_job.exception import RetryableJobError
 from odoo.addons.queue_job.job import Job
 
 from ..dialects import payload
-from ..dialects.base import Answer
 from ..dialects.cartona import Cartona
+from ..dialects.words import Answer
 from ..exceptions import Unavailable
 from ..models import marketplace_sync_state
 from ..models.marketplace_event_hold import MarketplaceEvent

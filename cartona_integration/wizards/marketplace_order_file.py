@@ -6,8 +6,8 @@ from odoo import _, api, fields, models
 from odoo.exceptions import UserError
 
 from ..dialects import payload
-from ..dialects.base import ORDERS
 from ..dialects.rest import Rest
+from ..dialects.words import ORDERS
 from ..exceptions import PayloadError
 
 MAX_FILE = 5 * 1024 * 1024  # bytes

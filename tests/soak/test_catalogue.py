@@ -27,13 +27,13 @@ class Shelf:
 
     def __init__(self, size):
         self.size, self.sent, self.calls = size, {}, 0
-        self.base = addon("dialects.base")
+        self.base, self.words = addon("dialects.base"), addon("dialects.words")
 
     def listing(self, n):
         kinds = {5: {"barcode": f"62{n:011}"}, 6: {"key": f"R{n}"}, 7: {"key": f"grown {n:07}/x"}}
         known = {"key": f"grown-{n}"} if n % 10 < 5 else kinds.get(n % 10, {"key": f"?{n}"})
         name = f"Gadget no {n} of {n * 7919 % 9973}" if n % 10 == 8 else f"Thing {n}"
-        return self.base.Listing(
+        return self.words.Listing(
             product_id=f"L{n}", **known, name=name, price=Decimal(1), quantity=Decimal(1)
         )
 
@@ -43,12 +43,12 @@ class Shelf:
         first = (number - 1) * PAGE + 1
         rows = tuple(self.listing(n) for n in range(first, min(first + PAGE, self.size + 1)))
         more = first + PAGE <= self.size
-        return self.base.Page(rows, self.base.at_page(request, number + 1) if more else None)
+        return self.words.Page(rows, self.base.at_page(request, number + 1) if more else None)
 
     def update(self, updates):
         self.calls += 1
         self.sent.update({update.product_id: update.price for update in updates})
-        return [self.base.ItemResult(True) for _update in updates]
+        return [self.words.ItemResult(True) for _update in updates]
 
 
 def seed(inside):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cartona_integration import dialects
-from cartona_integration.dialects import base, payload
+from cartona_integration.dialects import base, payload, words
 from cartona_integration.exceptions import (
     CredentialsRefused,
     MarketplaceError,
@@ -22,7 +22,7 @@ BOTH = list(dialects.DIALECTS)
 
 
 def answer(status, data=None, **headers):
-    return base.Answer(status, data, {name.replace("_", "-"): headers[name] for name in headers})
+    return words.Answer(status, data, {name.replace("_", "-"): headers[name] for name in headers})
 
 
 # --- the table of dialects ----------------------------------------------------------------------
@@ -67,7 +67,7 @@ def test_what_every_dialect_must_answer_is_written(code):
 
 
 def test_credentials_are_not_printed():
-    assert "s3cret" not in repr(base.Credentials(token="s3cret"))
+    assert "s3cret" not in repr(words.Credentials(token="s3cret"))
 
 
 # --- judge --------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ JUDGED = [
     (200, [], None),
     (201, {"id": 1}, None),
     (204, None, None),
-    (200, base.UNREADABLE, Unavailable),
+    (200, words.UNREADABLE, Unavailable),
     (200, {"error": "no such order"}, Refused),
     (200, {"error": {"code": "x", "message": "no"}}, Refused),
     (200, {"error": None, "orders": []}, None),
@@ -85,9 +85,9 @@ JUDGED = [
     (302, {}, Unavailable),
     (304, None, Unavailable),
     (400, {"error": "selling_price is invalid"}, Refused),
-    (400, base.UNREADABLE, Refused),
+    (400, words.UNREADABLE, Refused),
     (401, None, CredentialsRefused),
-    (403, base.UNREADABLE, CredentialsRefused),
+    (403, words.UNREADABLE, CredentialsRefused),
     (404, None, Refused),
     (408, None, Unavailable),
     (409, None, Refused),
@@ -95,7 +95,7 @@ JUDGED = [
     (425, None, Unavailable),
     (429, None, Unavailable),
     (500, {"error": "oops"}, Unavailable),
-    (502, base.UNREADABLE, Unavailable),
+    (502, words.UNREADABLE, Unavailable),
     (503, None, Unavailable),
     (504, None, Unavailable),
 ]
@@ -157,23 +157,23 @@ NOW = datetime(2026, 11, 12, tzinfo=timezone.utc)
 EARLIER = NOW - timedelta(seconds=1)
 
 NEWER = [
-    (base.PENDING, None, base.CONFIRMED, None, True),
-    (base.PENDING, None, base.PENDING, None, True),
-    (base.PENDING, None, base.DELIVERED, None, True),
-    (base.PENDING, None, base.HELD, None, True),
-    (base.HELD, None, base.PENDING, None, True),
-    (base.CONFIRMED, None, base.PENDING, None, False),
-    (base.SHIPPED, None, base.CONFIRMED, None, False),
-    (base.CANCELLED, None, base.PENDING, None, False),
-    (base.RETURNED, None, base.DELIVERED, None, False),
-    (base.SHIPPED, EARLIER, base.CONFIRMED, NOW, True),
-    (base.PENDING, NOW, base.CONFIRMED, EARLIER, False),
-    (base.PENDING, NOW, base.PENDING, NOW, True),
-    (base.PENDING, NOW, base.CONFIRMED, None, True),
-    (base.SHIPPED, NOW, base.CONFIRMED, None, False),
-    (base.PENDING, None, base.CONFIRMED, NOW, True),
-    (None, None, base.CONFIRMED, None, True),
-    (base.PENDING, None, "teleported", None, False),
+    (words.PENDING, None, words.CONFIRMED, None, True),
+    (words.PENDING, None, words.PENDING, None, True),
+    (words.PENDING, None, words.DELIVERED, None, True),
+    (words.PENDING, None, words.HELD, None, True),
+    (words.HELD, None, words.PENDING, None, True),
+    (words.CONFIRMED, None, words.PENDING, None, False),
+    (words.SHIPPED, None, words.CONFIRMED, None, False),
+    (words.CANCELLED, None, words.PENDING, None, False),
+    (words.RETURNED, None, words.DELIVERED, None, False),
+    (words.SHIPPED, EARLIER, words.CONFIRMED, NOW, True),
+    (words.PENDING, NOW, words.CONFIRMED, EARLIER, False),
+    (words.PENDING, NOW, words.PENDING, NOW, True),
+    (words.PENDING, NOW, words.CONFIRMED, None, True),
+    (words.SHIPPED, NOW, words.CONFIRMED, None, False),
+    (words.PENDING, None, words.CONFIRMED, NOW, True),
+    (None, None, words.CONFIRMED, None, True),
+    (words.PENDING, None, "teleported", None, False),
 ]
 
 
@@ -187,19 +187,19 @@ def test_a_message_is_newer(code, known, known_at, status, at, expected):
 @pytest.mark.parametrize(
     ("known", "status", "outlook"),
     [
-        (None, base.CONFIRMED, base.SEND),
-        (base.PENDING, base.CONFIRMED, base.SEND),
-        (base.CONFIRMED, base.CANCELLED, base.SEND),
-        (base.SHIPPED, base.CANCELLED, base.SEND),
-        (base.CONFIRMED, base.CONFIRMED, base.REACHED),
-        (base.SHIPPED, base.CONFIRMED, base.REACHED),
-        (base.DELIVERED, base.CONFIRMED, base.REACHED),
-        (base.RETURNED, base.CANCELLED, base.REACHED),
-        (base.HELD, base.CONFIRMED, base.WAIT),
-        (base.HELD, base.CANCELLED, base.WAIT),
-        (base.CANCELLED, base.CONFIRMED, base.OVER),
-        (base.RETURNED, base.CONFIRMED, base.OVER),
-        (base.DELIVERED, base.CANCELLED, base.IMPOSSIBLE),
+        (None, words.CONFIRMED, words.SEND),
+        (words.PENDING, words.CONFIRMED, words.SEND),
+        (words.CONFIRMED, words.CANCELLED, words.SEND),
+        (words.SHIPPED, words.CANCELLED, words.SEND),
+        (words.CONFIRMED, words.CONFIRMED, words.REACHED),
+        (words.SHIPPED, words.CONFIRMED, words.REACHED),
+        (words.DELIVERED, words.CONFIRMED, words.REACHED),
+        (words.RETURNED, words.CANCELLED, words.REACHED),
+        (words.HELD, words.CONFIRMED, words.WAIT),
+        (words.HELD, words.CANCELLED, words.WAIT),
+        (words.CANCELLED, words.CONFIRMED, words.OVER),
+        (words.RETURNED, words.CONFIRMED, words.OVER),
+        (words.DELIVERED, words.CANCELLED, words.IMPOSSIBLE),
     ],
 )
 def test_what_telling_a_status_would_come_to(code, known, status, outlook):
@@ -210,11 +210,11 @@ def test_what_telling_a_status_would_come_to(code, known, status, outlook):
 @pytest.mark.parametrize(
     ("reported", "sent", "shown"),
     [
-        (base.PENDING, None, base.PENDING),
-        (base.PENDING, base.CONFIRMED, base.CONFIRMED),
-        (None, base.CONFIRMED, base.CONFIRMED),
-        (base.SHIPPED, base.CONFIRMED, base.SHIPPED),
-        (base.CANCELLED, base.CONFIRMED, base.CANCELLED),
+        (words.PENDING, None, words.PENDING),
+        (words.PENDING, words.CONFIRMED, words.CONFIRMED),
+        (None, words.CONFIRMED, words.CONFIRMED),
+        (words.SHIPPED, words.CONFIRMED, words.SHIPPED),
+        (words.CANCELLED, words.CONFIRMED, words.CANCELLED),
         (None, None, None),
     ],
 )
@@ -225,8 +225,8 @@ def test_what_a_marketplace_shows_after_it_took_a_status(code, reported, sent, s
 @pytest.mark.parametrize("code", BOTH)
 def test_every_status_has_its_steps(code):
     steps = dialects.get(code).transitions
-    assert set(steps) == set(base.STATUSES)
-    assert set().union(*steps.values()) <= set(base.STATUSES)
+    assert set(steps) == set(words.STATUSES)
+    assert set().union(*steps.values()) <= set(words.STATUSES)
 
 
 # --- ids in paths -------------------------------------------------------------------------------
@@ -252,20 +252,20 @@ def test_an_id_is_one_segment_of_a_path(value, encoded):
 @pytest.mark.parametrize("code", BOTH)
 def test_an_id_that_would_vanish_from_a_path_is_refused(code, value):
     with pytest.raises(Refused):
-        dialects.get(code).status_request(value, base.CONFIRMED)
+        dialects.get(code).status_request(value, words.CONFIRMED)
 
 
 # --- matching a bulk answer ---------------------------------------------------------------------
 
 
 def _said(row):
-    return base.ItemResult(True, row["said"])
+    return words.ItemResult(True, row["said"])
 
 
 def test_rows_are_matched_by_id_and_not_by_position():
     rows = [{"id": "2", "said": "b"}, {"id": 1, "said": "a"}, {"id": "9", "said": "extra"}]
     asked = [("1",), ("2",), ("3",)]
-    found = base.results(rows, asked, (("id",),), _said, base.ItemResult(None))
+    found = base.results(rows, asked, (("id",),), _said, words.ItemResult(None))
     assert [(result.ok, result.reason) for result in found] == [
         (True, "a"), (True, "b"), (None, None)
     ]  # fmt: skip
@@ -274,14 +274,14 @@ def test_rows_are_matched_by_id_and_not_by_position():
 def test_an_id_of_one_kind_never_matches_an_id_of_another():
     rows = [{"id": "5", "said": "id"}, {"sku": "7", "said": "sku"}]
     asked = [("7", "5"), (None, "7"), ("5", None)]
-    found = base.results(rows, asked, (("id",), ("sku",)), _said, base.ItemResult(None))
+    found = base.results(rows, asked, (("id",), ("sku",)), _said, words.ItemResult(None))
     assert [result.reason for result in found] == [None, "sku", "id"]
 
 
 def test_two_listings_of_one_key_are_told_apart_by_their_ids():
     rows = [{"id": "1", "sku": "A", "said": "one"}, {"id": "2", "sku": "A", "said": "two"}]
     asked = [("1", "A"), ("2", "A")]
-    found = base.results(rows, asked, (("id",), ("sku",)), _said, base.ItemResult(None))
+    found = base.results(rows, asked, (("id",), ("sku",)), _said, words.ItemResult(None))
     assert [result.reason for result in found] == ["one", "two"]
 
 
@@ -320,7 +320,7 @@ def _mutated(dice, raw):
 
 
 @pytest.mark.parametrize("code", BOTH)
-@pytest.mark.parametrize("topic", [base.ORDERS, base.STATUS])
+@pytest.mark.parametrize("topic", [words.ORDERS, words.STATUS])
 def test_500_mutated_bodies_give_values_or_payload_errors(code, topic):
     seed = random.randrange(10**9)
     print(f"seed {seed}")
@@ -337,7 +337,7 @@ def test_500_mutated_bodies_give_values_or_payload_errors(code, topic):
             payload.digest(message.payload)
             assert message.order_id is None or 0 < len(message.order_id) <= 128
             assert message.status is None or message.status.isprintable()
-            parse = dialect.parse_order if message.topic == base.ORDERS else dialect.parse_status
+            parse = dialect.parse_order if message.topic == words.ORDERS else dialect.parse_status
             try:
                 assert parse(message.payload).id == message.order_id
                 parsed += 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cartona_integration.dialects import base, payload
+from cartona_integration.dialects import payload, words
 from cartona_integration.dialects.cartona import CANCEL_REASONS, STATUS_IN, STATUS_OUT, Cartona
 from cartona_integration.exceptions import CredentialsRefused, PayloadError, Refused, Unavailable
 
@@ -27,24 +27,24 @@ def changed(**values):
 
 
 def answer(data, status=200):
-    return base.Answer(status, data)
+    return words.Answer(status, data)
 
 
 # --- orders -------------------------------------------------------------------------------------
 
 # sample -> order id, status, total, lines, to collect, receivable, payable
 ORDERS = {
-    "order_pending": ("kT3vQx9a", base.PENDING, "860", 2, "860", "0", "0"),
-    "order_editing": ("kT3vQx9a", base.HELD, "860", 2, "860", "0", "0"),
-    "order_edited_back_to_pending": ("kT3vQx9a", base.PENDING, "775", 3, "775", "0", "0"),
-    "order_offer_two_lines": ("mB7wLz2c", base.PENDING, "44", 2, "44", "2", "0"),
-    "order_cancelled_by_retailer": ("mB7wLz2c", base.CANCELLED, "44", 2, "44", "2", "0"),
-    "order_delivered_by_cartona": ("sW1kHf6g", base.SHIPPED, "51", 1, "51", "0", "0"),
+    "order_pending": ("kT3vQx9a", words.PENDING, "860", 2, "860", "0", "0"),
+    "order_editing": ("kT3vQx9a", words.HELD, "860", 2, "860", "0", "0"),
+    "order_edited_back_to_pending": ("kT3vQx9a", words.PENDING, "775", 3, "775", "0", "0"),
+    "order_offer_two_lines": ("mB7wLz2c", words.PENDING, "44", 2, "44", "2", "0"),
+    "order_cancelled_by_retailer": ("mB7wLz2c", words.CANCELLED, "44", 2, "44", "2", "0"),
+    "order_delivered_by_cartona": ("sW1kHf6g", words.SHIPPED, "51", 1, "51", "0", "0"),
     "order_installment_credit_topup": (
-        "pR5nYd8e", base.CONFIRMED, "3040", 2, "100", "3140", "100"
+        "pR5nYd8e", words.CONFIRMED, "3040", 2, "100", "3140", "100"
     ),
-    "order_sparse_nulls": ("4471902836", base.PENDING, "120", 1, "120", "0", "0"),
-    "order_unknown_product": ("uN0kPr0d", base.PENDING, "500", 2, "500", "0", "0"),
+    "order_sparse_nulls": ("4471902836", words.PENDING, "120", 1, "120", "0", "0"),
+    "order_unknown_product": ("uN0kPr0d", words.PENDING, "500", 2, "500", "0", "0"),
 }  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def test_an_order_is_in_egp_and_says_nothing_of_taxes():
 
 def test_an_order_keeps_what_people_look_for():
     order = order_of("order_delivered_by_cartona")
-    assert order.delivered_by == base.BY_MARKETPLACE
+    assert order.delivered_by == words.BY_MARKETPLACE
     assert order.account_code == "1"
     assert order.delivery_otp == "204816"
     assert order.delivery_date == date(2025, 7, 14)
@@ -96,7 +96,7 @@ def test_an_offer_is_two_lines_of_one_product():
 
 def test_a_line_keeps_amount_unit_and_price():
     line = order_of("order_pending").lines[0]
-    assert line == base.OrderLine(
+    assert line == words.OrderLine(
         id="20100001",
         key="TEA-25",
         product_id="90001",
@@ -110,7 +110,7 @@ def test_a_line_keeps_amount_unit_and_price():
 
 def test_a_retailer_is_known_on_the_whole_platform():
     customer = order_of("order_pending").customer
-    assert (customer.id, customer.space) == ("A01027", base.PLATFORM)
+    assert (customer.id, customer.space) == ("A01027", words.PLATFORM)
     assert (customer.name, customer.phone) == ("ماركت النور", "+201000000017")
 
 
@@ -122,7 +122,7 @@ def test_a_retailer_without_code_has_no_id():
 @pytest.mark.parametrize("retailer", [None, ""])
 def test_an_order_without_retailer_is_read(retailer):
     order = CARTONA.parse_order(changed(retailer=retailer))
-    assert order.customer == base.Customer(space=base.PLATFORM)
+    assert order.customer == words.Customer(space=words.PLATFORM)
     assert order.shipping is None
 
 
@@ -222,7 +222,7 @@ def test_a_member_we_do_not_know_is_ignored():
 @pytest.mark.parametrize("word, status", STATUS_IN.items())
 def test_a_status_is_translated(word, status):
     change = CARTONA.parse_status({"hashed_id": 17, "status": word})
-    assert change == base.StatusChange("17", status)
+    assert change == words.StatusChange("17", status)
 
 
 def test_a_cancellation_keeps_its_reason():
@@ -238,14 +238,14 @@ def test_what_is_sent_is_understood_when_it_comes_back(status, word):
 @pytest.mark.parametrize(
     "known, status, legal",
     [
-        (base.PENDING, base.HELD, True),
-        (base.HELD, base.PENDING, True),
-        (base.CONFIRMED, base.PENDING, False),
-        (base.SHIPPED, base.CONFIRMED, False),
-        (base.SHIPPED, base.RETURNED, True),
-        (base.DELIVERED, base.RETURNED, False),
-        (base.DELIVERED, base.CANCELLED, False),
-        (base.CANCELLED, base.PENDING, False),
+        (words.PENDING, words.HELD, True),
+        (words.HELD, words.PENDING, True),
+        (words.CONFIRMED, words.PENDING, False),
+        (words.SHIPPED, words.CONFIRMED, False),
+        (words.SHIPPED, words.RETURNED, True),
+        (words.DELIVERED, words.RETURNED, False),
+        (words.DELIVERED, words.CANCELLED, False),
+        (words.CANCELLED, words.PENDING, False),
     ],
 )
 def test_steps_are_legal_or_not(known, status, legal):
@@ -255,13 +255,13 @@ def test_steps_are_legal_or_not(known, status, legal):
 @pytest.mark.parametrize(
     "delivered_by, status, wanted",
     [
-        (base.BY_SELLER, base.CONFIRMED, True),
-        (None, base.DELIVERED, True),
-        (base.BY_SELLER, base.HELD, False),
-        (base.BY_SELLER, base.RETURNED, False),
-        (base.BY_MARKETPLACE, base.CONFIRMED, False),
-        (base.BY_MARKETPLACE, base.DELIVERED, False),
-        (base.BY_MARKETPLACE, base.CANCELLED, True),
+        (words.BY_SELLER, words.CONFIRMED, True),
+        (None, words.DELIVERED, True),
+        (words.BY_SELLER, words.HELD, False),
+        (words.BY_SELLER, words.RETURNED, False),
+        (words.BY_MARKETPLACE, words.CONFIRMED, False),
+        (words.BY_MARKETPLACE, words.DELIVERED, False),
+        (words.BY_MARKETPLACE, words.CANCELLED, True),
     ],
 )
 def test_cartona_takes_only_some_statuses(delivered_by, status, wanted):
@@ -269,29 +269,29 @@ def test_cartona_takes_only_some_statuses(delivered_by, status, wanted):
 
 
 def test_a_status_goes_out_as_a_single_call():
-    request = CARTONA.status_request("a/b", base.CONFIRMED, idempotency_key="k")
+    request = CARTONA.status_request("a/b", words.CONFIRMED, idempotency_key="k")
     assert (request.method, request.path) == ("POST", "order/update-order-status/a%2Fb")
     assert request.body == {"hashed_id": "a/b", "status": "approved"}
 
 
 def test_a_delivery_carries_the_retailers_otp():
-    request = CARTONA.status_request("a", base.DELIVERED, otp="1234")
+    request = CARTONA.status_request("a", words.DELIVERED, otp="1234")
     assert request.body["retailer_otp"] == "1234"
 
 
 @pytest.mark.parametrize("reason", sorted(CANCEL_REASONS))
 def test_a_cancellation_gives_a_reason_cartona_knows(reason):
-    body = CARTONA.status_request("a", base.CANCELLED, reason=reason).body
+    body = CARTONA.status_request("a", words.CANCELLED, reason=reason).body
     assert body["status"] == "cancelled_by_supplier"
     assert body["cancellation_reason"] == reason
 
 
 def test_a_reason_cartona_does_not_know_is_not_sent():
-    body = CARTONA.status_request("a", base.CANCELLED, reason="no mood").body
+    body = CARTONA.status_request("a", words.CANCELLED, reason="no mood").body
     assert "cancellation_reason" not in body
 
 
-@pytest.mark.parametrize("status", [base.HELD, base.PARTIALLY_SHIPPED, base.RETURNED, "synced"])
+@pytest.mark.parametrize("status", [words.HELD, words.PARTIALLY_SHIPPED, words.RETURNED, "synced"])
 def test_a_status_cartona_does_not_take_is_refused(status):
     with pytest.raises(Refused):
         CARTONA.status_request("a", status)
@@ -300,15 +300,15 @@ def test_a_status_cartona_does_not_take_is_refused(status):
 @pytest.mark.parametrize(
     "said, status, repeat",
     [
-        ("order already in this status", base.CONFIRMED, True),
-        ("Order is already approved", base.CONFIRMED, True),
-        ("already in status: assigned_to_salesman", base.SHIPPED, True),
-        ("already assigned to salesman", base.SHIPPED, True),
-        ("order already cancelled", base.CANCELLED, True),
-        ("order already cancelled", base.CONFIRMED, False),
-        ("already cancelled, cannot be approved", base.CONFIRMED, False),
-        ("cannot be approved: already cancelled", base.CONFIRMED, False),
-        ("wrong otp", base.DELIVERED, False),
+        ("order already in this status", words.CONFIRMED, True),
+        ("Order is already approved", words.CONFIRMED, True),
+        ("already in status: assigned_to_salesman", words.SHIPPED, True),
+        ("already assigned to salesman", words.SHIPPED, True),
+        ("order already cancelled", words.CANCELLED, True),
+        ("order already cancelled", words.CONFIRMED, False),
+        ("already cancelled, cannot be approved", words.CONFIRMED, False),
+        ("cannot be approved: already cancelled", words.CONFIRMED, False),
+        ("wrong otp", words.DELIVERED, False),
     ],
 )
 def test_a_repeat_is_recognised(said, status, repeat):
@@ -319,7 +319,7 @@ def test_a_repeat_is_recognised(said, status, repeat):
 
 
 def test_the_token_is_sent_raw():
-    headers = CARTONA.auth_headers(base.Credentials("secret"))
+    headers = CARTONA.auth_headers(words.Credentials("secret"))
     assert headers == (("AuthorizationToken", "secret"),)
 
 
@@ -339,7 +339,7 @@ def test_credentials_are_refused_with_400(said):
         CARTONA.judge(answer(said, 400))
 
 
-@pytest.mark.parametrize("said", [{"error": "stock is negative"}, None, base.UNREADABLE, []])
+@pytest.mark.parametrize("said", [{"error": "stock is negative"}, None, words.UNREADABLE, []])
 def test_another_400_is_not_about_credentials(said):
     with pytest.raises(Refused) as caught:
         CARTONA.judge(answer(said, 400))
@@ -380,7 +380,7 @@ def test_a_short_page_is_the_last(rows):
     assert CARTONA.read_orders(CARTONA.orders_request(), answer(rows)).next is None
 
 
-@pytest.mark.parametrize("data", [None, {}, {"orders": []}, "x", 5, base.UNREADABLE])
+@pytest.mark.parametrize("data", [None, {}, {"orders": []}, "x", 5, words.UNREADABLE])
 @pytest.mark.parametrize("topic", ["orders", "products"])
 def test_anything_but_a_list_is_no_answer(topic, data):
     request = getattr(CARTONA, f"{topic}_request")()
@@ -431,7 +431,7 @@ def test_acknowledgements_are_taken_unless_refused(data, expected):
 
 def test_a_refused_acknowledgement_says_why():
     data = [{"hashed_id": "a", "error": "bad\nid", "code": 12}]
-    assert CARTONA.read_acknowledged(["a"], answer(data)) == (base.ItemResult(False, "bad\\nid", "12"),)
+    assert CARTONA.read_acknowledged(["a"], answer(data)) == (words.ItemResult(False, "bad\\nid", "12"),)
 
 
 # --- listings -----------------------------------------------------------------------------------
@@ -442,7 +442,7 @@ def test_listings_are_read_in_all_spellings():
         CARTONA.products_request(), answer(sample("supplier_products") + [{"id": 7}])
     )
     first, second, third = page.rows
-    assert first == base.Listing(
+    assert first == words.Listing(
         product_id="90001",
         key="TEA-25",
         name="شاي أسود - 25 فتلة (كرتونة)",
@@ -453,13 +453,13 @@ def test_listings_are_read_in_all_spellings():
         unit_count=Decimal(24),
     )
     assert (second.product_id, second.key, second.quantity) == ("90002", "SUGAR-1", 0)
-    assert third == base.Listing(product_id="7")
+    assert third == words.Listing(product_id="7")
 
 
 def test_a_listing_that_is_partly_unreadable_is_still_seen():
     rows = ["x", {"supplier_product_id": 7, "selling_price": "free", "is_published": "maybe"}]
     page = CARTONA.read_products(CARTONA.products_request(), answer(rows))
-    assert page.rows == (base.Listing(product_id="7"),)
+    assert page.rows == (words.Listing(product_id="7"),)
 
 
 def test_listings_are_asked_by_the_sellers_key():
@@ -469,22 +469,22 @@ def test_listings_are_asked_by_the_sellers_key():
 
 UPDATES = [
     (
-        base.ProductUpdate(key="A", product_id="7", price=Decimal("12.50"), currency="EGP"),
+        words.ProductUpdate(key="A", product_id="7", price=Decimal("12.50"), currency="EGP"),
         {"supplier_product_id": "7", "selling_price": Decimal("12.50")},
     ),
     (
-        base.ProductUpdate(key="A", quantity=Decimal("3.9")),
+        words.ProductUpdate(key="A", quantity=Decimal("3.9")),
         {"internal_product_id": "A", "available_stock_quantity": 3},
     ),
     (
-        base.ProductUpdate(key="A", quantity=Decimal(-4), account_code="2"),
+        words.ProductUpdate(key="A", quantity=Decimal(-4), account_code="2"),
         {"internal_product_id": "A", "available_stock_quantity": 0, "supplier_code": "2"},
     ),
     (
-        base.ProductUpdate(key="A", unlimited=True, active=False),
+        words.ProductUpdate(key="A", unlimited=True, active=False),
         {"internal_product_id": "A", "is_unlimited_stock": True, "is_published": False},
     ),
-    (base.ProductUpdate(key="A", quantity=None, name="x"), {"internal_product_id": "A"}),
+    (words.ProductUpdate(key="A", quantity=None, name="x"), {"internal_product_id": "A"}),
 ]
 
 
@@ -523,7 +523,7 @@ ITEMS = [
 
 @pytest.mark.parametrize("data, expected", ITEMS)
 def test_the_answer_of_a_bulk_update_is_read_per_item(data, expected):
-    updates = [base.ProductUpdate(key="A"), base.ProductUpdate(key="B", product_id="2")]
+    updates = [words.ProductUpdate(key="A"), words.ProductUpdate(key="B", product_id="2")]
     results = CARTONA.read_product_results(updates, answer(data))
     assert [result.ok for result in results] == expected
 
@@ -536,21 +536,21 @@ ONE = {"hashed_id": 17, "status": "approved"}
 @pytest.mark.parametrize(
     "topic, data, ids",
     [
-        (base.ORDERS, ONE, ["17"]),
-        (base.ORDERS, [ONE, ONE], ["17", "17"]),
-        (base.ORDERS, {"orders": [ONE]}, ["17"]),
-        (base.ORDERS, {"orders": ONE}, ["17"]),
-        (base.ORDERS, [], []),
-        (base.ORDERS, {"status": "pending"}, [None]),
-        (base.ORDERS, {"hashed_id": [], "status": "pending"}, [None]),
-        (base.ORDERS, {"hashed_id": "x" * 129}, [None]),
-        (base.ORDERS, [5], [None]),
-        (base.ORDERS, [ONE, "x"], ["17", None]),
-        (base.ORDERS, [[ONE]], [None]),
-        (base.ORDERS, {"orders": [5, ONE]}, [None, "17"]),
-        (base.STATUS, ONE, ["17"]),
-        (base.STATUS, [ONE, None], ["17", None]),
-        (base.STATUS, [ONE], ["17"]),
+        (words.ORDERS, ONE, ["17"]),
+        (words.ORDERS, [ONE, ONE], ["17", "17"]),
+        (words.ORDERS, {"orders": [ONE]}, ["17"]),
+        (words.ORDERS, {"orders": ONE}, ["17"]),
+        (words.ORDERS, [], []),
+        (words.ORDERS, {"status": "pending"}, [None]),
+        (words.ORDERS, {"hashed_id": [], "status": "pending"}, [None]),
+        (words.ORDERS, {"hashed_id": "x" * 129}, [None]),
+        (words.ORDERS, [5], [None]),
+        (words.ORDERS, [ONE, "x"], ["17", None]),
+        (words.ORDERS, [[ONE]], [None]),
+        (words.ORDERS, {"orders": [5, ONE]}, [None, "17"]),
+        (words.STATUS, ONE, ["17"]),
+        (words.STATUS, [ONE, None], ["17", None]),
+        (words.STATUS, [ONE], ["17"]),
     ],
 )
 def test_a_webhook_is_cut_into_messages(topic, data, ids):
@@ -559,7 +559,7 @@ def test_a_webhook_is_cut_into_messages(topic, data, ids):
     assert {message.topic for message in messages} <= {topic}
 
 
-@pytest.mark.parametrize("topic", [base.ORDERS, base.STATUS])
+@pytest.mark.parametrize("topic", [words.ORDERS, words.STATUS])
 @pytest.mark.parametrize("data", [None, 5, "x", True])
 def test_a_webhook_of_another_shape_is_refused(topic, data):
     with pytest.raises(PayloadError):
@@ -569,13 +569,13 @@ def test_a_webhook_of_another_shape_is_refused(topic, data):
 @pytest.mark.parametrize("data", [None, 5, "x"])
 def test_orders_of_another_shape_are_refused(data):
     with pytest.raises(PayloadError):
-        CARTONA.split(base.ORDERS, {"orders": data})
+        CARTONA.split(words.ORDERS, {"orders": data})
 
 
 @pytest.mark.parametrize(
     "status, stored",
     [
-        ("approved", base.CONFIRMED),
+        ("approved", words.CONFIRMED),
         ("tele\nported", "tele\\nported"),
         ("x" * 100, "x" * 63 + "…"),
         (None, None),
@@ -583,5 +583,5 @@ def test_orders_of_another_shape_are_refused(data):
     ],
 )
 def test_a_message_carries_a_status_that_can_be_stored(status, stored):
-    message = CARTONA.split(base.STATUS, {"hashed_id": "a", "status": status})[0]
+    message = CARTONA.split(words.STATUS, {"hashed_id": "a", "status": status})[0]
     assert message.status == stored

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from cartona_integration.dialects import base, cartona, rest
-from cartona_integration.dialects.base import Answer, LineChange, OrderLine
+from cartona_integration.dialects import cartona, rest, words
+from cartona_integration.dialects.words import Answer, LineChange, OrderLine
 from cartona_integration.exceptions import Refused
 
 CARTONA, REST = cartona.Cartona(), rest.Rest()
@@ -56,41 +56,41 @@ def test_lines_in_an_answer_are_read():
     detail = {"id": 70, "amount": 2, "selling_price": 3, "supplier_product_id": 501}
     told = [{"hashed_id": "A", "order_details": [detail]}]
     found = CARTONA.read_changed_lines("A", Answer(200, told))
-    assert base.new_line_ids((NEW,), found, {"7"}) == {4: "70"}
+    assert words.new_line_ids((NEW,), found, {"7"}) == {4: "70"}
 
 
 def test_of_a_doubt_only_what_is_not_shown_is_told_again():
     lines = (line("7", 4), line("8", 1, 9), line("70", 2, 3, key="SALT"))
-    assert base.still_to_tell((CHANGED, PRICED, GONE, NEW), lines) == (PRICED,)
-    assert base.still_to_tell((GONE, NEW), (line("9", 5),)) == (GONE, NEW)
+    assert words.still_to_tell((CHANGED, PRICED, GONE, NEW), lines) == (PRICED,)
+    assert words.still_to_tell((GONE, NEW), (line("9", 5),)) == (GONE, NEW)
 
 
 def test_a_known_line_is_never_taken_for_a_new_one():
-    assert base.new_line_ids((NEW,), (line("7", 2, 3, key="SALT"),), {"7"}) == {}
+    assert words.new_line_ids((NEW,), (line("7", 2, 3, key="SALT"),), {"7"}) == {}
 
 
 def test_two_new_lines_alike_get_an_id_each():
     other = LineChange(5, None, Decimal(2), Decimal(3), key="SALT")
     lines = (line("70", 2, 3, key="SALT"), line("71", 2, 3, key="SALT"))
-    assert base.new_line_ids((NEW, other), lines, set()) == {4: "70", 5: "71"}
+    assert words.new_line_ids((NEW, other), lines, set()) == {4: "70", 5: "71"}
 
 
-@pytest.mark.parametrize("words", ["unknown line 9", "Line 9 was not found", "no such line"])
-def test_a_line_that_is_gone_is_recognised(words):
-    assert CARTONA.is_line_gone(Refused(words))
+@pytest.mark.parametrize("text", ["unknown line 9", "Line 9 was not found", "no such line"])
+def test_a_line_that_is_gone_is_recognised(text):
+    assert CARTONA.is_line_gone(Refused(text))
     assert REST.is_line_gone(Refused("x", code="unknown_line"))
     assert not CARTONA.is_line_gone(Refused("unknown order"))
 
 
 @pytest.mark.parametrize(
     ("status", "taken"),
-    [(base.PENDING, True), (base.CONFIRMED, True), (base.SHIPPED, True)]
-    + [(status, False) for status in (base.HELD, base.DELIVERED, base.CANCELLED, base.RETURNED)],
+    [(words.PENDING, True), (words.CONFIRMED, True), (words.SHIPPED, True)]
+    + [(status, False) for status in (words.HELD, words.DELIVERED, words.CANCELLED, words.RETURNED)],
 )
 def test_lines_are_taken_while_the_order_lives(status, taken):
     for dialect in (CARTONA, REST):
-        assert dialect.takes_lines(status, base.BY_SELLER) is taken
-    assert not CARTONA.takes_lines(status, base.BY_MARKETPLACE)
+        assert dialect.takes_lines(status, words.BY_SELLER) is taken
+    assert not CARTONA.takes_lines(status, words.BY_MARKETPLACE)
 
 
 def test_the_code_is_due_for_instalments_and_top_ups():

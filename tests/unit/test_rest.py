@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cartona_integration.dialects import base, payload
+from cartona_integration.dialects import payload, words
 from cartona_integration.dialects.rest import Rest
 from cartona_integration.exceptions import PayloadError, Refused, Unavailable
 
@@ -27,21 +27,21 @@ def line(**values):
 
 
 def answer(data, status=200):
-    return base.Answer(status, data)
+    return words.Answer(status, data)
 
 
 # --- orders -------------------------------------------------------------------------------------
 
 ORDERS = {
-    "order_created": (base.PENDING, "1317.50", "2026-11-12T10:15:05Z"),
-    "order_updated": (base.PENDING, "1107.50", "2026-11-12T11:00:00Z"),
-    "order_cancelled": (base.CANCELLED, "1107.50", "2026-11-12T11:30:00Z"),
+    "order_created": (words.PENDING, "1317.50", "2026-11-12T10:15:05Z"),
+    "order_updated": (words.PENDING, "1107.50", "2026-11-12T11:00:00Z"),
+    "order_cancelled": (words.CANCELLED, "1107.50", "2026-11-12T11:30:00Z"),
 }
 
 
 @pytest.mark.parametrize("name", ORDERS)
 def test_a_sample_order_is_read(name):
-    (message,) = REST.split(base.ORDERS, sample(name))
+    (message,) = REST.split(words.ORDERS, sample(name))
     order = REST.parse_order(message.payload)
     status, total, modified = ORDERS[name]
     assert (order.id, order.status, order.total) == ("N-88123", status, Decimal(total))
@@ -64,7 +64,7 @@ def test_an_order_is_read_whole():
     assert order.prices_include_tax is True
     assert order.placed_at == datetime(2026, 11, 12, 10, 15, tzinfo=timezone.utc)
     assert order.delivery_date == date(2026, 11, 14)
-    assert order.delivered_by == base.BY_SELLER
+    assert order.delivered_by == words.BY_SELLER
     assert (order.payment_method, order.cancel_reason) == ("cash", "late")
     assert order.note == "اتصل قبل الوصول"
     assert (order.shipping.country, order.shipping.city) == ("EG", "طنطا")
@@ -73,7 +73,7 @@ def test_an_order_is_read_whole():
 
 def test_a_customer_is_known_per_account():
     customer = REST.parse_order(changed()).customer
-    assert (customer.id, customer.space, customer.language) == ("C-1007", base.ACCOUNT, "ar")
+    assert (customer.id, customer.space, customer.language) == ("C-1007", words.ACCOUNT, "ar")
 
 
 def test_a_line_is_read_whole():
@@ -107,8 +107,8 @@ def test_charges_and_their_taxes_are_read():
     ]
     order = REST.parse_order(changed(charges=charges))
     assert order.charges == (
-        base.Charge("shipping", Decimal(30), "توصيل", Decimal("3.68")),
-        base.Charge("discount", Decimal(-5)),
+        words.Charge("shipping", Decimal(30), "توصيل", Decimal("3.68")),
+        words.Charge("discount", Decimal(-5)),
     )
 
 
@@ -129,7 +129,7 @@ def test_what_is_optional_may_be_missing(missing, how):
 
 def test_a_line_without_optional_members_costs_quantity_times_price():
     (found,) = REST.parse_order(changed(lines=[line()])).lines
-    assert found == base.OrderLine("1", Decimal(1), Decimal(5), key="A")
+    assert found == words.OrderLine("1", Decimal(1), Decimal(5), key="A")
 
 
 @pytest.mark.parametrize(
@@ -182,14 +182,14 @@ MODIFIED = datetime(2026, 11, 12, 12, tzinfo=timezone.utc)
 @pytest.mark.parametrize(
     "topic, data, ids",
     [
-        (base.ORDERS, ORDER, ["1"]),
-        (base.ORDERS, [ORDER, {"id": 2}], ["1", "2"]),
-        (base.ORDERS, {"orders": [ORDER]}, ["1"]),
-        (base.ORDERS, {"order": ORDER}, ["1"]),
-        (base.ORDERS, [], []),
-        (base.ORDERS, {"status": "pending"}, [None]),
-        (base.STATUS, ORDER, ["1"]),
-        (base.STATUS, [ORDER], ["1"]),
+        (words.ORDERS, ORDER, ["1"]),
+        (words.ORDERS, [ORDER, {"id": 2}], ["1", "2"]),
+        (words.ORDERS, {"orders": [ORDER]}, ["1"]),
+        (words.ORDERS, {"order": ORDER}, ["1"]),
+        (words.ORDERS, [], []),
+        (words.ORDERS, {"status": "pending"}, [None]),
+        (words.STATUS, ORDER, ["1"]),
+        (words.STATUS, [ORDER], ["1"]),
     ],
 )
 def test_a_bare_body_is_cut_into_messages(topic, data, ids):
@@ -201,15 +201,15 @@ def test_a_bare_body_is_cut_into_messages(topic, data, ids):
 
 @pytest.mark.parametrize("kind", ["order.created", "order.updated", "order.cancelled"])
 @pytest.mark.parametrize("data", [{"order": ORDER}, {"orders": [ORDER]}])
-@pytest.mark.parametrize("topic", [base.ORDERS, base.STATUS])
+@pytest.mark.parametrize("topic", [words.ORDERS, words.STATUS])
 def test_an_envelope_is_opened_whatever_the_route(kind, data, topic):
     (message,) = REST.split(topic, envelope(kind, data))
-    assert message == base.Message(base.ORDERS, ORDER, "1", base.PENDING, MODIFIED, delivery_id="evt_1:1")
+    assert message == words.Message(words.ORDERS, ORDER, "1", words.PENDING, MODIFIED, delivery_id="evt_1:1")
 
 
 def test_orders_of_one_envelope_have_delivery_ids_of_their_own():
     data = {"orders": [ORDER, {"id": "2"}, ORDER, {}]}
-    messages = REST.split(base.ORDERS, envelope("order.updated", data))
+    messages = REST.split(words.ORDERS, envelope("order.updated", data))
     assert [message.delivery_id for message in messages] == [
         "evt_1:1", "evt_1:2", "evt_1:1:2", "evt_1:"
     ]  # fmt: skip
@@ -218,34 +218,34 @@ def test_orders_of_one_envelope_have_delivery_ids_of_their_own():
 @pytest.mark.parametrize("envelope_id", [None, "", {}, "x" * 129])
 def test_an_envelope_without_usable_id_gives_no_delivery_id(envelope_id):
     data = envelope("order.created", {"order": ORDER}, id=envelope_id)
-    assert REST.split(base.ORDERS, data)[0].delivery_id is None
+    assert REST.split(words.ORDERS, data)[0].delivery_id is None
 
 
 def test_a_status_envelope_is_a_status():
-    (message,) = REST.split(base.ORDERS, sample("order_status"))
-    assert (message.topic, message.delivery_id) == (base.STATUS, "evt_01HMADEUP0004:N-88123")
-    assert REST.parse_status(message.payload) == base.StatusChange(
-        "N-88123", base.DELIVERED, datetime(2026, 11, 12, 11, 40, tzinfo=timezone.utc)
+    (message,) = REST.split(words.ORDERS, sample("order_status"))
+    assert (message.topic, message.delivery_id) == (words.STATUS, "evt_01HMADEUP0004:N-88123")
+    assert REST.parse_status(message.payload) == words.StatusChange(
+        "N-88123", words.DELIVERED, datetime(2026, 11, 12, 11, 40, tzinfo=timezone.utc)
     )
 
 
 def test_a_deleted_order_is_a_cancellation_at_the_time_of_the_envelope():
     data = envelope("order.deleted", {"id": "1"}, timestamp="2026-11-12T12:00:00Z")
-    (message,) = REST.split(base.ORDERS, data)
-    assert message.topic == base.STATUS
-    assert REST.parse_status(message.payload) == base.StatusChange("1", base.CANCELLED, MODIFIED, "deleted")
+    (message,) = REST.split(words.ORDERS, data)
+    assert message.topic == words.STATUS
+    assert REST.parse_status(message.payload) == words.StatusChange("1", words.CANCELLED, MODIFIED, "deleted")
 
 
 def test_a_ping_is_no_message():
-    assert REST.split(base.ORDERS, sample("ping")) == ()
+    assert REST.split(words.ORDERS, sample("ping")) == ()
 
 
 def test_an_envelope_of_unknown_type_is_kept_for_a_person():
     data = envelope("order.teleported", {"id": "1"})
-    assert REST.split(base.ORDERS, data) == (base.Message(base.ORDERS, data, delivery_id="evt_1:"),)
+    assert REST.split(words.ORDERS, data) == (words.Message(words.ORDERS, data, delivery_id="evt_1:"),)
 
 
-@pytest.mark.parametrize("topic", [base.ORDERS, base.STATUS])
+@pytest.mark.parametrize("topic", [words.ORDERS, words.STATUS])
 @pytest.mark.parametrize(
     "data",
     [
@@ -274,19 +274,19 @@ def test_another_shape_is_refused(topic, data):
     ],
 )
 def test_a_row_that_is_no_object_does_not_stop_the_others(data, ids):
-    assert [message.order_id for message in REST.split(base.ORDERS, data)] == ids
+    assert [message.order_id for message in REST.split(words.ORDERS, data)] == ids
 
 
 def test_what_is_wrong_inside_waits_for_the_import():
     data = {"id": {}, "status": "tele\nported", "modified_at": "yesterday"}
-    assert REST.split(base.ORDERS, data) == (base.Message(base.ORDERS, data, None, "tele\\nported", None),)
+    assert REST.split(words.ORDERS, data) == (words.Message(words.ORDERS, data, None, "tele\\nported", None),)
 
 
 # --- calls --------------------------------------------------------------------------------------
 
 
 def test_the_token_is_a_bearer():
-    headers = REST.auth_headers(base.Credentials("secret"))
+    headers = REST.auth_headers(words.Credentials("secret"))
     assert headers == (("Authorization", "Bearer secret"),)
 
 
@@ -325,7 +325,7 @@ def test_a_next_page_that_does_not_advance_is_no_answer(number):
         REST.read_orders(REST.orders_request(), answer(data))
 
 
-@pytest.mark.parametrize("data", [None, [], {}, "x", {"orders": {}}, base.UNREADABLE])
+@pytest.mark.parametrize("data", [None, [], {}, "x", {"orders": {}}, words.UNREADABLE])
 def test_a_list_of_another_shape_is_no_answer(data):
     with pytest.raises(Unavailable):
         REST.read_orders(REST.orders_request(), answer(data))
@@ -349,20 +349,20 @@ def test_one_order_of_another_shape_is_no_answer(data):
 
 
 def test_a_status_goes_out_with_its_key():
-    request = REST.status_request("a/b", base.CANCELLED, reason="late", otp=None, idempotency_key="k-1")
+    request = REST.status_request("a/b", words.CANCELLED, reason="late", otp=None, idempotency_key="k-1")
     assert (request.method, request.path) == ("POST", "orders/a%2Fb/status")
     assert request.body == {"status": "cancelled", "reason": "late"}
     assert request.headers == (("Idempotency-Key", "k-1"),)
 
 
 def test_a_status_without_key_has_no_header():
-    request = REST.status_request("a", base.SHIPPED)
+    request = REST.status_request("a", words.SHIPPED)
     assert (request.body, request.headers) == ({"status": "shipped"}, ())
 
 
 @pytest.mark.parametrize("code, repeat", [("already_in_status", True), ("409", False)])
 def test_a_repeat_has_a_code(code, repeat):
-    assert REST.is_repeat(Refused("no", code=code), base.SHIPPED) is repeat
+    assert REST.is_repeat(Refused("no", code=code), words.SHIPPED) is repeat
 
 
 # --- products -----------------------------------------------------------------------------------
@@ -378,21 +378,21 @@ def test_listings_are_read():
     data = {"products": [row, "x", {"id": "8", "price": "free"}], "next_page": 2}
     page = REST.read_products(REST.products_request(), answer(data))
     assert page.rows == (
-        base.Listing("7", "A", "x", price=Decimal("12.50"), quantity=Decimal(3), active=True),
-        base.Listing("8"),
+        words.Listing("7", "A", "x", price=Decimal("12.50"), quantity=Decimal(3), active=True),
+        words.Listing("8"),
     )
     assert dict(page.next.query)["page"] == "2"
 
 
 UPDATES = [
     (
-        base.ProductUpdate("A", "7", price=Decimal("12.50"), currency="EGP"),
+        words.ProductUpdate("A", "7", price=Decimal("12.50"), currency="EGP"),
         {"id": "7", "sku": "A", "price": "12.50", "currency": "EGP"},
     ),
-    (base.ProductUpdate("A", quantity=Decimal("1E+1")), {"sku": "A", "stock": "10"}),
-    (base.ProductUpdate("A", quantity=Decimal(0)), {"sku": "A", "stock": "0"}),
+    (words.ProductUpdate("A", quantity=Decimal("1E+1")), {"sku": "A", "stock": "10"}),
+    (words.ProductUpdate("A", quantity=Decimal(0)), {"sku": "A", "stock": "0"}),
     (
-        base.ProductUpdate("A", unlimited=True, active=False, name="x"),
+        words.ProductUpdate("A", unlimited=True, active=False, name="x"),
         {"sku": "A", "stock_managed": False, "active": False, "name": "x"},
     ),
 ]
@@ -406,11 +406,11 @@ def test_an_update_sends_what_is_given_as_text(update, item):
 
 
 def test_the_sample_answer_is_read_by_id():
-    updates = [base.ProductUpdate("B", "P-999"), base.ProductUpdate("A", "P-479")]
+    updates = [words.ProductUpdate("B", "P-999"), words.ProductUpdate("A", "P-479")]
     results = REST.read_product_results(updates, answer(sample("batch_answer")))
     assert results == (
-        base.ItemResult(False, "No such product", "unknown_product"),
-        base.ItemResult(True),
+        words.ItemResult(False, "No such product", "unknown_product"),
+        words.ItemResult(True),
     )
 
 
@@ -425,7 +425,7 @@ def test_the_sample_answer_is_read_by_id():
     ],
 )
 def test_results_are_matched_by_id_or_sku(rows, expected):
-    updates = [base.ProductUpdate("A"), base.ProductUpdate("B", "2")]
+    updates = [words.ProductUpdate("A"), words.ProductUpdate("B", "2")]
     results = REST.read_product_results(updates, answer({"results": rows}))
     assert [result.ok for result in results] == expected
 
@@ -433,14 +433,14 @@ def test_results_are_matched_by_id_or_sku(rows, expected):
 @pytest.mark.parametrize("data", [None, [], {}, {"results": {}}])
 def test_results_of_another_shape_are_no_answer(data):
     with pytest.raises(Unavailable):
-        REST.read_product_results([base.ProductUpdate("A")], answer(data))
+        REST.read_product_results([words.ProductUpdate("A")], answer(data))
 
 
 def test_a_product_is_created():
-    update = base.ProductUpdate("A", name="x", barcode="622", price=Decimal(5), currency="EGP")
+    update = words.ProductUpdate("A", name="x", barcode="622", price=Decimal(5), currency="EGP")
     request = REST.create_product_request(update)
     assert (request.method, request.path) == ("POST", "products")
     assert request.body == {
         "product": {"sku": "A", "name": "x", "barcode": "622", "price": "5", "currency": "EGP"}
     }
-    assert REST.read_created_product(answer({"product": {"id": 9, "sku": "A"}})) == base.Listing("9", "A")
+    assert REST.read_created_product(answer({"product": {"id": 9, "sku": "A"}})) == words.Listing("9", "A")

@@ -20,9 +20,10 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from cartona_integration.dialects import base
+from cartona_integration.dialects import words
 from cartona_integration.dialects.cartona import Cartona
 from cartona_integration.dialects.rest import Rest
+from cartona_integration.exceptions import CredentialsRefused
 from tests.simulator.app import create_app
 from tests.simulator.faults import PARAMS, PLAYS
 from tests.simulator.webhooks import mixed
@@ -158,8 +159,8 @@ def test_cartona_refuses_a_stranger_with_400(cartona, rest, headers):
     for answer in (cartona.get("order/pull-orders"), cartona.post("supplier-product/bulk-update", [])):
         assert answer.status == 400
         assert "invalid credentials" in answer.data["error"]
-    judged = base.Answer(answer.status, answer.data)
-    with pytest.raises(base.CredentialsRefused):
+    judged = words.Answer(answer.status, answer.data)
+    with pytest.raises(CredentialsRefused):
         Cartona().judge(judged)
 
 
@@ -373,7 +374,7 @@ def test_the_array_form_answers_per_row_and_never_fails(cartona):
     assert answer.status == 200
     assert [row["success"] for row in answer.data] == [True] + [False] * 5
     assert cartona.post("order/update-order-status", {"hashed_id": order_id}).status == 400
-    read = Cartona().read_acknowledged(["nobody", order_id], base.Answer(200, answer.data[1:3]))
+    read = Cartona().read_acknowledged(["nobody", order_id], words.Answer(200, answer.data[1:3]))
     assert [result.ok for result in read] == [False, False]
 
 
@@ -398,12 +399,12 @@ def test_a_repeated_status_is_answered_either_way(cartona):
     cartona.add_account(options={"repeat_status": "refuse", "refusal_status": 400})
     answer = cartona.post(path, {"status": "approved"})
     assert answer.status == 400
-    assert Cartona().is_repeat(answer.data["error"], base.CONFIRMED)
+    assert Cartona().is_repeat(answer.data["error"], words.CONFIRMED)
 
 
 def test_ids_with_odd_characters_reach_their_order(cartona):
     cartona.control("orders", [{"hashed_id": "a/b c#%?", "status": "pending"}])
-    request = Cartona().status_request("a/b c#%?", base.CONFIRMED)
+    request = Cartona().status_request("a/b c#%?", words.CONFIRMED)
     assert cartona.post(request.path, request.body).data == {"hashed_id": "a/b c#%?", "status": "approved"}
 
 
@@ -461,7 +462,7 @@ def test_the_sample_listings_are_kept_in_one_spelling_and_shown_in_any(cartona):
         request = Cartona().products_request()
         answer = cartona.get("supplier-product", **dict(request.query))
         assert ids(answer.data, name)[:2] == [90001, 90002]
-        listings = Cartona().read_products(request, base.Answer(200, answer.data)).rows
+        listings = Cartona().read_products(request, words.Answer(200, answer.data)).rows
         assert listings[0].product_id == "90001"
 
 
@@ -555,7 +556,7 @@ def test_our_dialect_reads_what_the_simulator_makes(rest, cartona):
         market.add_orders(30, offers=0.3)
         request = dialect.orders_request(datetime(2020, 1, 1, tzinfo=timezone.utc))
         answer = market.get(request.path, **dict(request.query))
-        messages = dialect.read_orders(request, base.Answer(200, exact(answer))).rows
+        messages = dialect.read_orders(request, words.Answer(200, exact(answer))).rows
         orders = [dialect.parse_order(message.payload) for message in messages]
         assert len({order.id for order in orders}) == 30
         assert len({order.customer.id for order in orders}) > 3
@@ -647,7 +648,7 @@ def test_a_product_is_created_once(rest):
     answer = rest.post("products", {"product": product})
     assert answer.status == 201
     assert {name: answer.data["product"][name] for name in product} == product
-    assert Rest().read_created_product(base.Answer(201, answer.data)).key == "TEA"
+    assert Rest().read_created_product(words.Answer(201, answer.data)).key == "TEA"
     again = rest.post("products", {"product": product})
     assert (again.status, again.data["error"]["code"]) == (409, "sku_exists")
     for bad in ({}, {"sku": "X"}, {"sku": " ", "name": "x"}, {"sku": "X", "name": "x", "price": 10}, []):
@@ -1197,12 +1198,12 @@ def test_statuses_envelopes_and_anything_else_can_be_pushed(shop, receiver):
     shop.control("push", {"orders": [{"any": "thing"}, [1]], "concurrency": 1, "wait": 8})
     bodies = [json.loads(one.raw) for one in receiver.seen]
     assert ids(bodies[:4], "type") == ["order.created", "order.updated", "order.cancelled", "order.status"]
-    read = [message for body in bodies[:4] for message in Rest().split(base.ORDERS, body)]
+    read = [message for body in bodies[:4] for message in Rest().split(words.ORDERS, body)]
     assert [(message.topic, message.order_id) for message in read] == [
-        (base.ORDERS, new),
-        (base.ORDERS, changed),
-        (base.ORDERS, gone),
-        (base.STATUS, gone),
+        (words.ORDERS, new),
+        (words.ORDERS, changed),
+        (words.ORDERS, gone),
+        (words.STATUS, gone),
     ]
     assert (bodies[4]["id"], bodies[4]["status"], sorted(bodies[4])) == (
         gone,
