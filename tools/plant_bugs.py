@@ -32,14 +32,14 @@ BUGS = [
     ),
     (
         "a repeat of a content is known by its digest",
-        f"{MODELS}/marketplace_event.py",
+        f"{MODELS}/marketplace_event_store.py",
         "if digest not in known and self._insert(",
         "if self._insert(",
         "addon", "inbox or webhook",
     ),
     (
         "a lost race is a duplicate, not an error",
-        f"{MODELS}/marketplace_event.py",
+        f"{MODELS}/marketplace_event_store.py",
         " ON CONFLICT (account_id, topic, delivery_id) DO NOTHING",
         "",
         "faults", "at_once",
@@ -151,14 +151,14 @@ BUGS = [
     ),
     (
         "acknowledged is only what is settled here",
-        f"{MODELS}/marketplace_event.py",
+        f"{MODELS}/marketplace_event_store.py",
         'if state in settled and (order_id, digest) in shown',
         "if (order_id, digest) in shown",
         "addon", "inbox",
     ),
     (
         "acknowledged is the state that was read",
-        f"{MODELS}/marketplace_event.py",
+        f"{MODELS}/marketplace_event_store.py",
         'if state in settled and (order_id, digest) in shown',
         "if state in settled",
         "addon", "inbox",

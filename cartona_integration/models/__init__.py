@@ -9,6 +9,8 @@ from . import (
     marketplace_dashboard,
     marketplace_event,
     marketplace_event_hold,
+    marketplace_event_news,
+    marketplace_event_store,
     marketplace_feed,
     marketplace_going_live,
     marketplace_group,

@@ -1,23 +1,17 @@
 import re
-from collections import Counter, defaultdict
 
 from psycopg2 import IntegrityError, OperationalError
 
 from odoo import _, api, fields, models
 
 from ..dialects import payload
-from ..dialects.words import ORDERS, STATUS, STATUSES
+from ..dialects.words import ORDERS, STATUS
 from ..exceptions import Hold, Holds, NotYet, PayloadError, Unwanted
 from .marketplace_mark import STOCK
 from .marketplace_traffic import is_conflict
 from .marketplace_work_mixin import OPEN, STOPPED
 
-MAX_ID_LENGTH = 128
 MAX_KEY_LENGTH = 256
-# Origins that tell what the marketplace shows at that moment.
-READINGS = ("pull", "manual")
-# A webhook that could not be told from an old one says nothing of what a reading shows.
-COUNTS = "NOT (state = 'ignored' AND origin = 'webhook' AND modified_at IS NULL)"
 
 
 class MarketplaceEvent(models.Model):
@@ -98,111 +92,6 @@ class MarketplaceEvent(models.Model):
         """Put messages back into the queue. Superuser: users have no write access to the inbox."""
         self.sudo().hold_ids.unlink()
         super()._reset()
-
-    # -- storing ------------------------------------------------------------------------------
-
-    @api.model
-    def _store(self, account, messages, origin):
-        """Keep messages, each once.
-
-        A content that was seen before is a repeat, with one exception: a reading without a modification time
-        tells what counts now. It may bring back an older content (the order went A → B → A), or the one of a
-        webhook that could not be told from an old one, see :meth:`_is_told_later`.
-
-        :param messages: iterable of :class:`~..dialects.words.Message`
-        :param str origin: one of the field's values
-        :return: Counter of ``new`` orders, ``changed`` ones, and ``known`` messages
-        """
-        seen = self._seen_digests(account, messages)
-        counts = Counter()
-        for message in messages:
-            digests, counted = seen[message.topic, message.order_id]
-            digest = payload.digest(message.payload)
-            known = counted[-1:] if origin in READINGS and not message.modified_at else digests
-            if digest not in known and self._insert(account, message, origin, digest, len(digests)):
-                counts["changed" if digests else "new"] += 1
-                digests.append(digest)
-                counted.append(digest)
-                continue
-            counts["known"] += 1
-            if origin == "webhook" and digests and digest != digests[-1]:
-                account._ask_feed()
-        return counts
-
-    def _seen_digests(self, account, messages):
-        """Give {(topic, order id): (digests, oldest first; the same without webhooks that did not count)}."""
-        seen = defaultdict(lambda: ([], []))
-        self.env.cr.execute(
-            f"SELECT topic, external_order_id, digest, {COUNTS} FROM marketplace_event"
-            " WHERE account_id = %s AND external_order_id = ANY(%s) ORDER BY id",
-            [account.id, [message.order_id for message in messages if message.order_id]],
-        )
-        for topic, order_id, digest, counts in self.env.cr.fetchall():
-            digests, counted = seen[topic, order_id]
-            digests.append(digest)
-            if counts:
-                counted.append(digest)
-        return seen
-
-    def _insert(self, account, message, origin, digest, number):
-        """Insert one row.
-
-        :param int number: how many states of the order are stored
-        :return: False when the very same message is stored already
-        :raise SerializationFailure: it is being stored by another transaction just now
-        """
-        attributed = message.order_id and len(message.order_id) <= MAX_ID_LENGTH
-        order_id = message.order_id if attributed else None
-        values = {
-            "account_id": account.id,
-            "topic": message.topic,
-            "origin": origin,
-            "external_order_id": order_id,
-            "delivery_id": message.delivery_id or self._delivery_id(order_id, number, digest),
-            "digest": digest,
-            "status": message.status,
-            "dialect": message.dialect,
-            "modified_at": message.modified_at and message.modified_at.replace(tzinfo=None),
-            "payload": payload.dumps(message.payload),
-            "state": "new",
-            "tries": 0,
-        }
-        columns = ", ".join(values)
-        holes = ", ".join(f"%({name})s" for name in values)
-        # A search is never a guard: the unique index is. A copy that another transaction is just storing
-        # is waited for, and is then a conflict: whoever repeats this transaction finds it.
-        actor = "(SELECT user_id FROM marketplace_config WHERE id = %(account_id)s)"
-        query = (
-            f"INSERT INTO marketplace_event ({columns}, create_uid, write_uid, create_date, write_date)"
-            f" VALUES ({holes}, {actor}, {actor}, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')"
-            " ON CONFLICT (account_id, topic, delivery_id) DO NOTHING"
-        )
-        self.env.cr.execute(query, values, log_exceptions=False)
-        return bool(self.env.cr.rowcount)
-
-    def _delivery_id(self, order_id, number, digest):
-        """Name a state of an order; what cannot be attributed to one has no states to count."""
-        return f"{order_id}:{number}:{digest[:16]}" if order_id else f"?:{digest}"
-
-    @api.model
-    def _settled(self, account, messages):
-        """Tell which orders are here in the very state the messages show, with nothing left to do.
-
-        :return: {order id: event id}
-        """
-        self.env.cr.execute(
-            "SELECT DISTINCT ON (external_order_id) external_order_id, id, state, digest"
-            " FROM marketplace_event WHERE account_id = %s AND topic = %s AND external_order_id = ANY(%s)"
-            f" AND {COUNTS} ORDER BY external_order_id, id DESC",
-            [account.id, ORDERS, [message.order_id for message in messages if message.order_id]],
-        )
-        settled = ("done", "ignored", "hold") if account.acknowledge_holds else ("done", "ignored")
-        shown = {(message.order_id, payload.digest(message.payload)) for message in messages}
-        return {
-            order_id: event_id
-            for order_id, event_id, state, digest in self.env.cr.fetchall()
-            if state in settled and (order_id, digest) in shown
-        }
 
     # -- processing ---------------------------------------------------------------------------
 
@@ -360,71 +249,6 @@ class MarketplaceEvent(models.Model):
             return processor._change_status(self.account_id, value)
         return processor._import(self.account_id, value, self._chosen())
 
-    def _check_not_ignored(self):
-        """Refuse the status of an order that is not wanted here: it would wait for it for ever.
-
-        :raise Unwanted: the newest message of the order was ignored, and no order came of an older one
-        """
-        order = self.search(
-            [
-                ("account_id", "=", self.account_id.id),
-                ("external_order_id", "=", self.external_order_id),
-                ("topic", "=", ORDERS),
-            ],
-            limit=1,
-        )
-        known = self.env["sale.order"]._find_marketplace_order(self.account_id, self.external_order_id)
-        if order.state == "ignored" and not known:
-            raise Unwanted(_("The order is ignored: %s", order.reason))
-
-    def _is_news(self, value):
-        """Compare an Order or StatusChange with what we know of its order."""
-        order = self.env["sale.order"]._find_marketplace_order(self.account_id, value.id)
-        known = order.marketplace_status, order.marketplace_modified_at
-        if not order:
-            held = self._older_open()[:1]
-            known = held.status, held.modified_at
-        if known[0] not in STATUSES:
-            return True
-        at = value.modified_at and value.modified_at.replace(tzinfo=None)
-        dialect = self.account_id._dialect()
-        if not at and dialect.is_reversible(known[0], value.status) and self._is_told_later():
-            self.account_id._ask_feed()
-            return False
-        return dialect.is_newer(*known, value.status, at)
-
-    def _is_told_later(self):
-        """Tell whether the order list has the last word on this message, and is read now.
-
-        A webhook without a time may be a late one. What a reading has shown is not undone by it: a true
-        change is in the list, which tells of it in a moment; an old one is not.
-        """
-        last = self.search(
-            [
-                ("account_id", "=", self.account_id.id),
-                ("external_order_id", "=", self.external_order_id),
-                ("topic", "=", ORDERS),
-                ("state", "!=", "ignored"),
-                ("id", "<", self.id),
-            ],
-            limit=1,
-        )
-        return self.origin == "webhook" and bool(last.origin in READINGS or last.acknowledged_at)
-
-    def _older_open(self):
-        """Give earlier whole messages of the same order that are not settled, newest first."""
-        if not self.external_order_id:
-            return self.browse()
-        return self.search(
-            [
-                ("account_id", "=", self.account_id.id),
-                ("external_order_id", "=", self.external_order_id),
-                ("topic", "=", ORDERS),
-                ("state", "in", OPEN),
-                ("id", "<", self.id),
-            ]
-        )
-
     # -- outcomes -----------------------------------------------------------------------------
 
     def _hold_some(self, holds):
@@ -562,12 +386,6 @@ class MarketplaceEvent(models.Model):
             _("Ask the marketplace to correct the order, then process it again."),
             [("message", re.sub(r"\[\d+\]", "[]", error.path))],
         )
-
-    def _replace_older(self):
-        """Close earlier messages of the order: this one tells the whole order anew."""
-        if self.topic == ORDERS:
-            for event in self._older_open():
-                event._close("ignored", _("A newer message of the order came in."))
 
     def _mind_feed(self):
         """Have the order leave a feed that is drained by acknowledging: the next reading sees to it."""

@@ -7,7 +7,7 @@ from odoo.tests import new_test_user
 
 from ..compat import STORABLE
 from ..dialects import payload
-from ..models.marketplace_event import MarketplaceEvent
+from ..models.marketplace_event_store import MarketplaceEvent
 from ..models.marketplace_order_processor import MarketplaceOrderProcessor
 from ..models.marketplace_traffic import CONFLICT_TRIES, IMPORT_BATCH
 from ..models.marketplace_work_mixin import MAX_RETRY_PAUSE

@@ -23,7 +23,7 @@ from ..dialects import payload
 from ..dialects.rest import Rest
 from ..dialects.signature import HmacBody
 from ..models import marketplace_webhook
-from ..models.marketplace_event import MarketplaceEvent
+from ..models.marketplace_event_store import MarketplaceEvent
 from .common import MarketplaceCase, sample
 
 KEYS = ("TEA-25", "SUGAR-1", "SALT-500")

@@ -1,0 +1,83 @@
+from odoo import _, models
+
+from ..dialects.words import ORDERS, STATUSES
+from ..exceptions import Unwanted
+from .marketplace_event_store import READINGS
+from .marketplace_work_mixin import OPEN
+
+
+class MarketplaceEvent(models.Model):
+    """Which of an order's messages counts: one may be late, or say what is known already."""
+
+    _inherit = "marketplace.event"
+
+    def _is_news(self, value):
+        """Compare an Order or StatusChange with what we know of its order."""
+        order = self.env["sale.order"]._find_marketplace_order(self.account_id, value.id)
+        known = order.marketplace_status, order.marketplace_modified_at
+        if not order:
+            held = self._older_open()[:1]
+            known = held.status, held.modified_at
+        if known[0] not in STATUSES:
+            return True
+        at = value.modified_at and value.modified_at.replace(tzinfo=None)
+        dialect = self.account_id._dialect()
+        if not at and dialect.is_reversible(known[0], value.status) and self._is_told_later():
+            self.account_id._ask_feed()
+            return False
+        return dialect.is_newer(*known, value.status, at)
+
+    def _is_told_later(self):
+        """Tell whether the order list has the last word on this message, and is read now.
+
+        A webhook without a time may be a late one. What a reading has shown is not undone by it: a true
+        change is in the list, which tells of it in a moment; an old one is not.
+        """
+        last = self.search(
+            [
+                ("account_id", "=", self.account_id.id),
+                ("external_order_id", "=", self.external_order_id),
+                ("topic", "=", ORDERS),
+                ("state", "!=", "ignored"),
+                ("id", "<", self.id),
+            ],
+            limit=1,
+        )
+        return self.origin == "webhook" and bool(last.origin in READINGS or last.acknowledged_at)
+
+    def _check_not_ignored(self):
+        """Refuse the status of an order that is not wanted here: it would wait for it for ever.
+
+        :raise Unwanted: the newest message of the order was ignored, and no order came of an older one
+        """
+        order = self.search(
+            [
+                ("account_id", "=", self.account_id.id),
+                ("external_order_id", "=", self.external_order_id),
+                ("topic", "=", ORDERS),
+            ],
+            limit=1,
+        )
+        known = self.env["sale.order"]._find_marketplace_order(self.account_id, self.external_order_id)
+        if order.state == "ignored" and not known:
+            raise Unwanted(_("The order is ignored: %s", order.reason))
+
+    def _older_open(self):
+        """Give earlier whole messages of the same order that are not settled, newest first."""
+        if not self.external_order_id:
+            return self.browse()
+        return self.search(
+            [
+                ("account_id", "=", self.account_id.id),
+                ("external_order_id", "=", self.external_order_id),
+                ("topic", "=", ORDERS),
+                ("state", "in", OPEN),
+                ("id", "<", self.id),
+            ]
+        )
+
+    def _replace_older(self):
+        """Close earlier messages of the order: this one tells the whole order anew."""
+        if self.topic == ORDERS:
+            for event in self._older_open():
+                event._close("ignored", _("A newer message of the order came in."))
