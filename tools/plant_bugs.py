@@ -53,14 +53,14 @@ BUGS = [
     ),
     (
         "a total that differs is a hold",
-        f"{MODELS}/marketplace_order_processor.py",
+        f"{MODELS}/marketplace_order_total.py",
         "if abs(total - order.total) >= HALF_A_CENT + ",
         "if abs(total - order.total) >= 1 + ",
         "addon", "processor",
     ),
     (
         "an order of several bad lines is imported whole or not at all",
-        f"{MODELS}/marketplace_order_processor.py",
+        f"{MODELS}/marketplace_order_goods.py",
         "            self._hold_for_products(bad)",
         "            0 and self._hold_for_products(bad)",
         "addon", "processor or inbox",

@@ -3,7 +3,7 @@ from dataclasses import replace
 from odoo import _, api, fields, models
 
 from ..dialects import payload
-from .marketplace_order_processor import BY_BARCODE, BY_ID
+from .marketplace_order_goods import BY_BARCODE, BY_ID
 
 # What the content of a message is when it was deleted, see keep_payload_days.
 PURGED = "{}"

@@ -8,7 +8,8 @@ from odoo.tools import float_compare
 from ..compat import SOL_TAXES
 from ..dialects import words
 from ..exceptions import Hold
-from .marketplace_order_processor import QUIET, ROUNDING, UNDERWAY, Plan
+from .marketplace_order_processor import QUIET, UNDERWAY, Plan
+from .marketplace_order_total import ROUNDING
 
 # Figures of a line, and where the last of them is kept that the marketplace told.
 TOLD = {"product_uom_qty": "marketplace_quantity", "price_unit": "marketplace_price"}
