@@ -34,16 +34,6 @@ class MarketplaceConfig(models.Model):
             if min(account.stock_maximum, account.stock_minimum, account.price_jump) < 0:
                 raise ValidationError(_("Limits of stock and prices cannot be negative."))
 
-    def _converts_prices(self):
-        """Tell whether Odoo can tell prices in the account's currency."""
-        company = self.company_id
-        if self.currency_id == company.currency_id:
-            return True
-        # Superuser: the acting user need not be able to read rates.
-        rates = self.env["res.currency.rate"].sudo()
-        domain = [("currency_id", "=", self.currency_id.id), ("company_id", "in", (False, company.id))]
-        return bool(rates.search_count(domain, limit=1))
-
     def _all_offered(self, free):
         """Give {product id: offered quantity}, each by the rule that counts for the product.
 

@@ -7,18 +7,35 @@ from odoo import _, models
 from odoo.exceptions import ValidationError
 from odoo.tools import email_normalize, plaintext2html
 
-from ..dialects import words
+from ..dialects.words import ACCOUNT, Address
 from ..exceptions import Hold
 from .marketplace_order_processor import QUIET
 from .res_partner import international
 
 # The contact's field each kind of key is looked up in.
 KEY_FIELDS = {"phone": "marketplace_phone", "email": "email_normalized", "vat": "vat"}
-
-
 # Characters of what Odoo indexes of a contact. An index row holds 2,700 bytes, and the name of an address its
 # customer's as well.
 MAX_NAME = 256
+
+
+class MarketplaceConfig(models.Model):
+    """How an account's customers are told apart: by the ids the marketplace gives them."""
+
+    _inherit = "marketplace.config"
+
+    def _customer_key(self, customer):
+        """Give the ``cartona_id`` of a customer in its space, or None for one the marketplace gives no id.
+
+        :param Customer customer: as the dialect read it
+        """
+        if not customer.id:
+            return None
+        return f"{self._customer_space(customer)}{customer.id}"
+
+    def _customer_space(self, customer):
+        """Give what the ids of customers begin with that are numbered together with this one."""
+        return f"retailer_{self.code}_" if customer.space == ACCOUNT else "retailer_"
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):
@@ -155,7 +172,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "vat": customer.vat,
             "customer_rank": 1,
             **self._prepare_language(account, customer),
-            **self._prepare_address(account, order.shipping or words.Address(), places),
+            **self._prepare_address(account, order.shipping or Address(), places),
         }
         for field in ("email", "vat"):
             if values[field] and not self._is_storable(values, field):
@@ -199,7 +216,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """
         news, values = {}, []
         for plan in plans:
-            address = self._prepare_address(account, plan.order.shipping or words.Address(), places)
+            address = self._prepare_address(account, plan.order.shipping or Address(), places)
             plan.delivery = self._known_address(plan, address)
             place = (plan.partner, tuple((name, address[name]) for name in address if name != "comment"))
             if not plan.delivery and place not in news:

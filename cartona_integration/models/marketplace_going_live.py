@@ -1,5 +1,4 @@
-from odoo import _, fields, models
-from odoo.exceptions import UserError
+from odoo import fields, models
 
 # What a listing shows and what it would show, where both are known; more than any price's decimals.
 CHANGES = """
@@ -43,11 +42,6 @@ class MarketplaceConfig(models.Model):
         self.ensure_one()
         self._check_reachable()
         return self.env["marketplace.go.live"]._open(self)
-
-    def _check_reachable(self):
-        for account in self:
-            if not account.api_base_url or not account.sudo().auth_secret:
-                raise UserError(_("Enter the API address and the API token of %s first.", account.name))
 
     def _count_changes(self, links=None):
         """Count what going live would change.

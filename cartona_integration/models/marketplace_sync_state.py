@@ -110,3 +110,23 @@ class MarketplaceSyncState(models.Model):
         labels = dict(self._fields["kind"]._description_selection(self.env))
         for state in self:
             state.display_name = f"{state.account_id.name} · {labels.get(state.kind)}"
+
+
+class MarketplaceConfig(models.Model):
+    """Gives an account the state of each kind of its work."""
+
+    _inherit = "marketplace.config"
+
+    sync_state_ids = fields.One2many("marketplace.sync.state", "account_id", readonly=True)
+
+    def _create_sync_states(self):
+        """Make the account's state rows: they are never made on the way, so never twice."""
+        kinds = self.env["marketplace.sync.state"].KINDS
+        self.env["marketplace.sync.state"].sudo().create(
+            [{"account_id": self.id, "kind": kind} for kind in kinds]
+        )
+
+    def _state(self, kind):
+        """Give the account's state row of a kind of work."""
+        self.ensure_one()
+        return self.sync_state_ids.filtered(lambda state: state.kind == kind)

@@ -1,4 +1,5 @@
 import base64
+import hashlib
 import hmac
 import re
 import secrets
@@ -16,7 +17,7 @@ from .. import dialects
 from ..dialects import base, payload
 from ..dialects.signature import HmacBody, StandardWebhooks
 from ..exceptions import PayloadError, Unavailable
-from .marketplace_config import MASK
+from .marketplace_config_connection import MASK
 
 # How long a secret still counts after another took its place.
 ROTATION = timedelta(days=7)
@@ -98,6 +99,22 @@ class MarketplaceConfig(models.Model):
 
     _inherit = "marketplace.config"
 
+    webhook_key = fields.Char(
+        default=lambda self: secrets.token_urlsafe(16),
+        required=True,
+        readonly=True,
+        copy=False,
+        help="Part of the webhook address. It finds the account; it proves nothing.",
+    )
+    webhook_token = fields.Char(
+        compute="_compute_webhook_token",
+        inverse="_inverse_webhook_token",
+        copy=False,
+        groups="cartona_integration.group_marketplace_manager",
+        help="The sender proves itself with 'Authorization: Bearer <token>'. Only its digest is kept.",
+    )
+    webhook_token_digest = fields.Char(copy=False, groups=fields.NO_ACCESS)
+    webhook_url = fields.Char(compute="_compute_webhook_url")
     webhook_signing = fields.Selection(
         [("standard", "Standard Webhooks"), ("body", "HMAC of the body")],
         string="Signature",
@@ -135,6 +152,30 @@ class MarketplaceConfig(models.Model):
         "worth at once there is room. 0: no limit.",
     )
 
+    def init(self):
+        super().init()
+        self.env.cr.execute(
+            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_config_webhook_key_uniq"
+            " ON marketplace_config (webhook_key)"
+        )
+
+    def _compute_webhook_token(self):
+        for account in self:
+            account.webhook_token = MASK if account.sudo().webhook_token_digest else False
+
+    def _inverse_webhook_token(self):
+        for account in self:
+            token = (account.webhook_token or "").strip()
+            if not token.startswith(MASK):
+                account.sudo().webhook_token_digest = self._digest(token) if token else False
+
+    @api.depends("webhook_key")
+    def _compute_webhook_url(self):
+        for account in self:
+            account.webhook_url = (
+                f"{account.get_base_url()}/marketplace_integration/webhook/orders/{account.webhook_key}"
+            )
+
     def _compute_webhook_secret(self):
         for account in self:
             account.webhook_secret = MASK if account.sudo().webhook_secret_current else False
@@ -166,6 +207,13 @@ class MarketplaceConfig(models.Model):
                 raise ValidationError(_("Enter the name of the header that carries the signature."))
             if account.webhook_rate < 0:
                 raise ValidationError(_("Calls per second: 0 or more."))
+
+    def action_generate_webhook_token(self):
+        """Make a new webhook token, show it once and keep only its digest."""
+        self.ensure_one()
+        token = secrets.token_urlsafe(32)
+        self.webhook_token = token
+        return self._notify(_("Copy the webhook token now, it is not shown again"), token, "warning")
 
     def action_rotate_webhook_secret(self):
         """Make a new signing secret, show it once, and let the one before count for some days."""
@@ -262,6 +310,10 @@ class MarketplaceConfig(models.Model):
     def _bearer_digest(self, headers):
         scheme, _space, token = headers.get("Authorization", "").partition(" ")
         return self._digest(token.strip()) if scheme.lower() == "bearer" else ""
+
+    @api.model
+    def _digest(self, token):
+        return hashlib.sha256(token.encode()).hexdigest()
 
     # -- what it brings -----------------------------------------------------------------------
 

@@ -1,0 +1,130 @@
+from decimal import Decimal
+
+from odoo import _, api, fields, models
+from odoo.exceptions import ValidationError
+from odoo.tools import float_round
+
+
+class MarketplaceConfig(models.Model):
+    """What an account's figures of money mean: in which currency, with or without tax."""
+
+    _inherit = "marketplace.config"
+
+    pricelist_id = fields.Many2one(
+        "product.pricelist",
+        check_company=True,
+        help="The account's orders are in its currency; the prices themselves come from the marketplace.",
+    )
+    currency_id = fields.Many2one(
+        "res.currency",
+        required=True,
+        compute="_compute_currency_id",
+        store=True,
+        readonly=False,
+        precompute=True,
+        help="Currency of orders whose message names none.",
+    )
+    prices_include_tax = fields.Boolean(
+        default=True,
+        help="Whether the marketplace's prices contain the sales tax, when the message is silent.",
+    )
+    tax_policy = fields.Selection(
+        [
+            ("product", "Taxes of the product"),
+            ("rate", "By the rate in the message"),
+            ("none", "No taxes on the lines"),
+        ],
+        default="product",
+        required=True,
+        help="By the rate: each percentage the marketplace sends means one of your taxes, see the table; "
+        "where it sends none, the product's taxes count.",
+    )
+
+    @api.depends("company_id", "pricelist_id", "dialect")
+    def _compute_currency_id(self):
+        for account in self:
+            account.currency_id = (
+                account.pricelist_id.currency_id or account.currency_id or account.company_id.currency_id
+            )
+
+    @api.constrains("currency_id", "pricelist_id", "company_id")
+    def _check_currency_id(self):
+        for account in self:
+            ordered = account.pricelist_id.currency_id or account.company_id.currency_id
+            if account.currency_id != ordered:
+                raise ValidationError(
+                    _(
+                        "Orders in %(currency)s need a pricelist in %(currency)s: choose one on the account.",
+                        currency=account.currency_id.name,
+                    )
+                )
+
+    def _choose_pricelist(self):
+        """Let a platform with a currency of its own have its orders in it, also in a company with another.
+
+        Superuser: managers need not be able to activate currencies.
+        """
+        code = self._dialect().default_currency
+        if self.pricelist_id or code in (None, self.company_id.currency_id.name):
+            return
+        currency = (
+            self.env["res.currency"].sudo().with_context(active_test=False).search([("name", "=", code)])
+        )
+        currency.active = True
+        self.pricelist_id = self._pricelist_in(currency)
+
+    def _pricelist_in(self, currency):
+        """Give a pricelist that makes orders be in a currency; prices always come from the marketplace.
+
+        Superuser: neither managers nor the acting user need be able to make pricelists.
+
+        :return: none where the company's own currency needs none
+        """
+        if self.pricelist_id.currency_id == currency or currency == self.company_id.currency_id:
+            return self.pricelist_id.filtered(lambda pricelist: pricelist.currency_id == currency)
+        pricelists = self.env["product.pricelist"].sudo()
+        domain = [
+            ("currency_id", "=", currency.id),
+            ("company_id", "in", (False, self.company_id.id)),
+        ]
+        return pricelists.search(domain, limit=1) or pricelists.create(
+            {
+                "name": _("Marketplaces (%s)", currency.name),
+                "currency_id": currency.id,
+                "company_id": self.company_id.id,
+            }
+        )
+
+    def _converts_prices(self):
+        """Tell whether Odoo can tell prices in the account's currency."""
+        company = self.company_id
+        if self.currency_id == company.currency_id:
+            return True
+        # Superuser: the acting user need not be able to read rates.
+        rates = self.env["res.currency.rate"].sudo()
+        domain = [("currency_id", "=", self.currency_id.id), ("company_id", "in", (False, company.id))]
+        return bool(rates.search_count(domain, limit=1))
+
+    def _listed_price(self, product, price):
+        """Give a sales price in the account's tax convention, rounded in its currency.
+
+        :return: Decimal
+        """
+        return self._listed_prices([(product, price)])[product]
+
+    def _listed_prices(self, prices):
+        """Give {product: price}, see :meth:`_listed_price`.
+
+        :param prices: list of (product, price before taxes)
+        """
+        company, currency, taxed = self.company_id, self.currency_id, self.tax_policy == "product"
+        total = "total_included" if self.prices_include_tax else "total_excluded"
+        rounding, places, listed = currency.rounding, currency.decimal_places, {}
+        for product, net in prices:
+            price = net
+            taxes = product.product_tmpl_id.taxes_id if taxed else None
+            if taxes and (ours := taxes.filtered(lambda tax: tax.company_id == company)):
+                price = ours.compute_all(net, currency=currency, product=product)[total]
+            rounded = float_round(price, precision_rounding=rounding)
+            listed[product] = Decimal(f"{rounded:.{places}f}")
+        return listed
