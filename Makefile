@@ -3,13 +3,16 @@ PYTHON ?= python3
 export SERIES STAGE ARGS KEEP SEED
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: demo test faults bench soak lint format translations screenshots stop clean
+.PHONY: demo test operations faults bench soak lint format translations screenshots stop clean
 
 demo:
 	@$(PYTHON) tools/demo.py
 
 test:
 	@$(PYTHON) tools/run_tests.py
+
+operations:
+	@STAGE=operations $(PYTHON) tools/run_tests.py
 
 faults:
 	@STAGE=faults $(PYTHON) tools/run_tests.py

@@ -1,12 +1,13 @@
-"""Run the tests in four stages and sum up: without Odoo, inside it, servers copied or killed, one at work.
+"""Run the tests in four stages and sum up: without Odoo, inside it, a server that is killed, one at work.
 
 They run at the same time: the last mostly waits for clocks and answers. It has the terminal; what the others
 say follows when they end.
 
-``STAGE=unit|addon|operations|system`` runs one of them, ``ARGS='-k word'`` goes to pytest, ``KEEP=1`` leaves
+``STAGE=unit|addon|kills|system`` runs one of them, ``ARGS='-k word'`` goes to pytest, ``KEEP=1`` leaves
 PostgreSQL running. A skipped test, an empty stage or one that could not run fails the whole run.
 
-Beside them, and only when asked for: ``STAGE=faults`` (whatever can go wrong, minutes), ``STAGE=soak`` (the
+Beside them, and only when asked for: ``STAGE=operations`` (the addon is installed, upgraded, uninstalled, its
+database copied, manufacturing installed beside it: minutes), ``STAGE=faults`` (whatever can go wrong, minutes), ``STAGE=soak`` (the
 same with larger numbers, hours), ``STAGE=bench`` (figures). ``SEED=n`` chooses another course of the faults.
 """
 
@@ -142,8 +143,13 @@ def on_a_server(odoo, stage, output, *folders, **env):
     )  # fmt: skip
 
 
+def kills(odoo, output):
+    """Processes of a server at work are killed."""
+    return on_a_server(odoo, "kills", output, "tests/kills")
+
+
 def operations(odoo, output):
-    """What happens to databases and servers: installed, upgraded, uninstalled, copied, killed."""
+    """What administrators do: install, upgrade, uninstall, copy."""
     return on_a_server(odoo, "operations", output, "tests/operations")
 
 
@@ -168,8 +174,8 @@ def bench(odoo, output):
     return on_a_server(odoo, "bench", output, "tests/bench")
 
 
-STAGES = {"unit": unit, "addon": addon, "operations": operations, WHOLE_SYSTEM: system}
-ON_REQUEST = {"faults": faults, "soak": soak, "bench": bench}
+STAGES = {"unit": unit, "addon": addon, "kills": kills, WHOLE_SYSTEM: system}
+ON_REQUEST = {"operations": operations, "faults": faults, "soak": soak, "bench": bench}
 
 
 def run(odoo, stages):

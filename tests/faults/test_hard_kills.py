@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 
-from ..operations.test_kills import check_complete, make_orders, send_and_kill
+from ..kills.test_kills import check_complete, make_orders, send_and_kill
 from .common import SEED, size
 
 KILLS = size("KILLS", 15)

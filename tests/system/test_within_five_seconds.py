@@ -73,34 +73,39 @@ def make_order(shop, push):
     return orders[0].get("hashed_id") or orders[0]["id"]
 
 
-def push(shop):
-    """Have an order placed that the marketplace tells by itself."""
-    return make_order(shop, push=1)
+def order_and_watch(shops, place, label, show):
+    """Have an order placed at each shop every second, and judge how long each took to be a sale order.
 
-
-def pull(shop):
-    """Have an order placed that is found in the marketplace's list."""
-    order_id = make_order(shop, push=0)
-    shop.pull()
-    return order_id
-
-
-def test_orders_are_sale_orders_within_five_seconds(open_shop, products, show):
-    """All at once: pushed and pulled, each from both marketplaces."""
-    ways = {"webhook": (push, {}), "pull": (pull, {"auto_pull_orders": False})}
-    cases = {(way, dialect): open_shop(dialect, **ways[way][1]) for way in ways for dialect in DIALECTS}
-    watches = {case: Watch(shop) for case, shop in cases.items()}
-    begun = {case: {} for case in cases}
+    :param place: shop -> the order's id; the clock starts when it is called
+    """
+    watches = {shop.dialect: Watch(shop) for shop in shops}
+    begun = {shop.dialect: {} for shop in shops}
 
     def order(_number):
-        for case, shop in cases.items():
+        for shop in shops:
             now = time.time()
-            begun[case][ways[case[0]][0](shop)] = now
+            begun[shop.dialect][place(shop)] = now
 
     clock = Clock(show)
     clock.tick(order)
-    for case, watch in watches.items():
-        clock.judge(f"{', '.join(case)}, to the confirmed sale order", begun[case], watch.end())
+    for dialect, watch in watches.items():
+        clock.judge(f"{label}, {dialect}, to the confirmed sale order", begun[dialect], watch.end())
+
+
+def test_pushed_orders_are_sale_orders_within_five_seconds(open_shop, products, show):
+    shops = [open_shop(dialect) for dialect in DIALECTS]
+    order_and_watch(shops, lambda shop: make_order(shop, push=1), "webhook", show)
+
+
+def test_pulled_orders_are_sale_orders_within_five_seconds(open_shop, products, show):
+    shops = [open_shop(dialect, auto_pull_orders=False) for dialect in DIALECTS]
+
+    def place(shop):
+        order_id = make_order(shop, push=0)
+        shop.pull()
+        return order_id
+
+    order_and_watch(shops, place, "pull", show)
 
 
 def test_prices_stock_and_confirmations_arrive_within_five_seconds(open_shop, products, server, show):
