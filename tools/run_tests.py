@@ -7,8 +7,9 @@ say follows when they end.
 PostgreSQL running. A skipped test, an empty stage or one that could not run fails the whole run.
 
 Beside them, and only when asked for: ``STAGE=operations`` (the addon is installed, upgraded, uninstalled, its
-database copied, manufacturing installed beside it: minutes), ``STAGE=faults`` (whatever can go wrong, minutes), ``STAGE=soak`` (the
-same with larger numbers, hours), ``STAGE=bench`` (figures). ``SEED=n`` chooses another course of the faults.
+database copied, manufacturing installed beside it: minutes), ``STAGE=faults`` (whatever can go wrong,
+minutes), ``STAGE=soak`` (the same with larger numbers, hours), ``STAGE=bench`` (figures). ``SEED=n`` chooses
+another course of the faults.
 """
 
 import os
