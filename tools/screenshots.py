@@ -23,16 +23,18 @@ TARGET = ROOT / ADDON / "static" / "description"
 LOADED_SECONDS = 60
 # Lists and charts come in a little after the first row is there.
 SETTLE_SECONDS = 1.5
-# (picture, whose page, path, what must be there, JavaScript to run first and what must be there then)
+# (picture, whose page, path, what must be there, and pairs: JavaScript to run, what must be there then)
+TAB = ".nav-link[name=marketplace]"
 PAGES = (
-    ("dashboard", "odoo", "{action_marketplace_dashboard}", ".o_action_manager .o_view_controller", None),
-    ("orders", "odoo", "{action_marketplace_order}", ".o_list_renderer .o_data_row", None),
+    ("dashboard", "odoo", "{action_marketplace_dashboard}", ".o_action_manager .o_view_controller"),
+    ("orders", "odoo", "{action_marketplace_order}", ".o_list_renderer .o_data_row"),
     (
         "order",
         "odoo",
         "{action_marketplace_order}",
         ".o_list_renderer .o_data_row",
-        ("document.querySelector('.o_data_row .o_data_cell').click()", ".o_form_view .o_field_one2many"),
+        ("document.querySelector('.o_data_row .o_data_cell').click()", f".o_form_view {TAB}"),
+        (f"document.querySelector('.o_form_view {TAB}').click()", ".tab-pane.active [name='delivered_by']"),
     ),
     (
         "account",
@@ -44,7 +46,7 @@ PAGES = (
             ".o_form_view .o_field_widget",
         ),
     ),
-    ("shop", "simulator", "/shop/cartona", "[data-order]", None),
+    ("shop", "simulator", "/shop/cartona", "[data-order]"),
 )
 
 
@@ -161,12 +163,12 @@ def take(odoo, simulator, series):
         browser = Browser(folder)
         try:
             log_in(browser, odoo)
-            for name, host, place, selector, then in PAGES:
+            for name, host, place, selector, *then in PAGES:
                 browser.open(hosts[host] + address(place, series))
                 browser.see(selector)
-                if then:
-                    browser.run(then[0])
-                    browser.see(then[1])
+                for script, shown in then:
+                    browser.run(script)
+                    browser.see(shown)
                 browser.picture(TARGET / f"{name}.png")
                 say(f"{name}.png")
         finally:

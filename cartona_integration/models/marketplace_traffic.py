@@ -77,7 +77,7 @@ class MarketplaceConfig(models.Model):
         for account in self:
             if (account.id, kind) not in wanted:
                 wanted.add((account.id, kind))
-                postcommit.add(partial(self._wake_now, self.env.registry, account.id, kind))
+                postcommit.add(partial(self._wake_now, self.env.cr, self.env.registry, account.id, kind))
 
     def _wake_all(self):
         for kind in LOCKS:
@@ -89,15 +89,19 @@ class MarketplaceConfig(models.Model):
         self.sudo().search([("state", "in", self.WORKING_STATES)])._wake("import")
 
     @staticmethod
-    def _wake_now(registry, account_id, kind):
-        """Add a job in a transaction younger than the change it is about, unless one is waiting already.
+    def _wake_now(cr, registry, account_id, kind):
+        """Add a job after a commit, unless one is waiting that will see what was committed.
 
         An error is only logged: the change itself is committed and the sweep finds it.
+
+        :param cr: the cursor that has just committed. Looking there spares a connection on the webhook's hot
+            path: what it reads now is younger than the change
         """
         try:
-            with registry.cursor() as cr:
-                account = api.Environment(cr, SUPERUSER_ID, {})["marketplace.config"].browse(account_id)
-                account._enqueue(kind)
+            account = api.Environment(cr, SUPERUSER_ID, {})["marketplace.config"].browse(account_id)
+            if not account._is_cared_for(kind):
+                with registry.cursor() as own:
+                    account.with_env(api.Environment(own, SUPERUSER_ID, {}))._add_job(kind)
         except OperationalError:
             _logger.warning("Marketplace account %s: wake-up of %s left to the sweep", account_id, kind)
 
@@ -107,17 +111,23 @@ class MarketplaceConfig(models.Model):
         :param float delay: seconds from now; such a job resumes after a pause and never hides a wake-up
         """
         self.ensure_one()
-        identity = None if delay else f"marketplace.{kind}.{self.id}"
-        eta = delay and timedelta(seconds=delay)
-        if identity and self._is_cared_for(kind, identity):
-            return
+        if delay or not self._is_cared_for(kind):
+            self._add_job(kind, delay)
+
+    def _add_job(self, kind, delay=None):
         actor = self._as_actor()
         job = actor.with_delay(
-            max_retries=0, eta=eta, identity_key=identity, description=f"{self.name}: {kind}"
+            max_retries=0,
+            eta=delay and timedelta(seconds=delay),
+            identity_key=None if delay else self._job_identity(kind),
+            description=f"{self.name}: {kind}",
         )
         getattr(job, f"_job_{kind}")()
 
-    def _is_cared_for(self, kind, identity):
+    def _job_identity(self, kind):
+        return f"marketplace.{kind}.{self.id}"
+
+    def _is_cared_for(self, kind):
         """Tell whether a job waits that will see all there is, or the work pauses and is resumed later."""
         self.env.cr.execute(
             """
@@ -128,7 +138,7 @@ class MarketplaceConfig(models.Model):
                AND (paused_until IS NULL OR paused_until > now() AT TIME ZONE 'UTC')
              LIMIT 1
             """,
-            [identity, self.id, kind],
+            [self._job_identity(kind), self.id, kind],
         )
         return bool(self.env.cr.rowcount)
 
@@ -138,7 +148,7 @@ class MarketplaceConfig(models.Model):
             "SELECT 1 FROM queue_job WHERE identity_key = ANY(%s) AND state = 'pending'"
             " AND greatest(date_created, eta) < %s LIMIT 1",
             [
-                [f"marketplace.{kind}.{self.id}" for kind in LOCKS],
+                [self._job_identity(kind) for kind in LOCKS],
                 fields.Datetime.now() - STUCK_AFTER,
             ],
         )

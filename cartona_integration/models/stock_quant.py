@@ -1,5 +1,6 @@
 from odoo import api, fields, models
 
+from .marketplace_listed_mixin import STATUSES
 from .marketplace_mark import STOCK
 
 # What is free changes by reservations too.
@@ -9,9 +10,16 @@ FIGURES = {"quantity", "reserved_quantity", "location_id", "product_id"}
 class StockQuant(models.Model):
     _inherit = "stock.quant"
 
+    # Not a related field: such a one is computed as superuser, and the product's depends on who looks.
     marketplace_sync_status = fields.Selection(
-        related="product_id.marketplace_sync_status", string="Marketplace Sync"
+        STATUSES, string="Marketplace Sync", compute="_compute_marketplace_sync_status"
     )
+
+    @api.depends("product_id.marketplace_sync_status")
+    @api.depends_context("allowed_company_ids", "uid")
+    def _compute_marketplace_sync_status(self):
+        for quant in self:
+            quant.marketplace_sync_status = quant.product_id.marketplace_sync_status
 
     @api.model_create_multi
     def create(self, vals_list):

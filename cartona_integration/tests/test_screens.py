@@ -11,7 +11,7 @@ class TestScreens(MarketplaceCase, HttpCase):
 
     def setUp(self):
         super().setUp()
-        for key in ("TEA-25", "SUGAR-1"):
+        for key in ("TEA-25", "SUGAR-1", "904#2", "1679#2"):
             self.make_product(key, list_price=5)
         listings = [
             {"supplier_product_id": 7, "internal_product_id": "TEA-25"},
@@ -21,6 +21,12 @@ class TestScreens(MarketplaceCase, HttpCase):
         self.run_job(self.cartona, "listings")
         self.receive(self.cartona, sample("cartona/order_pending"))
         self.receive(self.cartona, sample("cartona/order_unknown_product"))
+        # The last order: the customer's code is asked for when it is delivered.
+        self.cartona.order_policy = "confirm"
+        self.receive(self.cartona, sample("cartona/order_installment_credit_topup"))
+        [picking] = self.env["sale.order"].search([], order="id desc", limit=1).picking_ids
+        for move in picking.move_ids:
+            move.write({"quantity": move.product_uom_qty, "picked": True})
         self.env["marketplace.sync.log"]._log_hourly(self.cartona, "pull", "trouble")
 
     def test_every_view_opens(self):

@@ -259,13 +259,13 @@ class TestWakeUp(TrafficCase):
         self.assertEqual(self.order(self.rest, "N1").create_uid, self.rest.user_id)
 
     def test_a_wake_up_that_cannot_be_stored_does_not_harm_the_change(self):
-        def _enqueue(account, kind, delay=None):
+        def _add_job(account, kind, delay=None):
             account.env.cr.execute(
                 "DO $$ BEGIN RAISE EXCEPTION 'told to' USING ERRCODE = '57P01'; END $$", log_exceptions=False
             )
 
         logger = "odoo.addons.cartona_integration.models.marketplace_traffic"
-        with patch.object(MarketplaceConfig, "_enqueue", _enqueue), self.assertLogs(logger, "WARNING"):
+        with patch.object(MarketplaceConfig, "_add_job", _add_job), self.assertLogs(logger, "WARNING"):
             self.wake()
 
 

@@ -151,7 +151,7 @@ def test_the_wake_up(inside, figure):
         with inside.transaction() as env:
             account = env["marketplace.config"].browse(account_id)
             with inside.meter() as cost:
-                account._wake_now(env.registry, account_id, "import")
+                account._wake_now(env.cr, env.registry, account_id, "import")
         figure(f"SQL statements of a wake-up that {name}", cost.sql, goal, "its whole transaction")
 
 

@@ -73,13 +73,27 @@ const WINDOWS = [
     "cartona_integration.action_marketplace_rehearsal",
 ];
 
-function stepsOfWindow(action) {
-    const {doAction} = odoo.__WOWL_DEBUG__.root.env.services.action;
+// Windows a button opens: on which record, found how.
+const BUTTONS = [
+    ["marketplace.config", "action_go_live", [["dialect", "=", "cartona"]]],
+    ["sale.order", "action_marketplace_cancel", [["marketplace_config_id", "!=", false]]],
+    ["marketplace.event", "action_ask_reason", [["state", "=", "hold"]]],
+    ["marketplace.event", "action_choose_customer", [["state", "=", "hold"]]],
+    ["stock.picking", "button_validate", [["sale_id.marketplace_config_id", "!=", false]]],
+];
+
+async function press(model, button, domain) {
+    const {action, orm} = odoo.__WOWL_DEBUG__.root.env.services;
+    const ids = await orm.search(model, domain, {limit: 1, order: "id desc"});
+    action.doAction(await orm.call(model, button, [ids]));
+}
+
+function stepsOfWindow(name, run) {
     return [
-        {content: `open ${action}`, trigger: ".o_action_manager", run: () => doAction(action)},
-        {content: `${action} is there`, trigger: ".o_form_view .o_form_sheet", run: () => {}},
-        {content: `close ${action}`, trigger: ".btn-close", run: "click"},
-        {content: `${action} is gone`, trigger: ".o_list_view", run: () => {}},
+        {content: `open ${name}`, trigger: ".o_action_manager", run},
+        {content: `${name} is there`, trigger: ".modal-dialog .o_form_view", run: () => {}},
+        {content: `close ${name}`, trigger: ".modal-dialog .btn-close", run: "click"},
+        {content: `${name} is gone`, trigger: "body:not(:has(.modal-dialog))", run: () => {}},
     ];
 }
 
@@ -88,7 +102,12 @@ registry.category("web_tour.tours").add("marketplace_screens", {
     url: "/web",
     steps: () => [
         ...OURS.flatMap(([action, hasForm]) => stepsOf(action, action, hasForm)),
-        ...WINDOWS.flatMap(stepsOfWindow),
+        ...WINDOWS.flatMap((name) =>
+            stepsOfWindow(name, () => odoo.__WOWL_DEBUG__.root.env.services.action.doAction(name))
+        ),
+        ...BUTTONS.flatMap(([model, button, domain]) =>
+            stepsOfWindow(button, () => press(model, button, domain))
+        ),
         ...THEIRS.flatMap(([model, hasForm]) => stepsOf(model, listOf(model), hasForm)),
     ],
 });
