@@ -14,6 +14,8 @@ TAX_EXCLUDED = {"price_include": False} if SERIES < 18 else {"price_include_over
 # A contact's telephones; later series have one.
 PHONES = ("phone", "mobile") if SERIES < 19 else ("phone",)
 RETURN_BUTTON = "create_returns" if SERIES < 18 else "action_create_returns"
+# The reversals of a posted invoice.
+REVERSALS = "reversal_move_id" if SERIES < 18 else "reversal_move_ids"
 USER_GROUPS = "groups_id" if SERIES < 19 else "group_ids"
 
 

@@ -18,7 +18,7 @@ RULES = []
 # Names of Python and of fields, by the series that lost them. ``# port: same`` on a line says that it means
 # another.
 GONE = {
-    18: {"detailed_type", "doall", "name_get", "numbercall", "user_has_groups"},
+    18: {"detailed_type", "doall", "name_get", "numbercall", "reversal_move_id", "user_has_groups"},
     19: {
         "_cr", "_sql_constraints", "_uid", "groups_id", "mobile", "move_ids_without_package", "osv",
         "product_uom", "read_group", "tax_id",

@@ -134,9 +134,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         return Plan(order, rows, goods, pricelist)
 
     def _find_positions(self, plans):
-        """Find the plans' fiscal positions; most companies have none, and none are looked for then."""
+        """Find the plans' fiscal positions; most companies have none, and none are looked for then.
+
+        Superuser: the acting user of a branch does not see its parent company.
+        """
         positions, found = self.env["account.fiscal.position"], {}
-        domain = [("company_id", "in", (False, *self.env.company.parent_ids.ids))]
+        domain = [("company_id", "in", (False, *self.env.company.sudo().parent_ids.ids))]
         are_any = bool(positions.search_count(domain, limit=1))
         for plan in plans:
             pair = (plan.partner, plan.delivery)

@@ -1,6 +1,6 @@
 from odoo import _, fields, models
 
-from ..compat import RETURN_BUTTON
+from ..compat import RETURN_BUTTON, REVERSALS
 from ..dialects import words
 from .marketplace_order_processor import QUIET
 
@@ -74,7 +74,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """Make draft credit notes of the posted invoices. Superuser: the acting user keeps no accounts."""
         invoices = sale.sudo().invoice_ids.filtered(
             lambda move: (
-                move.move_type == "out_invoice" and move.state == "posted" and not move.reversal_move_id
+                move.move_type == "out_invoice" and move.state == "posted" and not move[REVERSALS]
             )
         )
         values = [{"ref": _("Return of %s", sale.name), "invoice_date": False} for _move in invoices]

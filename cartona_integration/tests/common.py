@@ -69,6 +69,8 @@ class MarketplaceCase(TransactionCase):
             cls.addClassCleanup(cls.registry.leave_test_mode)
         else:
             cls.registry_enter_test_mode_cls()
+        # Later series bring it archived.
+        cls.env.ref("uom.product_uom_dozen").active = True
         cls.cartona = cls.make_account("cartona")
         cls.rest = cls.make_account("rest")
 
