@@ -123,7 +123,7 @@ class MarketplaceConfig(models.Model):
         for product, net in prices:
             price = net
             taxes = product.product_tmpl_id.taxes_id if taxed else None
-            if taxes and (ours := taxes.filtered(lambda tax: tax.company_id == company)):
+            if taxes and (ours := taxes._filter_taxes_by_company(company)):
                 price = ours.compute_all(net, currency=currency, product=product)[total]
             rounded = float_round(price, precision_rounding=rounding)
             listed[product] = Decimal(f"{rounded:.{places}f}")

@@ -282,6 +282,15 @@ class TestPrice(PushCase):
         self.tea.taxes_id = tax
         self.assertEqual(self.price(), 100)
 
+    def test_a_branch_without_taxes_of_its_own_has_its_parents(self):
+        self.tea.taxes_id = self.tax(**TAX_EXCLUDED)
+        branch = self.env["res.company"].create({"name": "Branch", "parent_id": self.env.company.id})
+        self.env["stock.warehouse"].sudo().search([("company_id", "=", branch.id)]) or self.env[
+            "stock.warehouse"
+        ].create({"name": "Branch", "code": "BRA", "company_id": branch.id})
+        account = self.make_account("rest", code="branch", company_id=branch.id)
+        self.assertEqual(account._listed_price(self.tea, 100), 110)
+
     def test_a_pack_costs_what_its_pieces_cost(self):
         link = self.make_link(
             self.rest, self.tea, "R12", pack_uom_id=self.env.ref("uom.product_uom_dozen").id
