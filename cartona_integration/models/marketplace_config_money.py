@@ -117,7 +117,7 @@ class MarketplaceConfig(models.Model):
 
         :param prices: list of (product, price before taxes)
         """
-        company, currency, taxed = self.company_id, self.currency_id, self.tax_policy == "product"
+        company, currency, taxed = self.company_id, self.currency_id, self.tax_policy != "none"
         total = "total_included" if self.prices_include_tax else "total_excluded"
         rounding, places, listed = currency.rounding, currency.decimal_places, {}
         for product, net in prices:

@@ -254,6 +254,8 @@ class TestPrice(PushCase):
             self.assertEqual(self.price(), with_tax)
             self.rest.prices_include_tax = False
             self.assertEqual(self.price(), Decimal(without))
+            self.rest.tax_policy = "rate"  # of orders; no message tells the rate of a price we send
+            self.assertEqual(self.price(), Decimal(without))
             self.rest.tax_policy = "none"
             self.assertEqual(self.price(), 100)
             self.rest.tax_policy = "product"
