@@ -112,6 +112,13 @@ class MarketplaceConfig(models.Model):
         """
         return self._listed_prices([(product, price)])[product]
 
+    def _untaxed(self, product, price):
+        """Give what is left of a sales price when the tax in it is paid."""
+        if self.tax_policy == "none":
+            return price
+        taxes = product.product_tmpl_id.taxes_id._filter_taxes_by_company(self.company_id)
+        return taxes.compute_all(price, currency=self.currency_id, product=product)["total_excluded"]
+
     def _listed_prices(self, prices):
         """Give {product: price}, see :meth:`_listed_price`.
 

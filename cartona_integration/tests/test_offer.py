@@ -6,7 +6,7 @@ from odoo import fields
 from odoo.exceptions import ValidationError
 from odoo.tests import new_test_user
 
-from ..compat import SERIES
+from ..compat import SERIES, TAX_INCLUDED
 from ..models import marketplace_push
 from .common import ListedCase, rows_of, taken
 
@@ -225,6 +225,16 @@ class TestGuardRails(OfferCase):
         self.tea.standard_price = 120
         self.assertIsNone(self.offer().price)
         self.assertIn("120", self.on_rest.reason)
+        self.tea.standard_price = 90
+        self.assertEqual(self.offer().price, 100)
+
+    def test_the_tax_in_a_price_does_not_pay_the_cost(self):
+        self.rest.price_floor = "cost"
+        self.tea.standard_price = 95
+        self.tea.taxes_id = self.env["account.tax"].create(
+            {"name": "VAT in", "amount": 10, "type_tax_use": "sale", **TAX_INCLUDED}
+        )
+        self.assertIsNone(self.offer().price)
         self.tea.standard_price = 90
         self.assertEqual(self.offer().price, 100)
 
