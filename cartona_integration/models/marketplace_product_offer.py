@@ -142,7 +142,7 @@ class MarketplaceProductLink(models.Model):
         return (
             offer is not None
             and (offer.price is None or self._is_same("sent_price", offer.price))
-            and (not offer.quantity or self._is_same("sent_quantity", offer.quantity))
+            and (offer.quantity is None or self._is_same("sent_quantity", offer.quantity))
         )
 
     def _switched_kinds(self):

@@ -571,6 +571,16 @@ class TestAnswers(PushCase):
         self.push()
         self.assertEqual((self.sent()[-1]["price"], self.on_rest.reason), ("130.00", False))
 
+    def test_what_was_refused_is_offered_again_when_nobody_told_that_it_is_sold_out(self):
+        self.settle()
+        self.move_in(self.tea, 5)
+        self.push(lambda request: taken(request, refuse={"R1"}))
+        self.env.flush_all()
+        self.cr.execute("UPDATE stock_quant SET quantity = 0 WHERE product_id = %s", [self.tea.id])
+        self.drop_marks()
+        self.run_job(self.rest, "check")
+        self.assertEqual(self.marks(self.rest), {(self.on_rest, "stock")})
+
     def test_answers_in_another_order_and_for_strangers_find_their_listings(self):
         self.many(3)
 
