@@ -304,7 +304,10 @@ class MarketplaceConfig(models.Model):
             [
                 ("account_id", "=", self.id),
                 ("in_doubt", "=", True),
+                # A held price is a reason as well, and no reason to forget the stock sent beside it.
+                "|",
                 ("reason", "=", False),
+                ("tries", "<", self.retry_attempts),
                 ("sent_at", "<", fields.Datetime.now() - DOUBT_AFTER),
             ]
         )

@@ -779,6 +779,21 @@ class TestTrouble(PushCase):
         self.push()
         self.assertEqual(self.sent()[-1]["price"], "100.00")
 
+    def test_stock_sent_beside_a_held_price_is_made_up_for_too(self):
+        self.settle()
+        self.rest.price_jump = 10
+        self.tea.list_price = 200
+        self.move_in(self.tea, -10)
+        self.cr.flush()
+        self.rest.with_user(self.rest.user_id)._committed("_claim_offers")  # and dies
+        self.env.invalidate_all()
+        self.assertTrue(self.on_rest.in_doubt and self.on_rest.reason)
+        self.on_rest.sent_at = fields.Datetime.now() - 2 * DOUBT_AFTER
+        self.env.flush_all()
+        self.env["marketplace.config"]._cron_sweep()
+        self.push()
+        self.assertEqual([row["stock"] for row in self.sent()], ["0"])
+
     def test_a_listing_whose_sending_always_kills_the_job_ends_with_a_person(self):
         self.rest.retry_attempts = 2
         for _time in range(3):
