@@ -155,6 +155,16 @@ class MarketplaceConfig(models.Model):
         self.env["marketplace.product.link"].browse(lost).exists().tries = 0
         self._stop("push", error)
 
+    def _forget_acknowledged(self):
+        """Forget what the marketplace took: what stands there now was not said to this account."""
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE marketplace_product_link SET price_acknowledged = false, quantity_acknowledged = false"
+            " WHERE account_id = ANY(%s) AND (price_acknowledged OR quantity_acknowledged)",
+            [self.ids],
+        )
+        self.env["marketplace.product.link"].invalidate_model()
+
     # -- listings -------------------------------------------------------------------------------
 
     def _job_link(self):
