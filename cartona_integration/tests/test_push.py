@@ -450,6 +450,15 @@ class TestPushing(PushCase):
             counts.append(self.cr.sql_log_count - before)
         self.assertLessEqual(counts[1] - counts[0], 2)
 
+    def test_another_shop_over_there_has_taken_nothing_yet(self):
+        self.settle()
+        self.rest.write({"api_base_url": self.rest.api_base_url, "name": "Renamed"})
+        self.push()
+        self.assertFalse(self.sent())
+        self.rest.api_base_url = "https://live.marketplace.test/api"
+        self.push()
+        self.assertEqual([(row["price"], row["stock"]) for row in self.sent()], [("100.00", "10")])
+
     def test_an_offer_to_a_link_that_is_gone_is_dropped(self):
         self.mark_all()
         self.on_rest.unlink()
