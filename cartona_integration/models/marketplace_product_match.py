@@ -181,6 +181,7 @@ class MarketplaceProductLink(models.Model):
     def _kinds_of_evidence(self):
         return {
             "listing_id": _("Same listing id: %s"),
+            "own_id": _("Same listing id: %s"),
             "key": _("Same key: %s"),
             "barcode": _("Same barcode: %s"),
             "reference": _("Same internal reference: %s"),

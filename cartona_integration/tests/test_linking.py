@@ -57,9 +57,16 @@ class TestProposals(WorkbenchCase):
         self.assertEqual(self.proposal("4"), (by_code, 80))
         self.assertEqual(self.proposal("5")[0], by_name)
         self.assertLessEqual(self.proposal("5")[1], 70)
-        self.assertEqual(self.proposal("551234"), (by_id, 98))
+        self.assertEqual(self.proposal("551234"), (by_id, 75))
         self.assertIn("Same barcode: 6221031490019", self.found("2").evidence)
         self.assertIn("% alike", self.found("5").evidence)
+
+    def test_a_number_of_ours_that_is_a_listings_id_by_chance_is_never_sure(self):
+        sugar = self.make_product("501")
+        salt = self.make_product(False, default_code="502")
+        self.read_there({"id": "501", "name": "Tyres"}, {"id": "502", "sku": "T-9", "name": "Nails"})
+        self.assertEqual((self.proposal("501")[0], self.proposal("502")[0]), (sugar, salt))
+        self.assertEqual(self.rest.sure_count, 0)
 
     def test_a_code_several_products_have_is_refused_and_says_which(self):
         for name in ("First", "Second"):
