@@ -163,6 +163,7 @@ class MarketplaceProductLink(models.Model):
                 self._take_over(vals)
         self._refuse_doubles(vals_list)
         links = super().create(vals_list)
+        links.filtered(lambda link: link.state == "linked")._sell_in_packs()
         links._look_for()
         return links
 

@@ -103,12 +103,27 @@ class MarketplaceProductLink(models.Model):
     # -- packs ----------------------------------------------------------------------------------
 
     def _learn_packs(self):
-        """Set what newly linked listings are sold in, where the account counts single pieces."""
+        """Set what newly linked listings are sold in, where the account counts single pieces.
+
+        Where another listing of the product is sold in that unit already, a person has to choose: in the
+        product's own unit it would cost what one piece costs.
+        """
         fresh = self.filtered(lambda link: link.product_id and not link.pack_uom_id)
         packs = self._packs({link: link.product_id for link in fresh})
         taken = {account: self._taken(account, fresh.product_id) for account in fresh.account_id}
         for link, pack in packs.items():
-            if pack and (link.product_id.id, pack.id) not in taken[link.account_id]:
+            identity = link.product_id.id, pack.id
+            if pack and identity in taken[link.account_id]:
+                link.write({"product_id": False, "state": "found"})
+            elif pack:
+                taken[link.account_id].add(identity)
+                link.pack_uom_id = pack
+
+    def _sell_in_packs(self):
+        """Set what listings are sold in that a person linked; a unit that is taken is told."""
+        fresh = self.filtered(lambda link: link.product_id and not link.pack_uom_id)
+        for link, pack in self._packs({link: link.product_id for link in fresh}).items():
+            if pack:
                 link.pack_uom_id = pack
 
     def _packs(self, products):

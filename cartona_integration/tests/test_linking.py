@@ -234,6 +234,28 @@ class TestPacks(WorkbenchCase):
         self.push()
         self.assertIn(("9", "60.00"), [(row["id"], row.get("price")) for row in self.sent()])
 
+    def test_what_a_person_or_a_file_links_is_sold_in_its_pack_too(self):
+        self.rest.counts_in = "piece"
+        sugar, salt = self.make_product(False, list_price=5), self.make_product(False, default_code="S1")
+        self.read_there(listing("?", "8", unit_count=12), listing("!", "9", unit_count=12))
+        self.found("8").product_id = sugar
+        rows = [[self.rest.name, "9", "S1"]]
+        self.links.load(["account_id", "external_id", "product_id"], rows)
+        self.assertEqual(self.found("9").product_id, salt)
+        dozen = self.env.ref("uom.product_uom_dozen")
+        self.assertEqual((self.found("8").pack_uom_id, self.found("9").pack_uom_id), (dozen, dozen))
+        self.push()
+        self.assertIn(("8", "60.00"), [(row["id"], row.get("price")) for row in self.sent()])
+
+    def test_a_second_box_of_a_product_is_not_sold_for_the_price_of_a_piece(self):
+        self.rest.counts_in, self.rest.link_by_key = "piece", True
+        sugar = self.make_product("SUGAR-1", list_price=5)
+        self.make_link(self.rest, sugar, "8", pack_uom_id=self.env.ref("uom.product_uom_dozen").id, key="?")
+        self.read_there(listing("?", "8", unit_count=12), listing("SUGAR-1", "9", unit_count=12))
+        self.assertEqual(self.found("9").state, "found")
+        self.push()
+        self.assertNotIn("9", [row["id"] for row in self.sent()])
+
     def test_an_unknown_size_is_made_once(self):
         self.rest.counts_in = "piece"
         for key in ("A-1", "B-1"):
