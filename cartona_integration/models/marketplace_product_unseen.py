@@ -72,7 +72,12 @@ class MarketplaceProductLink(models.Model):
         """
         seen_once = [("account_id", "=", account.id), ("reading", "!=", False), ("create_date", "<=", began)]
         missing = self.search([*seen_once, ("state", "in", ("linked", "found")), ("reading", "!=", reading)])
-        if len(missing) > MISSING_AT_ONCE and len(missing) > MISSING_SHARE * self.search_count(seen_once):
+        total = self.search_count(seen_once)
+        # A shop with few listings is emptied by one answer that lists none.
+        seen_none = total > 1 and not self.search_count(
+            [("account_id", "=", account.id), ("reading", "=", reading)], limit=1
+        )
+        if seen_none or (len(missing) > MISSING_AT_ONCE and len(missing) > MISSING_SHARE * total):
             account._ask_for_help(
                 "listings",
                 _("%s listings were missing when all were read: nothing was changed.", len(missing)),
