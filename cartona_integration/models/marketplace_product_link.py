@@ -311,7 +311,7 @@ class MarketplaceProductLink(models.Model):
     def _seek_anew(self):
         """Somebody names another listing: nothing is known of it before it was seen."""
         known = self.filtered(lambda link: link.state == "linked")
-        known.sudo().write({"state": "proposed", "in_doubt": False, **NOTHING_ACKNOWLEDGED})
+        known.sudo().write({"state": "proposed", "in_doubt": False, "sent_at": False, **NOTHING_ACKNOWLEDGED})
         self.filtered("reason").reason = False
         self._look_for()
 
