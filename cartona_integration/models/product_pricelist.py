@@ -92,3 +92,18 @@ class ProductPricelistItem(models.Model):
             ("date_end", "<=", now),
         ]
         self.search(passed)._note_marketplace_prices()
+        self._await_marketplace_boundaries(now)
+
+    def _await_marketplace_boundaries(self, now):
+        """Come again for what begins or ends soon: also rules that no account had a use for when made."""
+        soon = [
+            "|",
+            "&",
+            ("date_start", ">", now),
+            ("date_start", "<=", now + LATE),
+            "&",
+            ("date_end", ">=", now),
+            ("date_end", "<=", now + LATE),
+        ]
+        items = self.search(soon).filtered(lambda item: item.pricelist_id._marketplace_accounts())
+        items._trigger_marketplace_boundaries()

@@ -113,6 +113,19 @@ class TestPricelists(OfferCase):
             {start.replace(microsecond=0), end.replace(microsecond=0) + timedelta(seconds=1)},
         )
 
+    def test_a_rule_older_than_its_account_is_looked_at_when_it_begins(self):
+        start = fields.Datetime.now() + timedelta(hours=1)
+        self.rule(self.base, compute_price="percentage", percent_price=10, date_start=start)
+        cron = self.env.ref("cartona_integration.cron_dated_prices")
+        triggers = self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id)])
+        self.assertNotIn(start, triggers.mapped("call_at"))
+        triggers.unlink()
+        self.rest.pricelist_id = self.base
+        triggers = triggers.search([("cron_id", "=", cron.id)])
+        self.assertLessEqual(min(triggers.mapped("call_at")), fields.Datetime.now())
+        self.env["product.pricelist.item"]._cron_marketplace_dated_prices()
+        self.assertIn(start, triggers.search([("cron_id", "=", cron.id)]).mapped("call_at"))
+
     def test_what_began_a_moment_ago_is_marked(self):
         now = fields.Datetime.now()
         self.rule(compute_price="percentage", percent_price=10, date_start=now - timedelta(minutes=1))
