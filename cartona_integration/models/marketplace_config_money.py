@@ -40,7 +40,7 @@ class MarketplaceConfig(models.Model):
         "where it sends none, the product's taxes count.",
     )
 
-    @api.depends("company_id", "pricelist_id", "dialect")
+    @api.depends("company_id", "pricelist_id.currency_id", "dialect")
     def _compute_currency_id(self):
         for account in self:
             account.currency_id = (
@@ -58,6 +58,13 @@ class MarketplaceConfig(models.Model):
                         currency=account.currency_id.name,
                     )
                 )
+
+    def write(self, vals):
+        """The same figure is another price in another currency: the marketplace has not taken that one."""
+        before = {account: account.currency_id for account in self}
+        res = super().write(vals)
+        self.filtered(lambda account: account.currency_id != before[account])._forget_acknowledged()
+        return res
 
     def _choose_pricelist(self):
         """Let a platform with a currency of its own have its orders in it, also in a company with another.

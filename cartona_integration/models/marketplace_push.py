@@ -157,6 +157,8 @@ class MarketplaceConfig(models.Model):
 
     def _forget_acknowledged(self):
         """Forget what the marketplace took: what stands there now was not said to this account."""
+        if not self:
+            return
         self.env.flush_all()
         self.env.cr.execute(
             "UPDATE marketplace_product_link SET price_acknowledged = false, quantity_acknowledged = false"

@@ -85,6 +85,24 @@ class TestPricelists(OfferCase):
         self.assertEqual(self.marked(), {self.on_rest, self.on_other})
         self.assertEqual(self.offer().price, Decimal("50.00"))
 
+    def test_a_pricelist_in_another_currency_changes_the_accounts(self):
+        self.rule(fixed_price=80)
+        franc = self.env["res.currency"].with_context(active_test=False).search([("name", "=", "CHF")])
+        franc.active = True
+        self.env["res.currency.rate"].create(
+            {"currency_id": franc.id, "rate": 2, "company_id": self.env.company.id, "name": "2020-01-01"}
+        )
+        self.push()
+        self.pricelist.currency_id = franc
+        rows = {row["id"]: row for row in self.push()}
+        self.assertEqual((rows["R1"]["price"], rows["R1"]["currency"]), ("80.00", "CHF"))
+        other = self.env["product.pricelist"].create({"name": "Other", "currency_id": franc.id})
+        other.currency_id = self.env.company.currency_id
+        other.item_ids = [(0, 0, {"compute_price": "fixed", "fixed_price": 80})]
+        self.rest.pricelist_id = other
+        rows = {row["id"]: row for row in self.push()}
+        self.assertEqual((rows["R1"]["price"], rows["R1"]["currency"]), ("80.00", other.currency_id.name))
+
     def test_a_rule_of_a_pricelist_no_account_uses_marks_nothing(self):
         self.rule(self.base, compute_price="percentage", percent_price=50)
         self.assertFalse(self.marked())
