@@ -41,14 +41,15 @@ class MarketplaceProductLink(models.Model):
             return self.drift or None
         if self.reason and self.sent_at:
             return "refused" if self._differs(listing, "sent") else None
-        if self.price_acknowledged and self._differs_in(listing.price, "acknowledged_price"):
-            return self._cause(listing.price, "observed_price")
-        counted = self.quantity_acknowledged and not self.acknowledged_unlimited
+        counted, cause = self.quantity_acknowledged and not self.acknowledged_unlimited, None
         if counted and self._differs_in(listing.quantity, "acknowledged_quantity"):
             cause = self._cause(listing.quantity, "observed_quantity")
-            less = listing.quantity < self.acknowledged_quantity
-            return "sold" if cause == "changed" and less else cause
-        return None
+            if cause == "changed" and listing.quantity < self.acknowledged_quantity:
+                # Whatever became of the price: our quantity of now would sell it twice.
+                return "sold"
+        if self.price_acknowledged and self._differs_in(listing.price, "acknowledged_price"):
+            return self._cause(listing.price, "observed_price")
+        return cause
 
     def _differs(self, listing, prefix):
         figures = ((listing.price, f"{prefix}_price"), (listing.quantity, f"{prefix}_quantity"))

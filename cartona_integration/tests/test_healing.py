@@ -82,6 +82,14 @@ class TestDrift(HealingCase):
         self.push()
         self.assertEqual([row["stock"] for row in self.sent()], ["10"])
 
+    def test_what_was_sold_there_is_not_sold_twice_because_its_price_was_changed_too(self):
+        self.see()
+        self.yesterday()
+        self.see(price="77.00", stock="8")
+        self.push()
+        self.assertEqual([(row.get("price"), row.get("stock")) for row in self.sent()], [("100.00", None)])
+        self.assertIn((self.rest.id, "pull"), self.wakeups)
+
     def test_more_stock_than_there_is_is_repaired_at_once(self):
         self.see()
         self.yesterday()
