@@ -109,7 +109,8 @@ class MarketplaceConfig(models.Model):
             return True
         # Superuser: the acting user need not be able to read rates.
         rates = self.env["res.currency.rate"].sudo()
-        domain = [("currency_id", "=", self.currency_id.id), ("company_id", "in", (False, company.id))]
+        companies = (False, company.root_id.id)
+        domain = [("currency_id", "=", self.currency_id.id), ("company_id", "in", companies)]
         return bool(rates.search_count(domain, limit=1))
 
     def _listed_price(self, product, price):

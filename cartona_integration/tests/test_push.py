@@ -287,11 +287,20 @@ class TestPrice(PushCase):
     def test_a_branch_without_taxes_of_its_own_has_its_parents(self):
         self.tea.taxes_id = self.tax(**TAX_EXCLUDED)
         branch = self.env["res.company"].create({"name": "Branch", "parent_id": self.env.company.id})
-        self.env["stock.warehouse"].sudo().search([("company_id", "=", branch.id)]) or self.env[
-            "stock.warehouse"
-        ].create({"name": "Branch", "code": "BRA", "company_id": branch.id})
         account = self.make_account("rest", code="branch", company_id=branch.id)
         self.assertEqual(account._listed_price(self.tea, 100), 110)
+
+    def test_a_branch_has_its_parents_exchange_rates(self):
+        pound = self.env["res.currency"].with_context(active_test=False).search([("name", "=", "EGP")])
+        pound.active = True
+        pound.rate_ids.unlink()
+        self.env["res.currency.rate"].create(
+            {"currency_id": pound.id, "rate": 50, "company_id": self.env.company.id, "name": "2020-01-01"}
+        )
+        branch = self.env["res.company"].create({"name": "Branch", "parent_id": self.env.company.id})
+        account = self.make_account("cartona", code="branch", company_id=branch.id)
+        self.assertEqual(account.currency_id, pound)
+        self.assertTrue(account._converts_prices())
 
     def test_a_pack_costs_what_its_pieces_cost(self):
         link = self.make_link(
