@@ -3,6 +3,7 @@ from decimal import Decimal
 from unittest.mock import patch
 
 from odoo import fields
+from odoo.exceptions import ValidationError
 from odoo.tools import mute_logger
 
 from ..compat import SERVICE, TAX_EXCLUDED, TAX_INCLUDED
@@ -133,6 +134,19 @@ class TestStock(PushCase):
         self.assertEqual((self.quantity(), self.quantity(self.on_cartona)), (7, 7))
         self.events(self.rest).action_ignore()
         self.assertEqual(self.quantity(), 10)
+
+    def test_an_order_whose_import_fails_keeps_its_goods_back_until_it_is_here(self):
+        error = ValidationError("No salesman")
+        refuse = patch.object(type(self.env["sale.order"]), "create", side_effect=error)
+        with refuse, mute_logger("odoo.addons.cartona_integration.models.marketplace_work_mixin"):
+            self.receive(self.rest, self.neutral(("TEA-25", 3)))
+        self.assertEqual(self.events(self.rest).state, "failed")
+        self.assertEqual((self.quantity(), self.quantity(self.on_cartona)), (7, 7))
+        self.assertIn((self.on_cartona, "stock"), self.marks())
+        self.events(self.rest).action_process_again()
+        self.run_job(self.rest, "import")
+        self.assertEqual(self.events(self.rest).state, "done")
+        self.assertEqual(self.quantity(), 7)
 
     def test_packs_are_counted_down_to_whole_ones(self):
         dozen = self.env.ref("uom.product_uom_dozen")
