@@ -370,7 +370,9 @@ def results(rows, asked, names, judge, silent):
         for kind, fields in enumerate(names):
             ids = (reading.lenient(reading.identifier)(row.get(name)) for name in fields)
             found = {(kind, known) for known in ids if known} & sought
-            said.update(dict.fromkeys(found, judge(row)))
+            # Of two rows about one listing a refusal counts: taken for good, it would never be sent again.
+            open_ones = {known for known in found if known not in said or said[known].ok is not False}
+            said.update(dict.fromkeys(open_ones, judge(row)))
             if found:
                 break
     return tuple(next((said[known] for known in enumerate(ids) if known in said), silent) for ids in asked)
