@@ -3,6 +3,7 @@ from collections import defaultdict
 from odoo import _, api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
+from .marketplace_mark import STOCK
 from .search import search_by
 
 IDENTITY = {"key", "external_id"}
@@ -318,7 +319,10 @@ class MarketplaceProductLink(models.Model):
     def _show_anew(self):
         """A listing got another product or unit: what it shows is the old one's."""
         # Superuser: managers need not be able to write marks.
-        self.env["marketplace.mark"].sudo()._insert_both(self)
+        marks = self.env["marketplace.mark"].sudo()
+        marks._insert_both(self)
+        # Whom an account leaves the last units of it, hears of it.
+        marks._note(STOCK, self.sudo().filtered("account_id.last_units").product_id)
         self.env["marketplace.config"]._wake_held_imports()
 
     # -- resolving order lines ------------------------------------------------------------------
