@@ -157,10 +157,12 @@ class MarketplaceProductLink(models.Model):
     def _linked_elsewhere(self):
         """Give {listing id: Match} of listings another account of the same marketplace has linked.
 
+        One that is called otherwise there is another one: shops of one marketplace may number their own.
         Superuser: the other account may be another company's; its product is only proposed where it is seen.
         """
         account = self.account_id
         companies = (False, account.company_id.id)
+        keys = {link.external_id: link.key for link in self}
         others = self.sudo().search(
             [
                 ("account_id", "!=", account.id),
@@ -177,6 +179,7 @@ class MarketplaceProductLink(models.Model):
                 "listing_id", (other.product_id.id,), other.external_id, CONFIDENCE["listing_id"]
             )
             for other in others
+            if not (other.key and keys[other.external_id]) or other.key == keys[other.external_id]
         }
 
     def _proposal(self, match):

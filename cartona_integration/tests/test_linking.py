@@ -108,6 +108,13 @@ class TestProposals(WorkbenchCase):
         self.read_there(listing("?", "9"))
         self.assertEqual(self.proposal("9"), (sugar, 98))
 
+    def test_another_shops_listing_of_the_same_number_is_not_the_same_listing(self):
+        other = self.make_account("rest", code="second")
+        tyres, sugar = self.make_product("TYRES"), self.make_product("SUGAR-1")
+        self.make_link(other, tyres, "9")
+        self.read_there(listing("SUGAR-1", "9"))
+        self.assertEqual(self.proposal("9"), (sugar, 97))
+
     def test_what_was_refused_is_not_proposed_again(self):
         self.make_product("SUGAR-1")
         self.read_there(listing("SUGAR-1", "9"))
