@@ -13,6 +13,8 @@ CONFIDENCE = {
     "barcode": 95,
     "reference": 90,
     "normalised": 80,
+    # Both number their goods from 1: that a code of ours is also the id of some listing is likely by chance.
+    "own_id": 75,
     "name": 70,
 }
 # Names less alike are no evidence.
@@ -105,12 +107,12 @@ class Catalogue:
             ("key", ("key",), (listing.key,)),
             ("barcode", ("barcode",), (listing.barcode, listing.key)),
             ("reference", ("reference",), (listing.key,)),
-            ("listing_id", ("key", "reference"), (listing.product_id,)),
+            ("normalised", ("normalised",), (normalised(listing.key), normalised(listing.barcode))),
+            ("own_id", ("key", "reference"), (listing.product_id,)),
         ):
             if match := self._by_code(kind, indexes, codes):
                 return match
-        short = normalised(listing.key), normalised(listing.barcode)
-        return self._by_code("normalised", ("normalised",), short) or self._by_name(listing.name)
+        return self._by_name(listing.name)
 
     def _by_code(self, kind, indexes, codes):
         for code in filter(None, codes):

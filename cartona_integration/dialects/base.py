@@ -366,11 +366,21 @@ def results(rows, asked, names, judge, silent):
     sought = {known for ids in asked for known in enumerate(ids)}
     said = {}
     for row in rows:
-        # By its surest id only: several listings may have one key.
-        for kind, fields in enumerate(names):
-            ids = (reading.lenient(reading.identifier)(row.get(name)) for name in fields)
-            found = {(kind, known) for known in ids if known} & sought
-            said.update(dict.fromkeys(found, judge(row)))
-            if found:
-                break
+        known = _named(row, names, sought)
+        # Of two rows about one listing a refusal counts: taken for good, it would never be sent again.
+        if known and (known not in said or said[known].ok is not False):
+            said[known] = judge(row)
     return tuple(next((said[known] for known in enumerate(ids) if known in said), silent) for ids in asked)
+
+
+def _named(row, names, sought):
+    """Tell which (kind, id) a row speaks of: its surest only, as several listings may have one key.
+
+    The fields of a kind are spellings of one id: where one is filled, a later one is something else's.
+    """
+    for kind, fields in enumerate(names):
+        ids = (reading.lenient(reading.identifier)(row.get(name)) for name in fields)
+        known = next(filter(None, ids), None)
+        if known and (kind, known) in sought:
+            return kind, known
+    return None

@@ -210,6 +210,9 @@ class MarketplaceConfig(models.Model):
             self._wake_all()
         if SHOWN_BY & set(vals) and vals.get("state") != "paused":
             self.env["marketplace.mark"].sudo()._insert_both(self)
+        if {"state", "active", "pricelist_id"} & set(vals):
+            # Rules that begin or end soon were of no interest before. Superuser: a cron is nobody's to start.
+            self.env.ref("cartona_integration.cron_dated_prices").sudo()._trigger()
         return res
 
     @api.ondelete(at_uninstall=False)

@@ -10,6 +10,8 @@ from ..exceptions import Refused, Unavailable
 # Set to 1 to talk to plain-http and private addresses: simulators and tests, never production.
 ALLOW_PRIVATE_TARGETS = "MARKETPLACE_ALLOW_PRIVATE_TARGETS"
 MASK = "••••••••"
+# What says which shop the account is over there.
+PLACE = {"dialect", "api_base_url", "supplier_code"}
 # Shorter tokens show nothing of themselves.
 MIN_LENGTH_TO_HINT = 20
 
@@ -70,6 +72,19 @@ class MarketplaceConfig(models.Model):
                 raise ValidationError(_("The API address is a plain web address, without query or password."))
             if not url.startswith("https://") and not os.environ.get(ALLOW_PRIVATE_TARGETS):
                 raise ValidationError(_("The API address must start with https://."))
+
+    def write(self, vals):
+        """Another shop has taken none of our figures: after a marketplace's test shop, say, its real one."""
+        moved = self.filtered(
+            lambda account: any(account[name] != (vals[name] or False) for name in PLACE & set(vals))
+        )
+        res = super().write(vals)
+        if moved:
+            moved._forget_acknowledged()
+            # Superuser: managers need not see marks.
+            moved.env["marketplace.mark"].sudo()._insert_both(moved)
+            moved.filtered(lambda account: account.state in account.WORKING_STATES)._wake("listings")
+        return res
 
     def action_test_connection(self):
         """Make a harmless call and tell the user how it went."""

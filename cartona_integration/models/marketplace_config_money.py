@@ -40,7 +40,7 @@ class MarketplaceConfig(models.Model):
         "where it sends none, the product's taxes count.",
     )
 
-    @api.depends("company_id", "pricelist_id", "dialect")
+    @api.depends("company_id", "pricelist_id.currency_id", "dialect")
     def _compute_currency_id(self):
         for account in self:
             account.currency_id = (
@@ -58,6 +58,13 @@ class MarketplaceConfig(models.Model):
                         currency=account.currency_id.name,
                     )
                 )
+
+    def write(self, vals):
+        """The same figure is another price in another currency: the marketplace has not taken that one."""
+        before = {account: account.currency_id for account in self}
+        res = super().write(vals)
+        self.filtered(lambda account: account.currency_id != before[account])._forget_acknowledged()
+        return res
 
     def _choose_pricelist(self):
         """Let a platform with a currency of its own have its orders in it, also in a company with another.
@@ -102,7 +109,8 @@ class MarketplaceConfig(models.Model):
             return True
         # Superuser: the acting user need not be able to read rates.
         rates = self.env["res.currency.rate"].sudo()
-        domain = [("currency_id", "=", self.currency_id.id), ("company_id", "in", (False, company.id))]
+        companies = (False, company.root_id.id)
+        domain = [("currency_id", "=", self.currency_id.id), ("company_id", "in", companies)]
         return bool(rates.search_count(domain, limit=1))
 
     def _listed_price(self, product, price):
@@ -112,18 +120,25 @@ class MarketplaceConfig(models.Model):
         """
         return self._listed_prices([(product, price)])[product]
 
+    def _untaxed(self, product, price):
+        """Give what is left of a sales price when the tax in it is paid."""
+        if self.tax_policy == "none":
+            return price
+        taxes = product.product_tmpl_id.taxes_id._filter_taxes_by_company(self.company_id)
+        return taxes.compute_all(price, currency=self.currency_id, product=product)["total_excluded"]
+
     def _listed_prices(self, prices):
         """Give {product: price}, see :meth:`_listed_price`.
 
         :param prices: list of (product, price before taxes)
         """
-        company, currency, taxed = self.company_id, self.currency_id, self.tax_policy == "product"
+        company, currency, taxed = self.company_id, self.currency_id, self.tax_policy != "none"
         total = "total_included" if self.prices_include_tax else "total_excluded"
         rounding, places, listed = currency.rounding, currency.decimal_places, {}
         for product, net in prices:
             price = net
             taxes = product.product_tmpl_id.taxes_id if taxed else None
-            if taxes and (ours := taxes.filtered(lambda tax: tax.company_id == company)):
+            if taxes and (ours := taxes._filter_taxes_by_company(company)):
                 price = ours.compute_all(net, currency=currency, product=product)[total]
             rounded = float_round(price, precision_rounding=rounding)
             listed[product] = Decimal(f"{rounded:.{places}f}")

@@ -1,8 +1,10 @@
+import logging
 import re
 
 from psycopg2 import IntegrityError, OperationalError
 
 from odoo import _, api, fields, models
+from odoo.exceptions import UserError
 
 from ..dialects import payload
 from ..dialects.words import ORDERS, STATUS
@@ -10,6 +12,8 @@ from ..exceptions import Hold, Holds, NotYet, PayloadError, Unwanted
 from .marketplace_mark import STOCK
 from .marketplace_traffic import is_conflict
 from .marketplace_work_mixin import OPEN, STOPPED
+
+_logger = logging.getLogger(__name__)
 
 MAX_KEY_LENGTH = 256
 
@@ -291,6 +295,16 @@ class MarketplaceEvent(models.Model):
         if len(self) == 1:
             done._replace_older()
         done._resume_statuses()
+
+    def _fail(self, error):
+        """Keep the failure. The marketplace has sold the goods all the same: they are not for sale here."""
+        super()._fail(error)
+        try:
+            with self.env.cr.savepoint():
+                self._keep_back(self._wanted_quantities())
+        except (UserError, type(error)):
+            # What cannot be processed may be what cannot be read, either.
+            _logger.info("%s %s: what it wants cannot be told", self._description, self.id)
 
     def _ignore(self, reason=None):
         """Close what nobody will need, and the statuses that waited for it."""

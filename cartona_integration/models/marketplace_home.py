@@ -43,8 +43,13 @@ class MarketplaceConfig(models.Model):
         return res
 
     def _settle_here(self):
-        """Bind accounts to this database: a person starts them."""
-        self.sudo().write({"home": self._database()})
+        """Bind accounts to this database: a person starts them.
+
+        What another database has sent since this one was copied, nobody knows here: all is sent anew.
+        """
+        here, accounts = self._database(), self.sudo()
+        accounts.filtered(lambda account: account.home != here)._forget_acknowledged()
+        accounts.write({"home": here})
         self.activity_unlink(["cartona_integration.activity_copy"])
 
     @api.model

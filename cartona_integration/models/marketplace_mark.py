@@ -145,7 +145,9 @@ class MarketplaceMark(models.Model):
 
     @api.model
     def _take(self, account, limit):
-        """Delete the marks of the links that wait longest.
+        """Delete the marks of the links that wait longest; stock that moved goes before all else.
+
+        Behind a full sending, or new prices of everything, what is sold out would be sold on for minutes.
 
         :return: {link id: set of (kind, cause)}; what is committed later is taken later
         """
@@ -153,7 +155,9 @@ class MarketplaceMark(models.Model):
             """
             WITH next AS (
                 SELECT link_id FROM marketplace_mark WHERE account_id = %(account)s
-                 GROUP BY link_id ORDER BY min(id) LIMIT %(limit)s
+                 GROUP BY link_id
+                 ORDER BY bool_or(kind != 'price' AND cause IN ('change', 'again')) DESC, min(id)
+                 LIMIT %(limit)s
             )
             DELETE FROM marketplace_mark mark USING next
              WHERE mark.account_id = %(account)s AND mark.link_id = next.link_id

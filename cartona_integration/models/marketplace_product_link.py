@@ -3,6 +3,7 @@ from collections import defaultdict
 from odoo import _, api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
+from .marketplace_mark import STOCK
 from .search import search_by
 
 IDENTITY = {"key", "external_id"}
@@ -163,6 +164,7 @@ class MarketplaceProductLink(models.Model):
                 self._take_over(vals)
         self._refuse_doubles(vals_list)
         links = super().create(vals_list)
+        links.filtered(lambda link: link.state == "linked")._sell_in_packs()
         links._look_for()
         return links
 
@@ -310,14 +312,17 @@ class MarketplaceProductLink(models.Model):
     def _seek_anew(self):
         """Somebody names another listing: nothing is known of it before it was seen."""
         known = self.filtered(lambda link: link.state == "linked")
-        known.sudo().write({"state": "proposed", "in_doubt": False, **NOTHING_ACKNOWLEDGED})
+        known.sudo().write({"state": "proposed", "in_doubt": False, "sent_at": False, **NOTHING_ACKNOWLEDGED})
         self.filtered("reason").reason = False
         self._look_for()
 
     def _show_anew(self):
         """A listing got another product or unit: what it shows is the old one's."""
         # Superuser: managers need not be able to write marks.
-        self.env["marketplace.mark"].sudo()._insert_both(self)
+        marks = self.env["marketplace.mark"].sudo()
+        marks._insert_both(self)
+        # Whom an account leaves the last units of it, hears of it.
+        marks._note(STOCK, self.sudo().filtered("account_id.last_units").product_id)
         self.env["marketplace.config"]._wake_held_imports()
 
     # -- resolving order lines ------------------------------------------------------------------

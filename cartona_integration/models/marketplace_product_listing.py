@@ -60,6 +60,7 @@ class MarketplaceProductLink(models.Model):
         found = self.filtered(lambda link: link.state == "found" and link.product_id)
         if found:
             found.write({"state": "linked", "reason": False, "tries": 0})
+            found._sell_in_packs()
 
     def _seen_values(self):
         return {name: self[name] for name in SEEN}

@@ -103,12 +103,27 @@ class MarketplaceProductLink(models.Model):
     # -- packs ----------------------------------------------------------------------------------
 
     def _learn_packs(self):
-        """Set what newly linked listings are sold in, where the account counts single pieces."""
+        """Set what newly linked listings are sold in, where the account counts single pieces.
+
+        Where another listing of the product is sold in that unit already, a person has to choose: in the
+        product's own unit it would cost what one piece costs.
+        """
         fresh = self.filtered(lambda link: link.product_id and not link.pack_uom_id)
         packs = self._packs({link: link.product_id for link in fresh})
         taken = {account: self._taken(account, fresh.product_id) for account in fresh.account_id}
         for link, pack in packs.items():
-            if pack and (link.product_id.id, pack.id) not in taken[link.account_id]:
+            identity = link.product_id.id, pack.id
+            if pack and identity in taken[link.account_id]:
+                link.write({"product_id": False, "state": "found"})
+            elif pack:
+                taken[link.account_id].add(identity)
+                link.pack_uom_id = pack
+
+    def _sell_in_packs(self):
+        """Set what listings are sold in that a person linked; a unit that is taken is told."""
+        fresh = self.filtered(lambda link: link.product_id and not link.pack_uom_id)
+        for link, pack in self._packs({link: link.product_id for link in fresh}).items():
+            if pack:
                 link.pack_uom_id = pack
 
     def _packs(self, products):
@@ -142,10 +157,12 @@ class MarketplaceProductLink(models.Model):
     def _linked_elsewhere(self):
         """Give {listing id: Match} of listings another account of the same marketplace has linked.
 
+        One that is called otherwise there is another one: shops of one marketplace may number their own.
         Superuser: the other account may be another company's; its product is only proposed where it is seen.
         """
         account = self.account_id
         companies = (False, account.company_id.id)
+        keys = {link.external_id: link.key for link in self}
         others = self.sudo().search(
             [
                 ("account_id", "!=", account.id),
@@ -162,6 +179,7 @@ class MarketplaceProductLink(models.Model):
                 "listing_id", (other.product_id.id,), other.external_id, CONFIDENCE["listing_id"]
             )
             for other in others
+            if not (other.key and keys[other.external_id]) or other.key == keys[other.external_id]
         }
 
     def _proposal(self, match):
@@ -181,6 +199,7 @@ class MarketplaceProductLink(models.Model):
     def _kinds_of_evidence(self):
         return {
             "listing_id": _("Same listing id: %s"),
+            "own_id": _("Same listing id: %s"),
             "key": _("Same key: %s"),
             "barcode": _("Same barcode: %s"),
             "reference": _("Same internal reference: %s"),

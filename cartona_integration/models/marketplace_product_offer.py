@@ -142,7 +142,7 @@ class MarketplaceProductLink(models.Model):
         return (
             offer is not None
             and (offer.price is None or self._is_same("sent_price", offer.price))
-            and (not offer.quantity or self._is_same("sent_quantity", offer.quantity))
+            and (offer.quantity is None or self._is_same("sent_quantity", offer.quantity))
         )
 
     def _switched_kinds(self):
@@ -275,7 +275,7 @@ class MarketplaceProductLink(models.Model):
     def _doubt(self, price, net, rule_id):
         """Say why the account's guard rails hold a price back, or False.
 
-        :param float net: the price before taxes, in the account's currency and the listed unit
+        :param float net: the price as Odoo has it, in the account's currency and the listed unit
         :param rule_id: of the pricelist, False for the sales price; None where every price can be converted
         """
         lacks_rate = rule_id is not None and self._lacks_rate(rule_id)
@@ -312,7 +312,7 @@ class MarketplaceProductLink(models.Model):
         cost = account.company_id.currency_id._convert(
             cost, account.currency_id, account.company_id, fields.Date.today()
         )
-        if account.currency_id.compare_amounts(net, cost) >= 0:
+        if account.currency_id.compare_amounts(account._untaxed(product, net), cost) >= 0:
             return False
         return _("The price is below the cost of %g: approve it.", cost)
 

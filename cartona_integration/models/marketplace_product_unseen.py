@@ -41,14 +41,15 @@ class MarketplaceProductLink(models.Model):
             return self.drift or None
         if self.reason and self.sent_at:
             return "refused" if self._differs(listing, "sent") else None
-        if self.price_acknowledged and self._differs_in(listing.price, "acknowledged_price"):
-            return self._cause(listing.price, "observed_price")
-        counted = self.quantity_acknowledged and not self.acknowledged_unlimited
+        counted, cause = self.quantity_acknowledged and not self.acknowledged_unlimited, None
         if counted and self._differs_in(listing.quantity, "acknowledged_quantity"):
             cause = self._cause(listing.quantity, "observed_quantity")
-            less = listing.quantity < self.acknowledged_quantity
-            return "sold" if cause == "changed" and less else cause
-        return None
+            if cause == "changed" and listing.quantity < self.acknowledged_quantity:
+                # Whatever became of the price: our quantity of now would sell it twice.
+                return "sold"
+        if self.price_acknowledged and self._differs_in(listing.price, "acknowledged_price"):
+            return self._cause(listing.price, "observed_price")
+        return cause
 
     def _differs(self, listing, prefix):
         figures = ((listing.price, f"{prefix}_price"), (listing.quantity, f"{prefix}_quantity"))
@@ -72,7 +73,12 @@ class MarketplaceProductLink(models.Model):
         """
         seen_once = [("account_id", "=", account.id), ("reading", "!=", False), ("create_date", "<=", began)]
         missing = self.search([*seen_once, ("state", "in", ("linked", "found")), ("reading", "!=", reading)])
-        if len(missing) > MISSING_AT_ONCE and len(missing) > MISSING_SHARE * self.search_count(seen_once):
+        total = self.search_count(seen_once)
+        # A shop with few listings is emptied by one answer that lists none.
+        seen_none = total > 1 and not self.search_count(
+            [("account_id", "=", account.id), ("reading", "=", reading)], limit=1
+        )
+        if seen_none or (len(missing) > MISSING_AT_ONCE and len(missing) > MISSING_SHARE * total):
             account._ask_for_help(
                 "listings",
                 _("%s listings were missing when all were read: nothing was changed.", len(missing)),

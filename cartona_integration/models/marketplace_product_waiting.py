@@ -19,7 +19,9 @@ class MarketplaceProductLink(models.Model):
         return super().write(vals)
 
     def _let_wait(self):
-        self.filtered("account_id.new_links_wait").write({"is_paused": True})
+        """Pause what is new; a listing that was gone and is seen again goes on where it was."""
+        new = self.filtered(lambda link: link.account_id.new_links_wait and not link.sent_at)
+        new.write({"is_paused": True})
 
     def action_go_live(self):
         """Show what would change for these listings only, and ask."""

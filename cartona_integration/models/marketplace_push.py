@@ -155,6 +155,18 @@ class MarketplaceConfig(models.Model):
         self.env["marketplace.product.link"].browse(lost).exists().tries = 0
         self._stop("push", error)
 
+    def _forget_acknowledged(self):
+        """Forget what the marketplace took: what stands there now was not said to this account."""
+        if not self:
+            return
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE marketplace_product_link SET price_acknowledged = false, quantity_acknowledged = false"
+            " WHERE account_id = ANY(%s) AND (price_acknowledged OR quantity_acknowledged)",
+            [self.ids],
+        )
+        self.env["marketplace.product.link"].invalidate_model()
+
     # -- listings -------------------------------------------------------------------------------
 
     def _job_link(self):
@@ -304,7 +316,10 @@ class MarketplaceConfig(models.Model):
             [
                 ("account_id", "=", self.id),
                 ("in_doubt", "=", True),
+                # A held price is a reason as well, and no reason to forget the stock sent beside it.
+                "|",
                 ("reason", "=", False),
+                ("tries", "<", self.retry_attempts),
                 ("sent_at", "<", fields.Datetime.now() - DOUBT_AFTER),
             ]
         )

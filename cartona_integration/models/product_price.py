@@ -41,13 +41,15 @@ class ProductProduct(models.Model):
 
     def _sales_prices(self, account, pack, when):
         """Yield (product id, sales price) in an account's currency and unit."""
-        company = account.company_id
-        rate = company.currency_id._get_conversion_rate(
-            company.currency_id, account.currency_id, company, when
-        )
+        company, rates = account.company_id, {}
         for product in self:
             template = product.product_tmpl_id
+            owner = template.company_id
+            if owner not in rates:
+                # Whose currency a shared product's price is in, Odoo decides: it may be another company's.
+                currency = template.browse(template.id).currency_id
+                rates[owner] = currency._get_conversion_rate(currency, account.currency_id, company, when)
             # What a variant costs more is the sum over its attributes; most products have none.
             varied = product.product_template_attribute_value_ids
-            price = (product.lst_price if varied else template.list_price) * rate
+            price = (product.lst_price if varied else template.list_price) * rates[owner]
             yield product.id, template.uom_id._compute_price(price, pack) if pack else price

@@ -19,6 +19,15 @@ LATE = timedelta(hours=2)
 class ProductPricelist(models.Model):
     _inherit = "product.pricelist"
 
+    def write(self, vals):
+        """Note that all prices change with the currency. Superuser: whoever edits it need not see marks."""
+        res = super().write(vals)
+        if "currency_id" in vals and self.env["marketplace.config"]._has_active_account():
+            accounts = self._marketplace_accounts()
+            accounts._forget_acknowledged()
+            self.env["marketplace.mark"].sudo()._note(PRICE, accounts)
+        return res
+
     def _marketplace_accounts(self):
         """Give the accounts whose prices these pricelists decide, also as a base of their own pricelist.
 
@@ -92,3 +101,18 @@ class ProductPricelistItem(models.Model):
             ("date_end", "<=", now),
         ]
         self.search(passed)._note_marketplace_prices()
+        self._await_marketplace_boundaries(now)
+
+    def _await_marketplace_boundaries(self, now):
+        """Come again for what begins or ends soon: also rules that no account had a use for when made."""
+        soon = [
+            "|",
+            "&",
+            ("date_start", ">", now),
+            ("date_start", "<=", now + LATE),
+            "&",
+            ("date_end", ">=", now),
+            ("date_end", "<=", now + LATE),
+        ]
+        items = self.search(soon).filtered(lambda item: item.pricelist_id._marketplace_accounts())
+        items._trigger_marketplace_boundaries()

@@ -128,6 +128,26 @@ class TestAgreement(ListedCase):
         self.rest.write({"pricelist_id": pricelist.id, "currency_id": pound.id})
         self.assertAgrees()
 
+    def test_a_shared_products_price_of_a_company_with_another_currency(self):
+        franc = self.env["res.currency"].with_context(active_test=False).search([("name", "=", "CHF")])
+        franc.active = True
+        company = self.env["res.company"].create({"name": "Company B", "currency_id": franc.id})
+        main = self.env.ref("base.main_company").currency_id
+        main.rate_ids.filtered(lambda rate: rate.company_id == company).unlink()
+        self.env["res.currency.rate"].create(
+            {"currency_id": main.id, "rate": 4, "company_id": company.id, "name": "2020-01-01"}
+        )
+        account = self.make_account("rest", code="abroad", company_id=company.id)
+        link = self.make_link(account, self.tea, "B1").sudo()
+        shown = (
+            self.env["product.pricelist"]
+            .with_company(company)
+            ._get_product_price(self.tea.with_company(company), 1.0, currency=franc)
+        )
+        self.env.flush_all()
+        link = link.with_company(company)
+        self.assertEqual(link._offers({link: {"price"}})[link].price, Decimal(f"{shown:.2f}"))
+
     def test_what_another_addon_makes_of_prices_is_sent(self):
         model = type(self.env["product.product"])
 

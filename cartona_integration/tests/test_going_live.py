@@ -129,6 +129,16 @@ class TestSelection(GoingLiveCase):
         link = self.links.search([("external_id", "=", "R3")])
         self.assertEqual((link.state, link.is_paused), ("linked", True))
 
+    def test_one_that_was_gone_for_a_while_goes_on(self):
+        self.start()
+        self.push()
+        self.on_rest._go()
+        self.read_all(*self.there())
+        self.assertEqual((self.on_rest.state, self.on_rest.is_paused), ("linked", False))
+        self.on_rest.external_id = "R9"
+        self.read_all(listing("TEA-25", "R9"))
+        self.assertEqual((self.on_rest.state, self.on_rest.is_paused), ("linked", True))
+
     def test_more_are_let_go_later(self):
         self.start()
         self.on_sugar.action_start_sending()

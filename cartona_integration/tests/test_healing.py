@@ -82,6 +82,14 @@ class TestDrift(HealingCase):
         self.push()
         self.assertEqual([row["stock"] for row in self.sent()], ["10"])
 
+    def test_what_was_sold_there_is_not_sold_twice_because_its_price_was_changed_too(self):
+        self.see()
+        self.yesterday()
+        self.see(price="77.00", stock="8")
+        self.push()
+        self.assertEqual([(row.get("price"), row.get("stock")) for row in self.sent()], [("100.00", None)])
+        self.assertIn((self.rest.id, "pull"), self.wakeups)
+
     def test_more_stock_than_there_is_is_repaired_at_once(self):
         self.see()
         self.yesterday()
@@ -171,6 +179,16 @@ class TestGone(HealingCase):
             self.miss(listing("TEA-25", "R1"))
         self.assertFalse(self.links.search([("external_id", "=", "8")]))
         self.assertEqual(self.on_rest.state, "linked")
+
+    def test_a_list_that_is_empty_of_a_sudden_is_not_believed(self):
+        sugar = self.make_product("SUGAR-1")
+        other = self.make_link(self.rest, sugar, "R2")
+        self.read_all(listing("TEA-25", "R1", price="100.00", stock="10"), listing("SUGAR-1", "R2"))
+        for _reading in range(3):
+            self.yesterday()
+            self.read_all()
+        self.assertEqual(set((self.on_rest | other).mapped("state")), {"linked"})
+        self.assertTrue(self.rest.activity_search(["cartona_integration.activity_listings"]))
 
     def test_when_very_many_are_missing_nothing_is_believed(self):
         self.read_all(listing("TEA-25", "R1"), *[listing(f"X{n}", f"{n}") for n in range(30)])

@@ -63,6 +63,18 @@ class TestHome(ListedCase):
         self.push(taken)
         self.assertTrue(self.sent())
 
+    def test_what_the_other_database_sent_meanwhile_is_made_good(self):
+        self.settle()
+        self.rest.action_pause()
+        self.rest.action_activate()
+        self.push(taken)
+        self.assertFalse(self.sent(), "at home it is known what stands there")
+        self.copied()
+        self.env["marketplace.config"]._cron_sweep()
+        self.rest.action_activate()
+        self.push(taken)
+        self.assertEqual([(row["price"], row["stock"]) for row in self.sent()], [("100.00", "10")])
+
     def test_a_new_account_may_be_tested_before_it_is_started(self):
         account = self.env["marketplace.config"].create(
             {"name": "N", "code": "n", "dialect": "rest", "api_base_url": "https://x.test", "auth_token": "t"}

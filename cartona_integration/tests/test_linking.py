@@ -57,9 +57,16 @@ class TestProposals(WorkbenchCase):
         self.assertEqual(self.proposal("4"), (by_code, 80))
         self.assertEqual(self.proposal("5")[0], by_name)
         self.assertLessEqual(self.proposal("5")[1], 70)
-        self.assertEqual(self.proposal("551234"), (by_id, 98))
+        self.assertEqual(self.proposal("551234"), (by_id, 75))
         self.assertIn("Same barcode: 6221031490019", self.found("2").evidence)
         self.assertIn("% alike", self.found("5").evidence)
+
+    def test_a_number_of_ours_that_is_a_listings_id_by_chance_is_never_sure(self):
+        sugar = self.make_product("501")
+        salt = self.make_product(False, default_code="502")
+        self.read_there({"id": "501", "name": "Tyres"}, {"id": "502", "sku": "T-9", "name": "Nails"})
+        self.assertEqual((self.proposal("501")[0], self.proposal("502")[0]), (sugar, salt))
+        self.assertEqual(self.rest.sure_count, 0)
 
     def test_a_code_several_products_have_is_refused_and_says_which(self):
         for name in ("First", "Second"):
@@ -100,6 +107,13 @@ class TestProposals(WorkbenchCase):
         self.make_link(other, sugar, "9")
         self.read_there(listing("?", "9"))
         self.assertEqual(self.proposal("9"), (sugar, 98))
+
+    def test_another_shops_listing_of_the_same_number_is_not_the_same_listing(self):
+        other = self.make_account("rest", code="second")
+        tyres, sugar = self.make_product("TYRES"), self.make_product("SUGAR-1")
+        self.make_link(other, tyres, "9")
+        self.read_there(listing("SUGAR-1", "9"))
+        self.assertEqual(self.proposal("9"), (sugar, 97))
 
     def test_what_was_refused_is_not_proposed_again(self):
         self.make_product("SUGAR-1")
@@ -226,6 +240,28 @@ class TestPacks(WorkbenchCase):
         self.assertEqual(self.found("9").pack_uom_id, self.env.ref("uom.product_uom_dozen"))
         self.push()
         self.assertIn(("9", "60.00"), [(row["id"], row.get("price")) for row in self.sent()])
+
+    def test_what_a_person_or_a_file_links_is_sold_in_its_pack_too(self):
+        self.rest.counts_in = "piece"
+        sugar, salt = self.make_product(False, list_price=5), self.make_product(False, default_code="S1")
+        self.read_there(listing("?", "8", unit_count=12), listing("!", "9", unit_count=12))
+        self.found("8").product_id = sugar
+        rows = [[self.rest.name, "9", "S1"]]
+        self.links.load(["account_id", "external_id", "product_id"], rows)
+        self.assertEqual(self.found("9").product_id, salt)
+        dozen = self.env.ref("uom.product_uom_dozen")
+        self.assertEqual((self.found("8").pack_uom_id, self.found("9").pack_uom_id), (dozen, dozen))
+        self.push()
+        self.assertIn(("8", "60.00"), [(row["id"], row.get("price")) for row in self.sent()])
+
+    def test_a_second_box_of_a_product_is_not_sold_for_the_price_of_a_piece(self):
+        self.rest.counts_in, self.rest.link_by_key = "piece", True
+        sugar = self.make_product("SUGAR-1", list_price=5)
+        self.make_link(self.rest, sugar, "8", pack_uom_id=self.env.ref("uom.product_uom_dozen").id, key="?")
+        self.read_there(listing("?", "8", unit_count=12), listing("SUGAR-1", "9", unit_count=12))
+        self.assertEqual(self.found("9").state, "found")
+        self.push()
+        self.assertNotIn("9", [row["id"] for row in self.sent()])
 
     def test_an_unknown_size_is_made_once(self):
         self.rest.counts_in = "piece"

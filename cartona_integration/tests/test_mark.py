@@ -302,6 +302,18 @@ class TestTaking(MarkCase):
         self.assertEqual(set(self.env["marketplace.mark"]._take(self.rest, 1)), {link.id})
         self.assertMarked("price")
 
+    def test_stock_that_moved_does_not_wait_for_a_full_sending(self):
+        links = self.rest.link_ids
+        for number in range(3):
+            links |= self.make_link(self.rest, self.make_product(f"P{number}", list_price=3), f"P{number}")
+        self.drop_marks()
+        self.env["marketplace.mark"]._insert_both(self.rest)
+        links.product_id.list_price = 4
+        self.cr.flush()
+        self.move_in(links[-1].product_id, 5)
+        self.cr.flush()
+        self.assertEqual(set(self.env["marketplace.mark"]._take(self.rest, 1)), {links[-1].id})
+
     def test_what_was_not_delivered_is_put_back(self):
         self.env["marketplace.mark"]._put_back(self.rest, {self.on_rest.id: {"price", "stock"}})
         self.assertMarked("price", "stock")

@@ -6,7 +6,7 @@ from odoo import fields
 from odoo.exceptions import ValidationError
 from odoo.tests import new_test_user
 
-from ..compat import SERIES
+from ..compat import SERIES, TAX_INCLUDED
 from ..models import marketplace_push
 from .common import ListedCase, rows_of, taken
 
@@ -85,6 +85,24 @@ class TestPricelists(OfferCase):
         self.assertEqual(self.marked(), {self.on_rest, self.on_other})
         self.assertEqual(self.offer().price, Decimal("50.00"))
 
+    def test_a_pricelist_in_another_currency_changes_the_accounts(self):
+        self.rule(fixed_price=80)
+        franc = self.env["res.currency"].with_context(active_test=False).search([("name", "=", "CHF")])
+        franc.active = True
+        self.env["res.currency.rate"].create(
+            {"currency_id": franc.id, "rate": 2, "company_id": self.env.company.id, "name": "2020-01-01"}
+        )
+        self.push()
+        self.pricelist.currency_id = franc
+        rows = {row["id"]: row for row in self.push()}
+        self.assertEqual((rows["R1"]["price"], rows["R1"]["currency"]), ("80.00", "CHF"))
+        other = self.env["product.pricelist"].create({"name": "Other", "currency_id": franc.id})
+        other.currency_id = self.env.company.currency_id
+        other.item_ids = [(0, 0, {"compute_price": "fixed", "fixed_price": 80})]
+        self.rest.pricelist_id = other
+        rows = {row["id"]: row for row in self.push()}
+        self.assertEqual((rows["R1"]["price"], rows["R1"]["currency"]), ("80.00", other.currency_id.name))
+
     def test_a_rule_of_a_pricelist_no_account_uses_marks_nothing(self):
         self.rule(self.base, compute_price="percentage", percent_price=50)
         self.assertFalse(self.marked())
@@ -112,6 +130,19 @@ class TestPricelists(OfferCase):
             set(triggers.mapped("call_at")) & {start, end + timedelta(seconds=1)},
             {start.replace(microsecond=0), end.replace(microsecond=0) + timedelta(seconds=1)},
         )
+
+    def test_a_rule_older_than_its_account_is_looked_at_when_it_begins(self):
+        start = fields.Datetime.now() + timedelta(hours=1)
+        self.rule(self.base, compute_price="percentage", percent_price=10, date_start=start)
+        cron = self.env.ref("cartona_integration.cron_dated_prices")
+        triggers = self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id)])
+        self.assertNotIn(start, triggers.mapped("call_at"))
+        triggers.unlink()
+        self.rest.pricelist_id = self.base
+        triggers = triggers.search([("cron_id", "=", cron.id)])
+        self.assertLessEqual(min(triggers.mapped("call_at")), fields.Datetime.now())
+        self.env["product.pricelist.item"]._cron_marketplace_dated_prices()
+        self.assertIn(start, triggers.search([("cron_id", "=", cron.id)]).mapped("call_at"))
 
     def test_what_began_a_moment_ago_is_marked(self):
         now = fields.Datetime.now()
@@ -225,6 +256,16 @@ class TestGuardRails(OfferCase):
         self.tea.standard_price = 120
         self.assertIsNone(self.offer().price)
         self.assertIn("120", self.on_rest.reason)
+        self.tea.standard_price = 90
+        self.assertEqual(self.offer().price, 100)
+
+    def test_the_tax_in_a_price_does_not_pay_the_cost(self):
+        self.rest.price_floor = "cost"
+        self.tea.standard_price = 95
+        self.tea.taxes_id = self.env["account.tax"].create(
+            {"name": "VAT in", "amount": 10, "type_tax_use": "sale", **TAX_INCLUDED}
+        )
+        self.assertIsNone(self.offer().price)
         self.tea.standard_price = 90
         self.assertEqual(self.offer().price, 100)
 

@@ -3,6 +3,7 @@ from decimal import Decimal
 from unittest.mock import patch
 
 from odoo import fields
+from odoo.exceptions import ValidationError
 from odoo.tools import mute_logger
 
 from ..compat import SERVICE, TAX_EXCLUDED, TAX_INCLUDED
@@ -134,6 +135,19 @@ class TestStock(PushCase):
         self.events(self.rest).action_ignore()
         self.assertEqual(self.quantity(), 10)
 
+    def test_an_order_whose_import_fails_keeps_its_goods_back_until_it_is_here(self):
+        error = ValidationError("No salesman")
+        refuse = patch.object(type(self.env["sale.order"]), "create", side_effect=error)
+        with refuse, mute_logger("odoo.addons.cartona_integration.models.marketplace_work_mixin"):
+            self.receive(self.rest, self.neutral(("TEA-25", 3)))
+        self.assertEqual(self.events(self.rest).state, "failed")
+        self.assertEqual((self.quantity(), self.quantity(self.on_cartona)), (7, 7))
+        self.assertIn((self.on_cartona, "stock"), self.marks())
+        self.events(self.rest).action_process_again()
+        self.run_job(self.rest, "import")
+        self.assertEqual(self.events(self.rest).state, "done")
+        self.assertEqual(self.quantity(), 7)
+
     def test_packs_are_counted_down_to_whole_ones(self):
         dozen = self.env.ref("uom.product_uom_dozen")
         link = self.make_link(self.rest, self.tea, "R12", pack_uom_id=dozen.id)
@@ -254,6 +268,8 @@ class TestPrice(PushCase):
             self.assertEqual(self.price(), with_tax)
             self.rest.prices_include_tax = False
             self.assertEqual(self.price(), Decimal(without))
+            self.rest.tax_policy = "rate"  # of orders; no message tells the rate of a price we send
+            self.assertEqual(self.price(), Decimal(without))
             self.rest.tax_policy = "none"
             self.assertEqual(self.price(), 100)
             self.rest.tax_policy = "product"
@@ -281,6 +297,24 @@ class TestPrice(PushCase):
         )
         self.tea.taxes_id = tax
         self.assertEqual(self.price(), 100)
+
+    def test_a_branch_without_taxes_of_its_own_has_its_parents(self):
+        self.tea.taxes_id = self.tax(**TAX_EXCLUDED)
+        branch = self.env["res.company"].create({"name": "Branch", "parent_id": self.env.company.id})
+        account = self.make_account("rest", code="branch", company_id=branch.id)
+        self.assertEqual(account._listed_price(self.tea, 100), 110)
+
+    def test_a_branch_has_its_parents_exchange_rates(self):
+        pound = self.env["res.currency"].with_context(active_test=False).search([("name", "=", "EGP")])
+        pound.active = True
+        pound.rate_ids.unlink()
+        self.env["res.currency.rate"].create(
+            {"currency_id": pound.id, "rate": 50, "company_id": self.env.company.id, "name": "2020-01-01"}
+        )
+        branch = self.env["res.company"].create({"name": "Branch", "parent_id": self.env.company.id})
+        account = self.make_account("cartona", code="branch", company_id=branch.id)
+        self.assertEqual(account.currency_id, pound)
+        self.assertTrue(account._converts_prices())
 
     def test_a_pack_costs_what_its_pieces_cost(self):
         link = self.make_link(
@@ -439,6 +473,15 @@ class TestPushing(PushCase):
             counts.append(self.cr.sql_log_count - before)
         self.assertLessEqual(counts[1] - counts[0], 2)
 
+    def test_another_shop_over_there_has_taken_nothing_yet(self):
+        self.settle()
+        self.rest.write({"api_base_url": self.rest.api_base_url, "name": "Renamed"})
+        self.push()
+        self.assertFalse(self.sent())
+        self.rest.api_base_url = "https://live.marketplace.test/api"
+        self.push()
+        self.assertEqual([(row["price"], row["stock"]) for row in self.sent()], [("100.00", "10")])
+
     def test_an_offer_to_a_link_that_is_gone_is_dropped(self):
         self.mark_all()
         self.on_rest.unlink()
@@ -559,6 +602,16 @@ class TestAnswers(PushCase):
         self.tea.list_price = 130
         self.push()
         self.assertEqual((self.sent()[-1]["price"], self.on_rest.reason), ("130.00", False))
+
+    def test_what_was_refused_is_offered_again_when_nobody_told_that_it_is_sold_out(self):
+        self.settle()
+        self.move_in(self.tea, 5)
+        self.push(lambda request: taken(request, refuse={"R1"}))
+        self.env.flush_all()
+        self.cr.execute("UPDATE stock_quant SET quantity = 0 WHERE product_id = %s", [self.tea.id])
+        self.drop_marks()
+        self.run_job(self.rest, "check")
+        self.assertEqual(self.marks(self.rest), {(self.on_rest, "stock")})
 
     def test_answers_in_another_order_and_for_strangers_find_their_listings(self):
         self.many(3)
@@ -757,6 +810,21 @@ class TestTrouble(PushCase):
         self.assertIn((self.rest.id, "push"), self.wakeups)
         self.push()
         self.assertEqual(self.sent()[-1]["price"], "100.00")
+
+    def test_stock_sent_beside_a_held_price_is_made_up_for_too(self):
+        self.settle()
+        self.rest.price_jump = 10
+        self.tea.list_price = 200
+        self.move_in(self.tea, -10)
+        self.cr.flush()
+        self.rest.with_user(self.rest.user_id)._committed("_claim_offers")  # and dies
+        self.env.invalidate_all()
+        self.assertTrue(self.on_rest.in_doubt and self.on_rest.reason)
+        self.on_rest.sent_at = fields.Datetime.now() - 2 * DOUBT_AFTER
+        self.env.flush_all()
+        self.env["marketplace.config"]._cron_sweep()
+        self.push()
+        self.assertEqual([row["stock"] for row in self.sent()], ["0"])
 
     def test_a_listing_whose_sending_always_kills_the_job_ends_with_a_person(self):
         self.rest.retry_attempts = 2

@@ -285,6 +285,21 @@ def test_two_listings_of_one_key_are_told_apart_by_their_ids():
     assert [result.reason for result in found] == ["one", "two"]
 
 
+def test_of_several_spellings_of_an_id_the_first_counts():
+    rows = [{"listing_id": "1", "id": "2", "said": "one"}, {"id": "3", "said": "three"}]
+    asked = [("1",), ("2",), ("3",)]
+    found = base.results(rows, asked, (("listing_id", "id"),), _said, words.ItemResult(None))
+    assert [result.reason for result in found] == ["one", None, "three"]
+
+
+def test_of_two_rows_about_one_listing_a_refusal_counts():
+    judge = lambda row: words.ItemResult(row["ok"])  # noqa: E731
+    for first in (True, False):
+        rows = [{"id": "1", "ok": first}, {"id": "1", "ok": not first}]
+        [result] = base.results(rows, [("1",)], (("id",),), judge, words.ItemResult(None))
+        assert result.ok is False
+
+
 # --- anything may be posted ---------------------------------------------------------------------
 
 JUNK = [None, True, False, 0, -1, 10**30, "", "x", "\u202e", [], {}, [[]], [None], {"id": {}}, "٥"]
