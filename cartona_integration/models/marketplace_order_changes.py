@@ -13,6 +13,8 @@ from .marketplace_order_total import ROUNDING
 
 # Figures of a line, and where the last of them is kept that the marketplace told.
 TOLD = {"product_uom_qty": "marketplace_quantity", "price_unit": "marketplace_price"}
+# What each of them is made of here.
+WRITTEN = {"product_uom_qty": ("product_uom_qty",), "price_unit": ("price_unit", "discount")}
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):
@@ -193,22 +195,20 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
         What the marketplace did not change stays as it is here, whoever changed it. The product never
         changes: a line keeps its product for life. Price and discount are always written along: Odoo computes
-        them anew from the pricelist when the quantity changes.
+        them anew from the pricelist when the quantity changes. The marketplace's price is ours after the
+        discount, so that a changed one leaves no discount.
 
         :raise Hold: less is wanted than is delivered, or both sides changed a confirmed order
         """
         told = {"product_uom_qty": 0.0, "price_unit": line.marketplace_price}
         if row:
             told |= {"product_uom_qty": float(row.quantity), "price_unit": float(row.price)}
-        wanted = dict(told)
+        wanted, ours = {**told, "discount": 0.0}, self._figures(line)
         for name, last in TOLD.items():
-            if self._is_same(name, told[name], line[last]):
-                wanted[name] = line[name]
-            elif line.order_id.state == "sale" and not (
-                self._is_same(name, line[name], line[last]) or self._is_same(name, line[name], told[name])
-            ):
+            if self._is_same(name, told[name], line[last]) or self._is_same(name, told[name], ours[name]):
+                wanted |= {field: line[field] for field in WRITTEN[name]}
+            elif line.order_id.state == "sale" and not self._is_same(name, ours[name], line[last]):
                 self._hold_for_both(line, name, told[name])
-        wanted["discount"] = line.discount
         if (
             wanted["product_uom_qty"] < line.qty_delivered
             and wanted["product_uom_qty"] != line.product_uom_qty
@@ -230,11 +230,16 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 line=line.product_id.display_name,
                 figure=self._label(name),
                 told=told,
-                ours=line[name],
+                ours=self._figures(line)[name],
             ),
             _("Enter the marketplace's figure on the order and process the message again, or ignore it."),
             [("changed", line.order_id.cartona_id)],
         )
+
+    def _figures(self, values):
+        """Give the quantity and the price after discount of a line, or of what is to be written into it."""
+        price = values["price_unit"] * (1 - values["discount"] / 100)
+        return {"product_uom_qty": values["product_uom_qty"], "price_unit": price}
 
     def _is_same(self, name, one, other):
         return not float_compare(one, other, precision_digits=self._decimals(name))
@@ -244,15 +249,20 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _differing(self, line, wanted):
         """Give the names of the figures that differ at the accuracy Odoo stores them with."""
-        return [name for name in TOLD if not self._is_same(name, line[name], wanted[name])]
+        return [
+            name
+            for name, written in WRITTEN.items()
+            if any(not self._is_same(name, line[field], wanted[field]) for field in written)
+        ]
 
     def _label(self, name):
         return {"product_uom_qty": _("quantity"), "price_unit": _("price")}[name]
 
     def _describe_changes(self, line, changed):
         """Say one line's changes in words, with the figures before them."""
+        before, after = self._figures(line), self._figures(changed)
         figures = ", ".join(
-            f"{self._label(name)} {line[name]:g} → {changed[name]:g}"
+            f"{self._label(name)} {before[name]:g} → {after[name]:g}"
             for name in self._differing(line, changed)
         )
         return f"{line.name}: {figures}"

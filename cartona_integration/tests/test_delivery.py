@@ -461,3 +461,26 @@ class TestEditsAreTold(DeliveryCase):
         order.marketplace_step_ids.action_process_again()
         self.send(self.cartona)
         self.assertEqual((self.steps(order), len(self.asked_lines())), ([(False, "done")], 2))
+
+    def test_an_echo_of_a_discount_does_not_give_it_twice(self):
+        order = self.confirmed()
+        self.line(order).discount = 10
+        self.send()
+        lines = self.message(self.rest, "N1", "confirmed")["lines"]
+        lines[0]["unit_price"] = 9
+        self.arrive(status="confirmed", lines=lines, total=110, modified_at="2026-11-12T11:00:00Z")
+        self.send()
+        self.assertEqual((order.amount_total, self.asked_lines()), (110, [[{"id": "1", "unit_price": "9"}]]))
+        self.assertEqual((self.line(order).price_unit, self.line(order).discount), (10, 10))
+
+    def test_a_price_of_the_marketplaces_after_a_discount_is_the_price(self):
+        order = self.confirmed()
+        self.line(order).discount = 10
+        self.send()
+        lines = self.message(self.rest, "N1", "confirmed")["lines"]
+        for price, hour in ((9, 11), (8, 12), (10, 13)):
+            lines[0]["unit_price"], total = price, 10 * price + 20
+            at = f"2026-11-12T{hour}:00:00Z"
+            self.arrive(status="confirmed", lines=lines, total=total, modified_at=at)
+            self.send()
+            self.assertEqual((order.amount_total, len(self.asked_lines())), (total, 1))
