@@ -51,7 +51,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _prepare_header_news(self, sale, order):
         """Give the header's values to write: of what people may change only what the marketplace changed."""
         before, told = sale.marketplace_told or {}, self._told(order)
-        told = {name: value or before.get(name) for name, value in told.items()}
+        told = {name: value or before.get(name) or value for name, value in told.items()}
         header = self._prepare_header(sale.marketplace_config_id, order)
         values = {name: value for name, value in header.items() if value}
         same = {name for name in told if name in before and before[name] == told[name]}
@@ -203,7 +203,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         told = {"product_uom_qty": 0.0, "price_unit": line.marketplace_price}
         if row:
             told |= {"product_uom_qty": float(row.quantity), "price_unit": float(row.price)}
-        wanted, ours = {**told, "discount": 0.0}, self._figures(line)
+        wanted = {**told, "discount": 0.0}
+        ours = self._figures(line) | {"price_unit": line._marketplace_price()}
         for name, last in TOLD.items():
             if self._is_same(name, told[name], line[last]) or self._is_same(name, told[name], ours[name]):
                 wanted |= {field: line[field] for field in WRITTEN[name]}

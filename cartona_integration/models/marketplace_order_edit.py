@@ -2,6 +2,7 @@ from decimal import Decimal
 
 from odoo import api, models
 
+from ..compat import SOL_TAXES
 from ..dialects import words
 from .marketplace_work_mixin import OPEN
 
@@ -69,12 +70,26 @@ class SaleOrderLine(models.Model):
 
         :param dict planned: {order line's id, as text: quantity that will have been delivered}
         """
-        price = self.price_unit * (1 - self.discount / 100)
+        price = self._marketplace_price()
         if str(self.id) in (planned or ()):
             return planned[str(self.id)], price
         if self.product_id.type != "service" and self.order_id._are_deliveries_over():
             return self._marketplace_delivered(), price
         return self.product_uom_qty, price
+
+    def _marketplace_price(self):
+        """Give the price after discount, with or without tax as the marketplace's prices are.
+
+        Lines of its own are so already; one that people add has the product's taxes as they are.
+        """
+        price = self.price_unit * (1 - self.discount / 100)
+        included = self.order_id._are_marketplace_prices_taxed()
+        taxes = self[SOL_TAXES]
+        single = taxes.filtered(lambda tax: not tax.children_tax_ids) | taxes.children_tax_ids
+        if all(tax.price_include == included or not tax.amount for tax in single):
+            return price
+        found = taxes.compute_all(price, currency=self.currency_id, product=self.product_id)
+        return found["total_included" if included else "total_excluded"]
 
     def _marketplace_change(self, planned=None):
         """Compare the line with what the marketplace shows.
@@ -128,6 +143,12 @@ class SaleOrder(models.Model):
         order = self.sudo()
         if order._may_tell_lines():
             order._enqueue_steps([{**order._prepare_step(), "removed": line_ids}])
+
+    def _are_marketplace_prices_taxed(self):
+        """Tell whether the marketplace's prices contain the tax, see the processor's ``_is_included``."""
+        told = (self.marketplace_told or {}).get("prices_include_tax")
+        # Superuser: sellers see no accounts.
+        return self.sudo().marketplace_config_id.prices_include_tax if told is None else told
 
     def _may_tell_lines(self):
         dialect = self.marketplace_config_id._dialect()

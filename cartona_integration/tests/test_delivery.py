@@ -1,7 +1,7 @@
 from odoo import fields
 from odoo.tests import Form, new_test_user
 
-from ..compat import RETURN_BUTTON, SERIES, SERVICE
+from ..compat import RETURN_BUTTON, SERIES, SERVICE, TAX_EXCLUDED
 from ..exceptions import Unavailable
 from .common import ok
 from .test_steps import StepsCase
@@ -484,3 +484,37 @@ class TestEditsAreTold(DeliveryCase):
             self.arrive(status="confirmed", lines=lines, total=total, modified_at=at)
             self.send()
             self.assertEqual((order.amount_total, len(self.asked_lines())), (total, 1))
+
+    def test_the_price_of_an_added_line_has_the_tax_the_marketplaces_prices_have(self):
+        for is_net, account, price in (
+            (False, self.cartona, 114), (True, self.cartona, 100), (False, self.rest, 100),
+        ):  # fmt: skip
+            account.prices_include_tax = not is_net
+            values = {"prices_include_tax": False} if account == self.rest else {}
+            order = self.confirmed(account, f"T{account.code}{is_net}", **values)
+            tax = self.env["account.tax"].create(
+                {"name": f"14 {order.name}", "amount": 14, "company_id": self.env.company.id, **TAX_EXCLUDED}
+            )
+            salt = self.make_product(f"SALT-{order.name}", taxes_id=[fields.Command.set(tax.ids)])
+            values = {"product_id": salt.id, "product_uom_qty": 2, "price_unit": 100}
+            order.order_line = [fields.Command.create(values)]
+            self.door.requests.clear()
+            self.send(account)
+            [[row]] = self.asked_lines()
+            self.assertEqual(float(row.get("price") or row.get("unit_price")), price)
+
+    def test_an_echo_of_a_line_with_tax_on_top_makes_no_call_and_no_conflict(self):
+        tax = self.env["account.tax"].create(
+            {"name": "14 on top", "amount": 14, "company_id": self.env.company.id, **TAX_EXCLUDED}
+        )
+        salt = self.make_product("SALT-500", taxes_id=[fields.Command.set(tax.ids)])
+        order = self.confirmed()
+        values = {"product_id": salt.id, "product_uom_qty": 2, "price_unit": 100}
+        order.order_line = [fields.Command.create(values)]
+        self.send()
+        rows = self.message(self.rest, "N1", "confirmed")["lines"]
+        added = {"id": order.order_line[-1].marketplace_line_id, "sku": "?", "quantity": 2, "unit_price": 114}
+        self.arrive(status="confirmed", lines=[*rows, added], total=348, modified_at="2026-11-12T11:00:00Z")
+        self.send()
+        self.assertEqual(self.events()[-1].state, "done")
+        self.assertEqual((order.amount_total, len(self.asked_lines())), (348, 1))
