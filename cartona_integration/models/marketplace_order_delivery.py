@@ -63,10 +63,10 @@ class SaleOrder(models.Model):
         moves = self._last_moves()
         if not moves.filtered(lambda move: move.state == "done"):
             return
-        if self._is_all_back():
+        over = self._are_deliveries_over()
+        if over and self._is_all_back():
             self._tell_return()
         elif not self.marketplace_seen_shipped:
-            over = self._are_deliveries_over()
             self._enqueue_status(self._word_for_shipped(over))
             if over:
                 self._tell_lines()
@@ -111,7 +111,7 @@ class SaleOrder(models.Model):
     def _is_all_back(self):
         """Tell whether goods were delivered, and all of them came back."""
         lines = self.order_line.filtered(lambda line: line._last_moves_done())
-        return bool(lines) and not any(line._marketplace_delivered() for line in lines)
+        return bool(lines) and not any(line._pieces_there() for line in lines)
 
 
 class SaleOrderLine(models.Model):
@@ -133,9 +133,13 @@ class SaleOrderLine(models.Model):
         moves = self.move_ids.filtered(lambda move: move.state == "done")
         if moves.product_id - self.product_id:
             return self.qty_delivered
+        own = self.product_id.uom_id
+        return own._compute_quantity(self._pieces_there(), self._unit(), rounding_method="HALF-UP")
+
+    def _pieces_there(self):
+        """Give how much the customer has of what was moved for the line, in the products' own units."""
         quantity = 0.0
-        for move in moves:
+        for move in self.move_ids.filtered(lambda move: move.state == "done"):
             there, back = (place.usage == "customer" for place in (move.location_dest_id, move.location_id))
             quantity += sum(move.move_line_ids.mapped("quantity_product_uom")) * (there - back)
-        own = self.product_id.uom_id
-        return own._compute_quantity(quantity, self._unit(), rounding_method="HALF-UP")
+        return quantity

@@ -29,7 +29,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     _inherit = "marketplace.order.processor"
 
     def _follow_status(self, sale, status, is_another):
-        if status == words.RETURNED and any(line._marketplace_delivered() for line in sale.order_line):
+        if status == words.RETURNED and any(line._pieces_there() for line in sale.order_line):
             self._take_back(sale)
             sale.marketplace_step_ids._follow_marketplace()
         else:

@@ -95,6 +95,17 @@ class DeliveryCase(StepsCase):
         back.button_validate()
         return back
 
+    def make_kit(self, line):
+        """Have a line ship something else than its product, as a kit's does.
+
+        :return: the move
+        """
+        part = self.make_product("PART-1")
+        self.env["stock.quant"]._update_available_quantity(part, self.stock, 1000)
+        line.move_ids._do_unreserve()
+        line.move_ids.product_id = part
+        return line.move_ids
+
     def asked_lines(self):
         """Give the rows of all calls that changed lines, one list per call."""
         rest = [call.body["lines"] for call in self.door.asked("lines")]
@@ -182,6 +193,24 @@ class TestDeliveriesAreTold(DeliveryCase):
         self.assertEqual(self.steps(order)[-1], ("returned", "failed"))
         self.assertTrue(order.marketplace_step_ids[-1].remedy)
         self.assertEqual(order.marketplace_sync_status, "error")
+
+    def test_what_came_back_before_the_rest_left_is_no_returned_order(self):
+        order = self.confirmed()
+        self.give_back(self.ship(order, tea=6))
+        self.assertEqual(self.statuses(order), ["partially_shipped"])
+        self.ship(order)
+        self.assertEqual(self.statuses(order), ["partially_shipped", "shipped", "lines", "delivered"])
+        self.send()
+        self.assertEqual(self.asked_lines(), [[{"id": "1", "quantity": "4"}]])
+        self.assertEqual(order.marketplace_status, "delivered")
+
+    def test_a_part_of_a_kit_that_left_is_no_returned_order(self):
+        order = self.confirmed()
+        move = self.make_kit(order.order_line[1])
+        self.pick(move.picking_id, part=2)
+        self.validate(move.picking_id, backorder=False)
+        self.assertEqual(move.state, "done")
+        self.assertNotIn("returned", self.statuses(order))
 
 
 class TestPartialDeliveries(DeliveryCase):
