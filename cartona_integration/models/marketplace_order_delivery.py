@@ -136,10 +136,14 @@ class SaleOrderLine(models.Model):
         own = self.product_id.uom_id
         return own._compute_quantity(self._pieces_there(), self._unit(), rounding_method="HALF-UP")
 
-    def _pieces_there(self):
-        """Give how much the customer has of what was moved for the line, in the products' own units."""
+    def _pieces_there(self, product=None):
+        """Give how much the customer has of what was moved for the line, in the products' own units.
+
+        :param product: only of this one, such as a part of a kit
+        """
         quantity = 0.0
-        for move in self.move_ids.filtered(lambda move: move.state == "done"):
+        moves = self.move_ids.filtered(lambda move: move.state == "done")
+        for move in moves.filtered(lambda move: move.product_id == product) if product else moves:
             there, back = (place.usage == "customer" for place in (move.location_dest_id, move.location_id))
             quantity += sum(move.move_line_ids.mapped("quantity_product_uom")) * (there - back)
         return quantity

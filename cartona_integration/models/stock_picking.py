@@ -1,6 +1,6 @@
 from odoo import api, fields, models
 from odoo.http import request
-from odoo.tools import float_compare
+from odoo.tools import float_compare, float_round
 
 # Answers to Odoo's own questions before a validation, as their wizards give them.
 ANSWERS = ("button_validate_picking_ids", "picking_ids_not_to_backorder", "cancel_backorder")
@@ -86,15 +86,30 @@ class StockPicking(models.Model):
 
     def _planned_quantities(self, order):
         """Give {order line's id: what will have been delivered of it}, in the lines' units."""
-        planned = {}
-        for line in order.order_line.filtered(lambda line: line.product_id.type != "service"):
-            moves = line.move_ids.filtered(
-                lambda move: move.picking_id in self and move.state not in ("done", "cancel")
+        lines = order.order_line.filtered(lambda line: line.product_id.type != "service")
+        return {str(line.id): self._planned_quantity(line) for line in lines}
+
+    def _planned_quantity(self, line):
+        moves = line.move_ids.filtered(lambda move: move.state != "cancel")
+        if moves.product_id - line.product_id:
+            return self._planned_kits(line, moves)
+        picked = sum(self._picked(move) for move in self._open_moves(moves))
+        picked = line.product_id.uom_id._compute_quantity(picked, line._unit(), rounding_method="HALF-UP")
+        return line._marketplace_delivered() + picked
+
+    def _planned_kits(self, line, moves):
+        """Give how many of a kit will have been delivered whole: as many as its scarcest part makes."""
+        shares = []
+        for parts in (moves & line.order_id._last_moves()).grouped("product_id").values():
+            there = line._pieces_there(parts.product_id) + sum(
+                self._picked(move) for move in self._open_moves(parts)
             )
-            picked = sum(self._picked(move) for move in moves if move.product_id == line.product_id)
-            picked = line.product_id.uom_id._compute_quantity(picked, line._unit(), rounding_method="HALF-UP")
-            planned[str(line.id)] = line._marketplace_delivered() + picked
-        return planned
+            shares.append(min(1, there / (sum(parts.mapped("product_qty")) or 1)))
+        quantity = line.product_uom_qty * min(shares, default=0)
+        return float_round(quantity, precision_rounding=line._unit().rounding, rounding_method="DOWN")
+
+    def _open_moves(self, moves):
+        return moves.filtered(lambda move: move.picking_id in self and move.state != "done")
 
     def _action_done(self):
         """Have the marketplaces told what left, and what came back."""

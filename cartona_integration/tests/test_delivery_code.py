@@ -175,6 +175,15 @@ class TestCodes(CodeCase):
         self.ship(order)
         self.assertEqual(order.picking_ids.state, "done")
 
+    def test_a_kit_that_goes_whole_is_no_line_less(self):
+        order = self.due()
+        line = order.order_line[1]
+        self.make_kit(line).product_uom_qty = 8
+        wizard = self.start(order, tea=10, part=8)
+        self.assertEqual(wizard.picking_ids._planned_quantities(order)[str(line.id)], 4)
+        self.enter(wizard)
+        self.assertFalse(self.asked_lines())
+
 
 class TestCodesInTrouble(CodeCase):
     """Whatever goes wrong, no code is sent twice by itself, and a person knows where the two sides differ."""
