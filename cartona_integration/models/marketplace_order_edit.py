@@ -4,7 +4,6 @@ from odoo import api, models
 
 from ..compat import SOL_TAXES
 from ..dialects import words
-from .marketplace_work_mixin import OPEN
 
 # Figures of a line that a marketplace may be told.
 EDITED = {"product_uom_qty", "price_unit", "discount"}
@@ -91,17 +90,19 @@ class SaleOrderLine(models.Model):
         found = taxes.compute_all(price, currency=self.currency_id, product=self.product_id)
         return found["total_included" if included else "total_excluded"]
 
-    def _marketplace_change(self, planned=None):
+    def _marketplace_change(self, planned=None, is_in_doubt=False):
         """Compare the line with what the marketplace shows.
 
+        :param bool is_in_doubt: what it shows is not known
         :return: LineChange, or None
         """
         is_same = self.env["marketplace.order.processor"]._is_same
         shown = self.order_id._marketplace_figures(self)
         wanted = self._marketplace_wanted(planned)
         is_new = not self.marketplace_line_id and shown == (0, 0)
-        same_quantity = is_same("product_uom_qty", wanted[0], shown[0])
-        same_price = is_same("price_unit", wanted[1], shown[1])
+        is_known = not (is_in_doubt and self.marketplace_line_id)
+        same_quantity = is_known and is_same("product_uom_qty", wanted[0], shown[0])
+        same_price = is_known and is_same("price_unit", wanted[1], shown[1])
         if (same_quantity and (same_price or not wanted[0])) or (is_new and wanted[0] <= 0):
             return None
         return words.LineChange(
@@ -135,7 +136,7 @@ class SaleOrder(models.Model):
     def _tell_lines(self):
         """Have the marketplaces told of changed lines. Superuser: sellers see no steps."""
         for order in self.sudo().filtered("marketplace_config_id"):
-            if order._may_tell_lines() and order._marketplace_changes() and not order._tells_lines_next():
+            if order._may_tell_lines() and order._has_lines_to_tell():
                 order._enqueue_steps([order._prepare_step()])
 
     def _tell_removed(self, line_ids):
@@ -154,20 +155,38 @@ class SaleOrder(models.Model):
         dialect = self.marketplace_config_id._dialect()
         return bool(dialect.line_edits) and self._is_told() and self.state != "cancel"
 
-    def _tells_lines_next(self):
-        """Tell whether the last step that waits will look at the lines anyway."""
-        last = self.marketplace_step_ids.filtered(lambda step: step.state in OPEN)[-1:]
-        return last.kind == "lines" and last.state == "new" and not last.tries
+    def _has_lines_to_tell(self):
+        return not self._tells_lines_next() and bool(
+            self._marketplace_changes() or self._line_steps_waiting()
+        )
 
-    def _marketplace_changes(self, planned=None):
+    def _tells_lines_next(self):
+        """Tell whether a step that waits will look at the lines anyway.
+
+        Only one of this very transaction will: any other may be under way by now, unseen.
+        """
+        now = self.env.cr.now()
+        return any(step.create_date == now and not step.tries for step in self._line_steps_waiting())
+
+    def _line_steps_waiting(self):
+        """Give the steps by which the marketplace is, or is being, told other figures than it shows."""
+        return self.marketplace_step_ids.filtered(lambda step: step.kind == "lines" and step.state == "new")
+
+    def _marketplace_changes(self, planned=None, doubtful=()):
         """Give what the marketplace's lines should become: tuple of LineChange.
 
         An order of which nothing is left is cancelled or returned as a whole, not line by line.
+
+        :param doubtful: ids of order lines of which it is not known what the marketplace shows
         """
         lines = self.order_line.filtered(lambda line: line._is_marketplace_goods())
         if not any(line._marketplace_wanted(planned)[0] for line in lines):
             return ()
-        changes = (line._marketplace_change(planned) for line in lines if not line._is_ours_alone())
+        changes = (
+            line._marketplace_change(planned, line.id in doubtful)
+            for line in lines
+            if not line._is_ours_alone()
+        )
         return tuple(change for change in changes if change)
 
     def _marketplace_figures(self, line):

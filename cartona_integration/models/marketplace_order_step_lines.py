@@ -49,9 +49,10 @@ class MarketplaceOrderStep(models.Model):
         return True
 
     def _changes_due(self):
-        """Give what is to be told now."""
+        """Give what is to be told now: also of lines that were changed back since they were told in vain."""
         gone = [words.LineChange(0, line_id, Decimal(0)) for line_id in self.removed or ()]
-        return (*self.sale_order_id._marketplace_changes(self.planned), *gone)
+        doubtful = {change["ref"] for change in self.changes or () if self.in_doubt}
+        return (*self.sale_order_id._marketplace_changes(self.planned, doubtful), *gone)
 
     def _lines_of(self, changes):
         return self.env["sale.order.line"].browse([change.ref for change in changes if change.ref])

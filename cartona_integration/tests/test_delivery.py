@@ -547,3 +547,47 @@ class TestEditsAreTold(DeliveryCase):
         self.send()
         self.assertEqual(self.events()[-1].state, "done")
         self.assertEqual((order.amount_total, len(self.asked_lines())), (348, 1))
+
+    def test_a_change_in_doubt_that_is_taken_back_is_told(self):
+        for account, was_taken in ((self.cartona, True), (self.rest, True), (self.rest, False)):
+            order = self.confirmed(account, f"D{account.code}{was_taken}")
+            self.line(order).product_uom_qty = 7
+            name = "order_details" if account == self.cartona else "lines"
+            self.door.will(name, Unavailable("cut"))
+            self.send(account)
+            self.line(order).product_uom_qty = 10
+            self.door.will(name, self.lines_answer if account == self.rest else ok([]))
+            there = self.message(self.rest, order.cartona_id, "confirmed")
+            there["lines"][0]["quantity"] = 7 if was_taken else 10
+            self.door.will("order", ok({"order": there}))
+            self.door.requests.clear()
+            self.pass_time()
+            self.send(account)
+            expected = {"id": 1, "amount": 10, "price": 10}
+            if account == self.rest:
+                expected = {"id": "1", "quantity": "10", "unit_price": "10"}
+            self.assertEqual(self.asked_lines(), [[expected]] if was_taken else [])
+            self.assertEqual(self.steps(order), [(False, "done")])
+
+    def test_a_change_while_another_is_being_sent_is_told_afterwards(self):
+        for quantity in (8, 10):
+            order = self.confirmed(order_id=f"W{quantity}")
+            self.line(order).product_uom_qty = 7
+            step = self.step(order)
+
+            def answer(request, order=order, quantity=quantity, step=step):
+                # Somebody whose transaction is older than the claim, and does not see it.
+                self.env.cr.execute(
+                    "UPDATE marketplace_order_step SET create_date = create_date - interval '1 s', tries = 0"
+                    " WHERE id = %s",
+                    [step.id],
+                )
+                self.env.invalidate_all()
+                self.line(order).product_uom_qty = quantity
+                return self.lines_answer(request)
+
+            self.door.requests.clear()
+            self.door.will("lines", answer, self.lines_answer)
+            self.send()
+            told = [rows[0]["quantity"] for rows in self.asked_lines()]
+            self.assertEqual(told, ["7", str(quantity)])
