@@ -118,12 +118,5 @@ class StockPicking(models.Model):
         self._marketplace_orders()._tell_delivery()
         return res
 
-    def action_cancel(self):
-        """Have the marketplaces told where this was all that was still to come."""
-        res = super().action_cancel()
-        self._marketplace_orders()._tell_delivery()
-        return res
-
     def _marketplace_orders(self):
-        """Give the marketplaces' orders among those that are delivered. Superuser: carriers see no sales."""
-        return self.sudo().move_ids.sale_line_id.order_id.filtered("marketplace_config_id")
+        return self.move_ids._marketplace_orders()

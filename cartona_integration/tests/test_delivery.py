@@ -212,6 +212,16 @@ class TestDeliveriesAreTold(DeliveryCase):
         self.assertEqual(move.state, "done")
         self.assertNotIn("returned", self.statuses(order))
 
+    def test_less_wanted_than_was_to_come_completes_the_order(self):
+        order = self.confirmed()
+        self.ship(order, tea=6, sugar=4)
+        order.order_line[0].product_uom_qty = 6
+        self.assertEqual(set(order.picking_ids.mapped("state")), {"done", "cancel"})
+        self.assertEqual(self.statuses(order), ["partially_shipped", "shipped", "lines", "delivered"])
+        self.send()
+        self.assertEqual(self.asked_lines(), [[{"id": "1", "quantity": "6"}]])
+        self.assertEqual(order.marketplace_status, "delivered")
+
 
 class TestPartialDeliveries(DeliveryCase):
     """The marketplace's lines say what the customer got, before it hears that he got it."""
