@@ -114,16 +114,20 @@ class SaleOrderLine(models.Model):
         )
 
     def _marketplace_names(self):
-        """Give how the marketplace calls a product people added: by its listing, else by its key."""
-        link = self.env["marketplace.product.link"].search(
+        """Give how the marketplace calls a product people added: by its listing in the line's unit.
+
+        The key alone names a product none of whose listings was seen: else it may be sold in another unit.
+        """
+        links = self.env["marketplace.product.link"].search(
             [
                 ("account_id", "=", self.order_id.marketplace_config_id.id),
                 ("product_id", "=", self.product_id.id),
                 ("state", "=", "linked"),
             ]
         )
-        link = link.filtered(lambda link: (link.pack_uom_id or self.product_id.uom_id) == self._unit())[:1]
-        return {"product_id": link.external_id or None, "key": link.key or self.product_id.cartona_id or None}
+        link = links.filtered(lambda link: (link.pack_uom_id or self.product_id.uom_id) == self._unit())[:1]
+        key = link.key if links else self.product_id.cartona_id
+        return {"product_id": link.external_id or None, "key": key or None}
 
     def _is_known_to_nobody(self):
         """Tell whether a line people added names nothing the marketplace sells."""

@@ -1,7 +1,7 @@
 from odoo import fields
 from odoo.tests import Form, new_test_user
 
-from ..compat import RETURN_BUTTON, SERIES, SERVICE, TAX_EXCLUDED
+from ..compat import RETURN_BUTTON, SERIES, SERVICE, SOL_UOM, TAX_EXCLUDED
 from ..exceptions import Unavailable
 from .common import ok
 from .test_steps import StepsCase
@@ -601,3 +601,17 @@ class TestEditsAreTold(DeliveryCase):
             self.send()
             told = [rows[0]["quantity"] for rows in self.asked_lines()]
             self.assertEqual(told, ["7", str(quantity)])
+
+    def test_a_unit_the_marketplace_does_not_sell_in_is_left_to_a_person(self):
+        salt = self.make_product("SALT-500", list_price=3)
+        dozen = self.env.ref("uom.product_uom_dozen")
+        self.make_link(self.rest, salt, "901", pack_uom_id=dozen.id)
+        order = self.confirmed()
+        order.order_line = [fields.Command.create({"product_id": salt.id, "product_uom_qty": 5})]
+        self.send()
+        self.assertEqual((self.steps(order), self.asked_lines()), ([(False, "failed")], []))
+        order.order_line[-1].write({SOL_UOM: dozen.id, "price_unit": 30})
+        order.marketplace_step_ids.action_process_again()
+        self.send()
+        [[row]] = self.asked_lines()
+        self.assertEqual((row["product_id"], row["quantity"], row["unit_price"]), ("901", "5", "30"))
