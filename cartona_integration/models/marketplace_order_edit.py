@@ -26,10 +26,40 @@ class SaleOrderLine(models.Model):
         return lines
 
     def write(self, vals):
+        replaced = self._replaced_by(vals["product_id"]) if "product_id" in vals else self.browse()
         res = super().write(vals)
-        if EDITED & set(vals):
+        replaced._become_new()
+        if EDITED & set(vals) or replaced:
             self.order_id._tell_lines()
         return res
+
+    def _replaced_by(self, product_id):
+        """Give the lines that are about to become another line over there, where a product is one's identity.
+
+        A product that takes a placeholder's place only says what the line always was.
+        """
+
+        def is_replaced(line):
+            account = line.order_id.sudo().marketplace_config_id
+            return (
+                line.product_id.id not in (product_id, account._placeholder().id)
+                and line._is_marketplace_goods()
+                and account.state != "shadow"
+                and line.order_id.sudo()._may_tell_lines()
+            )
+
+        return self.filtered("marketplace_line_id").filtered(is_replaced)
+
+    def _become_new(self):
+        """Have the lines taken away over there, and told anew with what they are about now."""
+        self.mapped("price_unit"), self.mapped("discount")  # the marketplace's until then, as the form shows
+        for line in self:
+            order, line_id = line.order_id.sudo(), line.marketplace_line_id
+            is_there = bool(order._marketplace_figures(line)[0])
+            line.write({"marketplace_line_id": False, "marketplace_quantity": 0, "marketplace_price": 0})
+            order._forget_told(line)
+            if is_there:
+                order._tell_removed([line_id])
 
     def unlink(self):
         """Have lines taken away over there, too. One the marketplace took away itself has no quantity."""
@@ -207,6 +237,13 @@ class SaleOrder(models.Model):
             lambda step: step.kind == "lines" and step.state == "done" and step.changes
         )
         return [change for step in steps for change in step.changes if not change.get("over")]
+
+    def _forget_told(self, line):
+        """Let nothing count of what was told of a line."""
+        for step in self.marketplace_step_ids.filtered("changes"):
+            step.changes = [
+                change | {"over": True} if change["ref"] == line.id else change for change in step.changes
+            ]
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):

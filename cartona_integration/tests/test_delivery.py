@@ -615,3 +615,31 @@ class TestEditsAreTold(DeliveryCase):
         self.send()
         [[row]] = self.asked_lines()
         self.assertEqual((row["product_id"], row["quantity"], row["unit_price"]), ("901", "5", "30"))
+
+    def test_another_product_on_a_line_is_another_line_over_there(self):
+        salt = self.make_product("SALT-500", list_price=3)
+        order = self.arrive()
+        line = self.line(order)
+        line.product_id = salt
+        self.send()
+        [[gone, new]] = self.asked_lines()
+        if "sku" in gone:
+            gone, new = new, gone
+        self.assertEqual(gone, {"id": "1", "quantity": "0"})
+        self.assertEqual((new["sku"], new["quantity"], new["unit_price"]), ("SALT-500", "10", "10"))
+        rows = self.message(self.rest, "N1", "pending")["lines"]
+        self.arrive(note="an old one", modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual((line.product_id, len(order.order_line)), (salt, 2))
+        rows[0] = {"id": line.marketplace_line_id, "sku": "SALT-500", "quantity": 10, "unit_price": 10}
+        self.arrive(lines=rows, modified_at="2026-11-12T12:00:00Z")
+        self.send()
+        self.assertEqual((len(order.order_line), len(self.asked_lines())), (2, 1))
+        self.assertEqual(order.amount_total, 120)
+
+    def test_a_product_that_takes_a_placeholders_place_is_the_same_line(self):
+        self.rest.unknown_product_policy = "placeholder"
+        lines = self.message(self.rest, "N1", "pending")["lines"]
+        lines[0]["sku"] = "UNKNOWN"
+        order = self.arrive(lines=lines)
+        self.line(order).product_id = self.make_product("SALT-500")
+        self.assertEqual((self.line(order).marketplace_line_id, self.steps(order)), ("1", []))
