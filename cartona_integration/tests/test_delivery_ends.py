@@ -126,6 +126,14 @@ class TestCancellations(DeliveryCase):
         self.assertFalse(self.told())
         self.assertEqual(len(self.decision()), 1)
 
+    def test_they_cancel_what_has_a_draft_invoice(self):
+        self.product.invoice_policy = self.sugar.invoice_policy = "order"
+        order = self.confirmed()
+        invoice = order._create_invoices()
+        self.arrive(status="cancelled", modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual(self.events()[-1].reason, False)
+        self.assertEqual((order.state, invoice.state), ("cancel", "cancel"))
+
 
 class TestMoney(DeliveryCase):
     """The three sums with their parts, as the marketplace tells them."""
