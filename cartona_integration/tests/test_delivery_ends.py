@@ -134,6 +134,18 @@ class TestCancellations(DeliveryCase):
         self.assertEqual(self.events()[-1].reason, False)
         self.assertEqual((order.state, invoice.state), ("cancel", "cancel"))
 
+    def test_a_cancellation_needs_nothing_but_its_order(self):
+        for account in (self.cartona, self.rest):
+            order = self.confirmed(account)
+            gone = (
+                {"order_details": None, "total_price": None} if account == self.cartona else {"lines": None}
+            )
+            self.arrive("N1", "cancelled", account, **gone, modified_at="2026-11-12T11:00:00Z")
+            self.assertEqual((order.state, order.marketplace_status), ("cancel", "cancelled"))
+            self.arrive("N2", "cancelled", account, **gone)
+            self.assertIn("expected", self.events(account, "N2").reason)
+            self.assertFalse(self.order(account, "N2"))
+
 
 class TestMoney(DeliveryCase):
     """The three sums with their parts, as the marketplace tells them."""
