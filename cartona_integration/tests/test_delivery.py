@@ -643,3 +643,33 @@ class TestEditsAreTold(DeliveryCase):
         order = self.arrive(lines=lines)
         self.line(order).product_id = self.make_product("SALT-500")
         self.assertEqual((self.line(order).marketplace_line_id, self.steps(order)), ("1", []))
+
+    def test_an_id_nobody_tells_is_asked_of_a_person(self):
+        salt = self.make_product("SALT-500", list_price=3)
+        order = self.confirmed(self.cartona)
+        order.order_line = [fields.Command.create({"product_id": salt.id, "product_uom_qty": 2})]
+        self.send(self.cartona)
+        order.order_line[-1].product_uom_qty = 5
+        self.send(self.cartona)
+        self.env["marketplace.config"]._cron_sweep()
+        self.assertEqual(self.steps(order), [(False, "done"), (False, "hold")])
+        self.env.flush_all()
+        self.cr.execute(
+            "UPDATE marketplace_order_step SET write_date = write_date - interval '2 h' WHERE id = %s",
+            [self.step(order).id],
+        )
+        self.env.invalidate_all()
+        self.env["marketplace.config"]._cron_sweep()
+        self.assertEqual(self.steps(order), [(False, "done"), (False, "failed")])
+        self.assertTrue(self.cartona.activity_search(["cartona_integration.activity_statuses"]))
+
+    def test_what_waits_for_the_customer_is_asked_of_nobody(self):
+        order = self.arrive()
+        self.arrive(status="held", modified_at="2026-11-12T11:00:00Z")
+        self.line(order).product_uom_qty = 7
+        self.send()
+        self.env.flush_all()
+        self.cr.execute("UPDATE marketplace_order_step SET write_date = write_date - interval '2 h'")
+        self.env.invalidate_all()
+        self.env["marketplace.config"]._cron_sweep()
+        self.assertEqual(self.steps(order), [(False, "hold")])
