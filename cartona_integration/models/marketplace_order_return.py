@@ -78,7 +78,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             )
         )
         values = [{"ref": _("Return of %s", sale.name), "invoice_date": False} for _move in invoices]
-        return list(invoices._reverse_moves(values)) if invoices else []
+        credits = invoices._reverse_moves(values) if invoices else invoices
+        # An invoice may be for several orders.
+        credits.invoice_line_ids.filtered(
+            lambda line: line.sale_line_ids and not line.sale_line_ids & sale.order_line
+        ).unlink()
+        return list(credits)
 
 
 class MarketplaceEvent(models.Model):

@@ -56,6 +56,20 @@ class TestReturns(DeliveryCase):
         self.arrive(status="returned", modified_at="2026-11-12T11:00:00Z")
         self.assertEqual(order.state, "cancel")
 
+    def test_of_an_invoice_for_several_orders_only_the_returned_one_is_credited(self):
+        self.rest.return_policy = "credit"
+        self.rest.delivery_policy = "shipped"
+        self.product.invoice_policy = self.sugar.invoice_policy = "order"
+        other, order = self.confirmed(order_id="N2"), self.confirmed()
+        self.ship(order)
+        self.send()
+        invoice = (other | order)._create_invoices()
+        self.assertEqual(len(invoice), 1)
+        invoice.action_post()
+        self.arrive(status="returned", modified_at="2026-11-12T11:00:00Z")
+        credit = order.invoice_ids.filtered(lambda move: move.move_type == "out_refund")
+        self.assertEqual((credit.state, credit.amount_total, invoice.amount_total), ("draft", 120, 240))
+
 
 class TestCancellations(DeliveryCase):
     """Either side cancels at any stage; what crosses a delivery ends in one decision for a person."""
