@@ -40,6 +40,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         policy = sale.marketplace_config_id.return_policy
         made = []
         if policy in ("return", "credit"):
+            self._stop_deliveries(sale)
             made += self._prepare_returns(sale)
         if policy == "credit":
             made += self._prepare_credit_notes(sale)
@@ -47,6 +48,13 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             drafts = ", ".join(draft.display_name for draft in made)
             note = _("The marketplace says that the order was returned. Prepared: %s", drafts or "-")
             sale._message_log(body=note)
+
+    def _stop_deliveries(self, sale):
+        """Send nothing more after an order that is over."""
+        pickings = sale._last_moves().filtered(lambda move: move.state not in ("done", "cancel")).picking_id
+        if pickings:
+            pickings.action_cancel()
+            sale._message_log(body=_("Not delivered any more: %s", ", ".join(pickings.mapped("name"))))
 
     def _prepare_returns(self, sale):
         """Make draft returns of all that left and has no return yet."""

@@ -1,5 +1,6 @@
 from odoo import models
 
+from ..dialects.words import GONE
 from .marketplace_mark import STOCK
 
 
@@ -17,7 +18,8 @@ class StockMove(models.Model):
     def _action_cancel(self):
         """Have the marketplaces told where this was all that was still to come, whoever wants no more."""
         res = super()._action_cancel()
-        self._marketplace_orders()._tell_delivery()
+        orders = self._marketplace_orders()
+        orders.filtered(lambda order: order.marketplace_status not in GONE)._tell_delivery()
         return res
 
     def _marketplace_orders(self):

@@ -70,6 +70,25 @@ class TestReturns(DeliveryCase):
         credit = order.invoice_ids.filtered(lambda move: move.move_type == "out_refund")
         self.assertEqual((credit.state, credit.amount_total, invoice.amount_total), ("draft", 120, 240))
 
+    def test_nothing_more_is_delivered_of_what_was_returned(self):
+        order = self.confirmed()
+        done = self.ship(order, tea=6)
+        self.send()
+        self.arrive(status="returned", modified_at="2026-11-12T11:00:00Z")
+        rest = order.picking_ids - done - self.backs(order)
+        self.assertEqual((rest.state, len(self.backs(order))), ("cancel", 1))
+        self.assertIn(rest.name, "".join(order.message_ids.mapped("body")))
+        self.assertEqual(self.statuses(order), ["partially_shipped"])
+
+    def test_cancelling_the_rest_of_a_returned_order_is_no_news(self):
+        self.rest.return_policy = "note"
+        order = self.confirmed()
+        self.ship(order, tea=6)
+        self.send()
+        self.arrive(status="returned", modified_at="2026-11-12T11:00:00Z")
+        order.picking_ids.filtered(lambda picking: picking.state != "done").action_cancel()
+        self.assertEqual(self.statuses(order), ["partially_shipped"])
+
 
 class TestCancellations(DeliveryCase):
     """Either side cancels at any stage; what crosses a delivery ends in one decision for a person."""
