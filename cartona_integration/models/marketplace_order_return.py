@@ -58,11 +58,13 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _prepare_returns(self, sale):
         """Make draft returns of all that left and has no return yet."""
-        moves = sale._last_moves().filtered(lambda move: move.state == "done")
-        moves = moves.filtered(
-            lambda move: not move.returned_move_ids.filtered(lambda back: back.state != "cancel")
-        )
+        moves = sale._last_moves().filtered(lambda move: move.state == "done" and self._left(move) > 0)
         return [self._prepare_return(picking, moves) for picking in moves.picking_id]
+
+    def _left(self, move):
+        """Give how much of a move has no return yet, done or not, in its product's unit."""
+        back = move.returned_move_ids.filtered(lambda back: back.state != "cancel")
+        return sum(move.move_line_ids.mapped("quantity_product_uom")) - sum(back.mapped("product_qty"))
 
     def _prepare_return(self, picking, moves):
         """Use Odoo's own wizard."""
@@ -74,7 +76,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         }
         wizard = self.env["stock.return.picking"].with_context(**context).create({"picking_id": picking.id})
         for line in wizard.product_return_moves:
-            line.quantity = sum(line.move_id.move_line_ids.mapped("quantity_product_uom"))
+            line.quantity = self._left(line.move_id)
         wizard.product_return_moves.filtered(lambda line: line.move_id not in moves).unlink()
         return self.env["stock.picking"].browse(getattr(wizard, RETURN_BUTTON)()["res_id"])
 

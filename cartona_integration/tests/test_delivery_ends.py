@@ -89,6 +89,15 @@ class TestReturns(DeliveryCase):
         order.picking_ids.filtered(lambda picking: picking.state != "done").action_cancel()
         self.assertEqual(self.statuses(order), ["partially_shipped"])
 
+    def test_what_came_back_before_is_not_prepared_again(self):
+        self.rest.delivery_policy = "shipped"
+        order = self.confirmed()
+        first = self.give_back(self.ship(order), tea=3, sugar=4)
+        self.arrive(status="returned", modified_at="2026-11-12T11:00:00Z")
+        back = self.backs(order) - first
+        quantities = back.move_ids.filtered(lambda move: move.state != "cancel").mapped("product_uom_qty")
+        self.assertEqual(quantities, [7])
+
 
 class TestCancellations(DeliveryCase):
     """Either side cancels at any stage; what crosses a delivery ends in one decision for a person."""
