@@ -118,7 +118,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _check_cancellable(self, sale):
         """Hold what only a person may undo, with the way to undo it."""
         key = [("return", sale.cartona_id)]
-        delivered = [line for line in sale.order_line if line.qty_delivered > 0]
+        delivered = [line for line in sale.order_line if line._is_with_customer()]
         rest = any(line.qty_delivered < line.product_uom_qty for line in sale.order_line)
         if delivered and rest:
             raise Hold(

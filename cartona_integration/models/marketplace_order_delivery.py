@@ -136,6 +136,10 @@ class SaleOrderLine(models.Model):
         own = self.product_id.uom_id
         return own._compute_quantity(self._pieces_there(), self._unit(), rounding_method="HALF-UP")
 
+    def _is_with_customer(self):
+        """Tell whether the customer has something of the line; of a service Odoo's figure tells."""
+        return (self._pieces_there() if self.move_ids else self.qty_delivered) > 0
+
     def _pieces_there(self, product=None):
         """Give how much the customer has of what was moved for the line, in the products' own units.
 

@@ -188,6 +188,16 @@ class TestCancellations(DeliveryCase):
             self.assertIn("expected", self.events(account, "N2").reason)
             self.assertFalse(self.order(account, "N2"))
 
+    def test_they_cancel_what_came_back_without_a_refund(self):
+        order = self.confirmed()
+        picking = self.ship(order)
+        self.arrive(status="cancelled", modified_at="2026-11-12T11:00:00Z")
+        back = self.give_back(picking)
+        back.move_ids.to_refund = False
+        self.assertTrue(order.order_line[0].qty_delivered)
+        self.run_job(self.rest, "import")
+        self.assertEqual((order.state, order.marketplace_sync_status), ("cancel", "synced"))
+
 
 class TestMoney(DeliveryCase):
     """The three sums with their parts, as the marketplace tells them."""
