@@ -24,6 +24,11 @@ class MarketplaceOrderStep(models.Model):
             raise UserError(_("The code is not kept: press 'It Is Delivered' on the order and enter it."))
         return super().action_process_again()
 
+    def _wait_for_customer(self):
+        """A delivery whose code is missing does not go on by itself."""
+        if not self.needs_code:
+            super()._wait_for_customer()
+
     def _older_open(self):
         """Give the order's earlier steps that are not settled, oldest first."""
         steps = self.sale_order_id.marketplace_step_ids

@@ -184,6 +184,17 @@ class TestCodes(CodeCase):
         self.enter(wizard)
         self.assertFalse(self.asked_lines())
 
+    def test_no_code_step_is_sent_without_its_code_after_an_edit(self):
+        order = self.arrive("N1", "pending", self.cartona, wallet_top_up=5)
+        order.action_confirm()
+        self.pick(order.picking_ids, tea=10, sugar=4)
+        order.picking_ids._action_done()
+        self.arrive("N1", "held", self.cartona, wallet_top_up=5)
+        self.arrive("N1", "pending", self.cartona, wallet_top_up=5, note_message="done")
+        self.send(self.cartona)
+        self.assertEqual([status for _order, status in self.told()], ["approved", "assigned_to_salesman"])
+        self.assertEqual(self.steps(order)[-1], ("delivered", "failed"))
+
 
 class TestCodesInTrouble(CodeCase):
     """Whatever goes wrong, no code is sent twice by itself, and a person knows where the two sides differ."""
