@@ -1,6 +1,6 @@
 from odoo import _, api, fields, models
 
-from ..compat import SOL_UOM
+from ..compat import SOL_UOM, is_for_customer
 from ..dialects import words
 
 
@@ -105,8 +105,17 @@ class SaleOrder(models.Model):
 
     def _are_deliveries_over(self):
         """Tell whether goods left and no more will."""
-        states = set(self._last_moves().mapped("state"))
-        return "done" in states and states <= {"done", "cancel"}
+        return "done" in self._last_moves().mapped("state") and not self._coming_moves()
+
+    def _coming_moves(self):
+        """Give the open moves that bring goods to the customer, also by a later step of the route."""
+        return self.order_line.move_ids.filtered(
+            lambda move: (
+                move.state not in ("done", "cancel")
+                and is_for_customer(move)
+                and move.location_id.usage != "customer"
+            )
+        )
 
     def _is_all_back(self):
         """Tell whether goods were delivered, and all of them came back."""

@@ -65,8 +65,8 @@ class StockPicking(models.Model):
 
     def _completes(self, order):
         """Tell whether nothing of the order is left to deliver after these."""
-        moves = order._last_moves().filtered(lambda move: move.state not in ("done", "cancel"))
-        ours = moves.filtered(lambda move: move.picking_id in self)
+        moves = order._coming_moves()
+        ours = (moves & order._last_moves()).filtered(lambda move: move.picking_id in self)
         if moves - ours or not ours:
             return False
         return all(self._leaves_no_backorder(move) for move in ours)

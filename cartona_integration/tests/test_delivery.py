@@ -222,6 +222,23 @@ class TestDeliveriesAreTold(DeliveryCase):
         self.assertEqual(self.asked_lines(), [[{"id": "1", "quantity": "6"}]])
         self.assertEqual(order.marketplace_status, "delivered")
 
+    def test_what_is_still_to_be_picked_is_still_to_come(self):
+        self.rest.warehouse_id.delivery_steps = "pick_ship"
+        order = self.confirmed()
+        for quantity in (6, 4):
+            for usage in ("internal", "customer"):
+                picking = order.picking_ids.filtered(
+                    lambda picking, usage=usage: (
+                        picking.state not in ("done", "cancel") and picking.location_dest_id.usage == usage
+                    )
+                )
+                self.pick(picking, tea=quantity, sugar=4)
+                self.validate(picking)
+            expected = (
+                ["partially_shipped"] if quantity == 6 else ["partially_shipped", "shipped", "delivered"]
+            )
+            self.assertEqual(self.statuses(order), expected)
+
 
 class TestPartialDeliveries(DeliveryCase):
     """The marketplace's lines say what the customer got, before it hears that he got it."""
