@@ -33,13 +33,13 @@ class SaleOrder(models.Model):
     )
     marketplace_can_deliver = fields.Boolean(compute="_compute_marketplace_can_deliver")
 
-    @api.depends("marketplace_status", "picking_ids.state", "marketplace_step_ids.state")
+    @api.depends("state", "marketplace_status", "picking_ids.state", "marketplace_step_ids.state")
     def _compute_marketplace_can_deliver(self):
         """Offer to tell that the goods arrived. Superuser: sellers see no accounts."""
         for order in self.sudo():
             order.marketplace_can_deliver = (
                 bool(order.marketplace_config_id)
-                and order._are_deliveries_over()
+                and (order._are_deliveries_over() or order._has_no_deliveries())
                 and order._is_worth_telling(words.DELIVERED)
             )
 
@@ -47,6 +47,8 @@ class SaleOrder(models.Model):
         """Tell the marketplace that the goods are with the customer."""
         self.ensure_one()
         self._check_marketplace_user()
+        if self._has_no_deliveries():
+            self._enqueue_status(words.SHIPPED)
         self._enqueue_status(words.DELIVERED)
         return True
 
@@ -102,6 +104,10 @@ class SaleOrder(models.Model):
         return self.order_line.move_ids.filtered(
             lambda move: move.location_dest_id.usage == "customer" and move.location_id.usage != "customer"
         )
+
+    def _has_no_deliveries(self):
+        """Tell whether only a person can say that it is done: nothing of the order is moved."""
+        return self.state == "sale" and not self.order_line.move_ids
 
     def _are_deliveries_over(self):
         """Tell whether goods left and no more will."""

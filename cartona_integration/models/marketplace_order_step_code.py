@@ -132,7 +132,11 @@ class SaleOrder(models.Model):
     def _is_delivered_there_only(self):
         """Tell whether a code was accepted for goods that have not left here."""
         taken = self.marketplace_step_ids.filtered(lambda step: step.needs_code and step.state == "done")
-        return bool(taken) and self.state == "sale" and not self._are_deliveries_over()
+        return (
+            bool(taken)
+            and self.state == "sale"
+            and not (self._are_deliveries_over() or self._has_no_deliveries())
+        )
 
     def _prepare_step(self, status=False):
         """A delivery whose code nobody asked for is not sent: a person has to get it."""

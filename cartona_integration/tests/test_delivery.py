@@ -239,6 +239,18 @@ class TestDeliveriesAreTold(DeliveryCase):
             )
             self.assertEqual(self.statuses(order), expected)
 
+    def test_of_an_order_without_goods_a_button_says_that_it_is_done(self):
+        self.rest.unknown_product_policy = "placeholder"
+        lines = [{"id": "1", "sku": "UNKNOWN", "quantity": 1, "unit_price": 10}]
+        order = self.arrive(lines=lines, total=10)
+        self.assertFalse(order.marketplace_can_deliver)
+        order.action_confirm()
+        self.assertTrue(order.marketplace_can_deliver)
+        order.action_marketplace_delivered()
+        self.assertEqual(self.statuses(order), ["confirmed", "shipped", "delivered"])
+        self.assertFalse(order.marketplace_can_deliver)
+        self.assertFalse(self.confirmed(order_id="N2").marketplace_can_deliver)
+
 
 class TestPartialDeliveries(DeliveryCase):
     """The marketplace's lines say what the customer got, before it hears that he got it."""
