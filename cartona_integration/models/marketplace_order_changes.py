@@ -164,6 +164,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         notes = [
             _("%(name)s: new, %(quantity)s", name=self._row_name(row), quantity=row.quantity) for row in new
         ]
+        is_told_anew = False
         for row_id, line in known.items():
             changed = self._line_changes(line, rows.get(row_id))
             if self._differing(line, changed):
@@ -177,7 +178,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 notes.append(self._describe_changes(line, changed))
             elif self._is_told_anew(line, changed):
                 line.write({name: changed[name] for name in TOLD.values()})
-        if commands:
+                is_told_anew = True
+        if commands or is_told_anew:
             self._write_lines(account, sale, order, commands, notes)
 
     def _prepare_new_lines(self, account, sale, order, rows):
@@ -277,6 +279,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             sale.with_context(**QUIET).write({"order_line": commands})
             if not self._is_changed_here(sale, order):
                 self._settle_total(account, sale, order)
+        if not notes:
+            return
         items = Markup().join(Markup("<li>%s</li>") % note for note in notes)
         intro = _("The marketplace changed the order:")
         sale._message_log(body=Markup("<p>%s</p><ul>%s</ul>") % (intro, items))

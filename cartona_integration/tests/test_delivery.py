@@ -702,3 +702,15 @@ class TestEditsAreTold(DeliveryCase):
         self.env.invalidate_all()
         self.env["marketplace.config"]._cron_sweep()
         self.assertEqual(self.steps(order), [(False, "hold")])
+
+    def test_an_echo_of_our_change_makes_up_for_the_cents_again(self):
+        lines = self.message(self.rest, "N1", "confirmed")["lines"][:1]
+        lines[0].update(quantity=3, unit_price=33.333333)
+        order = self.confirmed(lines=lines, total=100)
+        self.assertEqual(order.amount_total, 100)
+        self.line(order).product_uom_qty = 6
+        self.send()
+        lines[0]["quantity"] = 6
+        self.arrive(status="confirmed", lines=lines, total=200, modified_at="2026-11-12T11:00:00Z")
+        self.send()
+        self.assertEqual((order.amount_total, len(self.asked_lines())), (200, 1))
