@@ -24,6 +24,12 @@ def is_storable(product):
     return product.type == "product" if SERIES < 18 else product.type == "consu" and product.is_storable
 
 
+def is_for_customer(move):
+    """Tell whether a move brings goods to a customer; later series make the next steps only afterwards."""
+    places = move.location_dest_id if SERIES < 18 else move.location_dest_id | move.location_final_id
+    return "customer" in places.mapped("usage")
+
+
 def pack_ratio(unit, count):
     """Tell the factor of a unit that holds so many of another; 17 stores how many make the reference."""
     return unit.factor / count if SERIES < 19 else unit.factor * count

@@ -7,7 +7,7 @@ from odoo import _, api, fields, models
 from odoo.exceptions import UserError
 
 from ..dialects import payload
-from ..dialects.words import ORDERS, STATUS
+from ..dialects.words import GONE, ORDERS, STATUS, StatusChange
 from ..exceptions import Hold, Holds, NotYet, PayloadError, Unwanted
 from .marketplace_mark import STOCK
 from .marketplace_traffic import is_conflict
@@ -238,6 +238,17 @@ class MarketplaceEvent(models.Model):
         except PayloadError as error:
             raise self._payload_hold(error) from None
 
+    def _parse_ending(self):
+        """Give the StatusChange of an order here that is over, whatever of its message cannot be read."""
+        if self.status not in GONE or not self.env["sale.order"]._find_marketplace_order(
+            self.account_id, self.external_order_id
+        ):
+            return None
+        try:
+            return self.account_id._parse(STATUS, payload.loads(self.payload.encode()), self.dialect)
+        except PayloadError:
+            return None
+
     def _apply(self):
         """Do what one message says.
 
@@ -245,10 +256,15 @@ class MarketplaceEvent(models.Model):
         :raise Hold: a person, or a later message, is needed
         """
         processor = self.env["marketplace.order.processor"]
-        value = self._parse()
+        try:
+            value = self._parse()
+        except Hold:
+            value = self._parse_ending()
+            if not value:
+                raise
         if not self._is_news(value):
             return None
-        if self.topic == STATUS:
+        if isinstance(value, StatusChange):
             self._check_not_ignored()
             return processor._change_status(self.account_id, value)
         return processor._import(self.account_id, value, self._chosen())

@@ -165,7 +165,9 @@ class MarketplaceEvent(models.Model):
             [("marketplace_config_id", "=", account.id), ("cartona_id", "in", keys)]
         )
         return [
-            order.cartona_id for order in orders if not any(line.qty_delivered for line in order.order_line)
+            order.cartona_id
+            for order in orders
+            if not any(line._is_with_customer() for line in order.order_line)
         ]
 
     # -- by a person --------------------------------------------------------------------------

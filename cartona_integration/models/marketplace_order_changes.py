@@ -13,6 +13,8 @@ from .marketplace_order_total import ROUNDING
 
 # Figures of a line, and where the last of them is kept that the marketplace told.
 TOLD = {"product_uom_qty": "marketplace_quantity", "price_unit": "marketplace_price"}
+# What each of them is made of here.
+WRITTEN = {"product_uom_qty": ("product_uom_qty",), "price_unit": ("price_unit", "discount")}
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):
@@ -49,7 +51,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _prepare_header_news(self, sale, order):
         """Give the header's values to write: of what people may change only what the marketplace changed."""
         before, told = sale.marketplace_told or {}, self._told(order)
-        told = {name: value or before.get(name) for name, value in told.items()}
+        told = {name: value or before.get(name) or value for name, value in told.items()}
         header = self._prepare_header(sale.marketplace_config_id, order)
         values = {name: value for name, value in header.items() if value}
         same = {name for name in told if name in before and before[name] == told[name]}
@@ -103,6 +105,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             return
         self._check_cancellable(sale)
         picked = sale.picking_ids.filtered(lambda picking: picking.state == "done")
+        # Odoo does it, too; superuser: the acting user keeps no accounts.
+        sale.sudo().invoice_ids.filtered(lambda move: move.state == "draft").button_cancel()
         with self._unlocked(sale):
             # Bare, action_cancel returns a wizard on a confirmed order.
             sale.with_context(disable_cancel_warning=True, **QUIET).action_cancel()
@@ -114,7 +118,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _check_cancellable(self, sale):
         """Hold what only a person may undo, with the way to undo it."""
         key = [("return", sale.cartona_id)]
-        delivered = [line for line in sale.order_line if line.qty_delivered > 0]
+        delivered = [line for line in sale.order_line if line._is_with_customer()]
         rest = any(line.qty_delivered < line.product_uom_qty for line in sale.order_line)
         if delivered and rest:
             raise Hold(
@@ -160,6 +164,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         notes = [
             _("%(name)s: new, %(quantity)s", name=self._row_name(row), quantity=row.quantity) for row in new
         ]
+        is_told_anew = False
         for row_id, line in known.items():
             changed = self._line_changes(line, rows.get(row_id))
             if self._differing(line, changed):
@@ -173,7 +178,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 notes.append(self._describe_changes(line, changed))
             elif self._is_told_anew(line, changed):
                 line.write({name: changed[name] for name in TOLD.values()})
-        if commands:
+                is_told_anew = True
+        if commands or is_told_anew:
             self._write_lines(account, sale, order, commands, notes)
 
     def _prepare_new_lines(self, account, sale, order, rows):
@@ -193,22 +199,21 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
         What the marketplace did not change stays as it is here, whoever changed it. The product never
         changes: a line keeps its product for life. Price and discount are always written along: Odoo computes
-        them anew from the pricelist when the quantity changes.
+        them anew from the pricelist when the quantity changes. The marketplace's price is ours after the
+        discount, so that a changed one leaves no discount.
 
         :raise Hold: less is wanted than is delivered, or both sides changed a confirmed order
         """
         told = {"product_uom_qty": 0.0, "price_unit": line.marketplace_price}
         if row:
             told |= {"product_uom_qty": float(row.quantity), "price_unit": float(row.price)}
-        wanted = dict(told)
+        wanted = {**told, "discount": 0.0}
+        ours = self._figures(line) | {"price_unit": line._marketplace_price()}
         for name, last in TOLD.items():
-            if self._is_same(name, told[name], line[last]):
-                wanted[name] = line[name]
-            elif line.order_id.state == "sale" and not (
-                self._is_same(name, line[name], line[last]) or self._is_same(name, line[name], told[name])
-            ):
+            if self._is_same(name, told[name], line[last]) or self._is_same(name, told[name], ours[name]):
+                wanted |= {field: line[field] for field in WRITTEN[name]}
+            elif line.order_id.state == "sale" and not self._is_same(name, ours[name], line[last]):
                 self._hold_for_both(line, name, told[name])
-        wanted["discount"] = line.discount
         if (
             wanted["product_uom_qty"] < line.qty_delivered
             and wanted["product_uom_qty"] != line.product_uom_qty
@@ -230,11 +235,16 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 line=line.product_id.display_name,
                 figure=self._label(name),
                 told=told,
-                ours=line[name],
+                ours=self._figures(line)[name],
             ),
             _("Enter the marketplace's figure on the order and process the message again, or ignore it."),
             [("changed", line.order_id.cartona_id)],
         )
+
+    def _figures(self, values):
+        """Give the quantity and the price after discount of a line, or of what is to be written into it."""
+        price = values["price_unit"] * (1 - values["discount"] / 100)
+        return {"product_uom_qty": values["product_uom_qty"], "price_unit": price}
 
     def _is_same(self, name, one, other):
         return not float_compare(one, other, precision_digits=self._decimals(name))
@@ -244,15 +254,20 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _differing(self, line, wanted):
         """Give the names of the figures that differ at the accuracy Odoo stores them with."""
-        return [name for name in TOLD if not self._is_same(name, line[name], wanted[name])]
+        return [
+            name
+            for name, written in WRITTEN.items()
+            if any(not self._is_same(name, line[field], wanted[field]) for field in written)
+        ]
 
     def _label(self, name):
         return {"product_uom_qty": _("quantity"), "price_unit": _("price")}[name]
 
     def _describe_changes(self, line, changed):
         """Say one line's changes in words, with the figures before them."""
+        before, after = self._figures(line), self._figures(changed)
         figures = ", ".join(
-            f"{self._label(name)} {line[name]:g} → {changed[name]:g}"
+            f"{self._label(name)} {before[name]:g} → {after[name]:g}"
             for name in self._differing(line, changed)
         )
         return f"{line.name}: {figures}"
@@ -264,6 +279,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             sale.with_context(**QUIET).write({"order_line": commands})
             if not self._is_changed_here(sale, order):
                 self._settle_total(account, sale, order)
+        if not notes:
+            return
         items = Markup().join(Markup("<li>%s</li>") % note for note in notes)
         intro = _("The marketplace changed the order:")
         sale._message_log(body=Markup("<p>%s</p><ul>%s</ul>") % (intro, items))

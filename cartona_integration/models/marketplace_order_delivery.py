@@ -1,6 +1,6 @@
 from odoo import _, api, fields, models
 
-from ..compat import SOL_UOM
+from ..compat import SOL_UOM, is_for_customer
 from ..dialects import words
 
 
@@ -33,13 +33,13 @@ class SaleOrder(models.Model):
     )
     marketplace_can_deliver = fields.Boolean(compute="_compute_marketplace_can_deliver")
 
-    @api.depends("marketplace_status", "picking_ids.state", "marketplace_step_ids.state")
+    @api.depends("state", "marketplace_status", "picking_ids.state", "marketplace_step_ids.state")
     def _compute_marketplace_can_deliver(self):
         """Offer to tell that the goods arrived. Superuser: sellers see no accounts."""
         for order in self.sudo():
             order.marketplace_can_deliver = (
                 bool(order.marketplace_config_id)
-                and order._are_deliveries_over()
+                and (order._are_deliveries_over() or order._has_no_deliveries())
                 and order._is_worth_telling(words.DELIVERED)
             )
 
@@ -47,6 +47,8 @@ class SaleOrder(models.Model):
         """Tell the marketplace that the goods are with the customer."""
         self.ensure_one()
         self._check_marketplace_user()
+        if self._has_no_deliveries():
+            self._enqueue_status(words.SHIPPED)
         self._enqueue_status(words.DELIVERED)
         return True
 
@@ -63,10 +65,10 @@ class SaleOrder(models.Model):
         moves = self._last_moves()
         if not moves.filtered(lambda move: move.state == "done"):
             return
-        if self._is_all_back():
+        over = self._are_deliveries_over()
+        if over and self._is_all_back():
             self._tell_return()
         elif not self.marketplace_seen_shipped:
-            over = self._are_deliveries_over()
             self._enqueue_status(self._word_for_shipped(over))
             if over:
                 self._tell_lines()
@@ -103,15 +105,28 @@ class SaleOrder(models.Model):
             lambda move: move.location_dest_id.usage == "customer" and move.location_id.usage != "customer"
         )
 
+    def _has_no_deliveries(self):
+        """Tell whether only a person can say that it is done: nothing of the order is moved."""
+        return self.state == "sale" and not self.order_line.move_ids
+
     def _are_deliveries_over(self):
         """Tell whether goods left and no more will."""
-        states = set(self._last_moves().mapped("state"))
-        return "done" in states and states <= {"done", "cancel"}
+        return "done" in self._last_moves().mapped("state") and not self._coming_moves()
+
+    def _coming_moves(self):
+        """Give the open moves that bring goods to the customer, also by a later step of the route."""
+        return self.order_line.move_ids.filtered(
+            lambda move: (
+                move.state not in ("done", "cancel")
+                and is_for_customer(move)
+                and move.location_id.usage != "customer"
+            )
+        )
 
     def _is_all_back(self):
         """Tell whether goods were delivered, and all of them came back."""
         lines = self.order_line.filtered(lambda line: line._last_moves_done())
-        return bool(lines) and not any(line._marketplace_delivered() for line in lines)
+        return bool(lines) and not any(line._pieces_there() for line in lines)
 
 
 class SaleOrderLine(models.Model):
@@ -133,9 +148,21 @@ class SaleOrderLine(models.Model):
         moves = self.move_ids.filtered(lambda move: move.state == "done")
         if moves.product_id - self.product_id:
             return self.qty_delivered
+        own = self.product_id.uom_id
+        return own._compute_quantity(self._pieces_there(), self._unit(), rounding_method="HALF-UP")
+
+    def _is_with_customer(self):
+        """Tell whether the customer has something of the line; of a service Odoo's figure tells."""
+        return (self._pieces_there() if self.move_ids else self.qty_delivered) > 0
+
+    def _pieces_there(self, product=None):
+        """Give how much the customer has of what was moved for the line, in the products' own units.
+
+        :param product: only of this one, such as a part of a kit
+        """
         quantity = 0.0
-        for move in moves:
+        moves = self.move_ids.filtered(lambda move: move.state == "done")
+        for move in moves.filtered(lambda move: move.product_id == product) if product else moves:
             there, back = (place.usage == "customer" for place in (move.location_dest_id, move.location_id))
             quantity += sum(move.move_line_ids.mapped("quantity_product_uom")) * (there - back)
-        own = self.product_id.uom_id
-        return own._compute_quantity(quantity, self._unit(), rounding_method="HALF-UP")
+        return quantity

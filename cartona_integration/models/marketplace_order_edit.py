@@ -2,8 +2,8 @@ from decimal import Decimal
 
 from odoo import api, models
 
+from ..compat import SOL_TAXES
 from ..dialects import words
-from .marketplace_work_mixin import OPEN
 
 # Figures of a line that a marketplace may be told.
 EDITED = {"product_uom_qty", "price_unit", "discount"}
@@ -26,10 +26,40 @@ class SaleOrderLine(models.Model):
         return lines
 
     def write(self, vals):
+        replaced = self._replaced_by(vals["product_id"]) if "product_id" in vals else self.browse()
         res = super().write(vals)
-        if EDITED & set(vals):
+        replaced._become_new()
+        if EDITED & set(vals) or replaced:
             self.order_id._tell_lines()
         return res
+
+    def _replaced_by(self, product_id):
+        """Give the lines that are about to become another line over there, where a product is one's identity.
+
+        A product that takes a placeholder's place only says what the line always was.
+        """
+
+        def is_replaced(line):
+            account = line.order_id.sudo().marketplace_config_id
+            return (
+                line.product_id.id not in (product_id, account._placeholder().id)
+                and line._is_marketplace_goods()
+                and account.state != "shadow"
+                and line.order_id.sudo()._may_tell_lines()
+            )
+
+        return self.filtered("marketplace_line_id").filtered(is_replaced)
+
+    def _become_new(self):
+        """Have the lines taken away over there, and told anew with what they are about now."""
+        self.mapped("price_unit"), self.mapped("discount")  # the marketplace's until then, as the form shows
+        for line in self:
+            order, line_id = line.order_id.sudo(), line.marketplace_line_id
+            is_there = bool(order._marketplace_figures(line)[0])
+            line.write({"marketplace_line_id": False, "marketplace_quantity": 0, "marketplace_price": 0})
+            order._forget_told(line)
+            if is_there:
+                order._tell_removed([line_id])
 
     def unlink(self):
         """Have lines taken away over there, too. One the marketplace took away itself has no quantity."""
@@ -69,24 +99,40 @@ class SaleOrderLine(models.Model):
 
         :param dict planned: {order line's id, as text: quantity that will have been delivered}
         """
-        price = self.price_unit * (1 - self.discount / 100)
+        price = self._marketplace_price()
         if str(self.id) in (planned or ()):
             return planned[str(self.id)], price
         if self.product_id.type != "service" and self.order_id._are_deliveries_over():
             return self._marketplace_delivered(), price
         return self.product_uom_qty, price
 
-    def _marketplace_change(self, planned=None):
+    def _marketplace_price(self):
+        """Give the price after discount, with or without tax as the marketplace's prices are.
+
+        Lines of its own are so already; one that people add has the product's taxes as they are.
+        """
+        price = self.price_unit * (1 - self.discount / 100)
+        included = self.order_id._are_marketplace_prices_taxed()
+        taxes = self[SOL_TAXES]
+        single = taxes.filtered(lambda tax: not tax.children_tax_ids) | taxes.children_tax_ids
+        if all(tax.price_include == included or not tax.amount for tax in single):
+            return price
+        found = taxes.compute_all(price, currency=self.currency_id, product=self.product_id)
+        return found["total_included" if included else "total_excluded"]
+
+    def _marketplace_change(self, planned=None, is_in_doubt=False):
         """Compare the line with what the marketplace shows.
 
+        :param bool is_in_doubt: what it shows is not known
         :return: LineChange, or None
         """
         is_same = self.env["marketplace.order.processor"]._is_same
         shown = self.order_id._marketplace_figures(self)
         wanted = self._marketplace_wanted(planned)
         is_new = not self.marketplace_line_id and shown == (0, 0)
-        same_quantity = is_same("product_uom_qty", wanted[0], shown[0])
-        same_price = is_same("price_unit", wanted[1], shown[1])
+        is_known = not (is_in_doubt and self.marketplace_line_id)
+        same_quantity = is_known and is_same("product_uom_qty", wanted[0], shown[0])
+        same_price = is_known and is_same("price_unit", wanted[1], shown[1])
         if (same_quantity and (same_price or not wanted[0])) or (is_new and wanted[0] <= 0):
             return None
         return words.LineChange(
@@ -98,16 +144,20 @@ class SaleOrderLine(models.Model):
         )
 
     def _marketplace_names(self):
-        """Give how the marketplace calls a product people added: by its listing, else by its key."""
-        link = self.env["marketplace.product.link"].search(
+        """Give how the marketplace calls a product people added: by its listing in the line's unit.
+
+        The key alone names a product none of whose listings was seen: else it may be sold in another unit.
+        """
+        links = self.env["marketplace.product.link"].search(
             [
                 ("account_id", "=", self.order_id.marketplace_config_id.id),
                 ("product_id", "=", self.product_id.id),
                 ("state", "=", "linked"),
             ]
         )
-        link = link.filtered(lambda link: (link.pack_uom_id or self.product_id.uom_id) == self._unit())[:1]
-        return {"product_id": link.external_id or None, "key": link.key or self.product_id.cartona_id or None}
+        link = links.filtered(lambda link: (link.pack_uom_id or self.product_id.uom_id) == self._unit())[:1]
+        key = link.key if links else self.product_id.cartona_id
+        return {"product_id": link.external_id or None, "key": key or None}
 
     def _is_known_to_nobody(self):
         """Tell whether a line people added names nothing the marketplace sells."""
@@ -120,7 +170,7 @@ class SaleOrder(models.Model):
     def _tell_lines(self):
         """Have the marketplaces told of changed lines. Superuser: sellers see no steps."""
         for order in self.sudo().filtered("marketplace_config_id"):
-            if order._may_tell_lines() and order._marketplace_changes() and not order._tells_lines_next():
+            if order._may_tell_lines() and order._has_lines_to_tell():
                 order._enqueue_steps([order._prepare_step()])
 
     def _tell_removed(self, line_ids):
@@ -129,24 +179,48 @@ class SaleOrder(models.Model):
         if order._may_tell_lines():
             order._enqueue_steps([{**order._prepare_step(), "removed": line_ids}])
 
+    def _are_marketplace_prices_taxed(self):
+        """Tell whether the marketplace's prices contain the tax, see the processor's ``_is_included``."""
+        told = (self.marketplace_told or {}).get("prices_include_tax")
+        # Superuser: sellers see no accounts.
+        return self.sudo().marketplace_config_id.prices_include_tax if told is None else told
+
     def _may_tell_lines(self):
         dialect = self.marketplace_config_id._dialect()
         return bool(dialect.line_edits) and self._is_told() and self.state != "cancel"
 
-    def _tells_lines_next(self):
-        """Tell whether the last step that waits will look at the lines anyway."""
-        last = self.marketplace_step_ids.filtered(lambda step: step.state in OPEN)[-1:]
-        return last.kind == "lines" and last.state == "new" and not last.tries
+    def _has_lines_to_tell(self):
+        return not self._tells_lines_next() and bool(
+            self._marketplace_changes() or self._line_steps_waiting()
+        )
 
-    def _marketplace_changes(self, planned=None):
+    def _tells_lines_next(self):
+        """Tell whether a step that waits will look at the lines anyway.
+
+        Only one of this very transaction will: any other may be under way by now, unseen.
+        """
+        now = self.env.cr.now()
+        return any(step.create_date == now and not step.tries for step in self._line_steps_waiting())
+
+    def _line_steps_waiting(self):
+        """Give the steps by which the marketplace is, or is being, told other figures than it shows."""
+        return self.marketplace_step_ids.filtered(lambda step: step.kind == "lines" and step.state == "new")
+
+    def _marketplace_changes(self, planned=None, doubtful=()):
         """Give what the marketplace's lines should become: tuple of LineChange.
 
         An order of which nothing is left is cancelled or returned as a whole, not line by line.
+
+        :param doubtful: ids of order lines of which it is not known what the marketplace shows
         """
         lines = self.order_line.filtered(lambda line: line._is_marketplace_goods())
         if not any(line._marketplace_wanted(planned)[0] for line in lines):
             return ()
-        changes = (line._marketplace_change(planned) for line in lines if not line._is_ours_alone())
+        changes = (
+            line._marketplace_change(planned, line.id in doubtful)
+            for line in lines
+            if not line._is_ours_alone()
+        )
         return tuple(change for change in changes if change)
 
     def _marketplace_figures(self, line):
@@ -163,6 +237,13 @@ class SaleOrder(models.Model):
             lambda step: step.kind == "lines" and step.state == "done" and step.changes
         )
         return [change for step in steps for change in step.changes if not change.get("over")]
+
+    def _forget_told(self, line):
+        """Let nothing count of what was told of a line."""
+        for step in self.marketplace_step_ids.filtered("changes"):
+            step.changes = [
+                change | {"over": True} if change["ref"] == line.id else change for change in step.changes
+            ]
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):

@@ -225,6 +225,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "marketplace_delivery_otp": order.delivery_otp,
             "lines": [row.id for row in self._rows(order) if row.quantity],
             "address": order.shipping and asdict(order.shipping),
+            "prices_include_tax": order.prices_include_tax,
         }
 
     def _prepare_status(self, value, reason):

@@ -29,7 +29,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     _inherit = "marketplace.order.processor"
 
     def _follow_status(self, sale, status, is_another):
-        if status == words.RETURNED and any(line._marketplace_delivered() for line in sale.order_line):
+        if status == words.RETURNED and any(line._pieces_there() for line in sale.order_line):
             self._take_back(sale)
             sale.marketplace_step_ids._follow_marketplace()
         else:
@@ -40,6 +40,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         policy = sale.marketplace_config_id.return_policy
         made = []
         if policy in ("return", "credit"):
+            self._stop_deliveries(sale)
             made += self._prepare_returns(sale)
         if policy == "credit":
             made += self._prepare_credit_notes(sale)
@@ -48,13 +49,22 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             note = _("The marketplace says that the order was returned. Prepared: %s", drafts or "-")
             sale._message_log(body=note)
 
+    def _stop_deliveries(self, sale):
+        """Send nothing more after an order that is over."""
+        pickings = sale._last_moves().filtered(lambda move: move.state not in ("done", "cancel")).picking_id
+        if pickings:
+            pickings.action_cancel()
+            sale._message_log(body=_("Not delivered any more: %s", ", ".join(pickings.mapped("name"))))
+
     def _prepare_returns(self, sale):
         """Make draft returns of all that left and has no return yet."""
-        moves = sale._last_moves().filtered(lambda move: move.state == "done")
-        moves = moves.filtered(
-            lambda move: not move.returned_move_ids.filtered(lambda back: back.state != "cancel")
-        )
+        moves = sale._last_moves().filtered(lambda move: move.state == "done" and self._left(move) > 0)
         return [self._prepare_return(picking, moves) for picking in moves.picking_id]
+
+    def _left(self, move):
+        """Give how much of a move has no return yet, done or not, in its product's unit."""
+        back = move.returned_move_ids.filtered(lambda back: back.state != "cancel")
+        return sum(move.move_line_ids.mapped("quantity_product_uom")) - sum(back.mapped("product_qty"))
 
     def _prepare_return(self, picking, moves):
         """Use Odoo's own wizard."""
@@ -66,7 +76,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         }
         wizard = self.env["stock.return.picking"].with_context(**context).create({"picking_id": picking.id})
         for line in wizard.product_return_moves:
-            line.quantity = sum(line.move_id.move_line_ids.mapped("quantity_product_uom"))
+            line.quantity = self._left(line.move_id)
         wizard.product_return_moves.filtered(lambda line: line.move_id not in moves).unlink()
         return self.env["stock.picking"].browse(getattr(wizard, RETURN_BUTTON)()["res_id"])
 
@@ -78,7 +88,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             )
         )
         values = [{"ref": _("Return of %s", sale.name), "invoice_date": False} for _move in invoices]
-        return list(invoices._reverse_moves(values)) if invoices else []
+        credits = invoices._reverse_moves(values) if invoices else invoices
+        # An invoice may be for several orders.
+        credits.invoice_line_ids.filtered(
+            lambda line: line.sale_line_ids and not line.sale_line_ids & sale.order_line
+        ).unlink()
+        return list(credits)
 
 
 class MarketplaceEvent(models.Model):

@@ -24,6 +24,11 @@ class MarketplaceOrderStep(models.Model):
             raise UserError(_("The code is not kept: press 'It Is Delivered' on the order and enter it."))
         return super().action_process_again()
 
+    def _wait_for_customer(self):
+        """A delivery whose code is missing does not go on by itself."""
+        if not self.needs_code:
+            super()._wait_for_customer()
+
     def _older_open(self):
         """Give the order's earlier steps that are not settled, oldest first."""
         steps = self.sale_order_id.marketplace_step_ids
@@ -127,7 +132,11 @@ class SaleOrder(models.Model):
     def _is_delivered_there_only(self):
         """Tell whether a code was accepted for goods that have not left here."""
         taken = self.marketplace_step_ids.filtered(lambda step: step.needs_code and step.state == "done")
-        return bool(taken) and self.state == "sale" and not self._are_deliveries_over()
+        return (
+            bool(taken)
+            and self.state == "sale"
+            and not (self._are_deliveries_over() or self._has_no_deliveries())
+        )
 
     def _prepare_step(self, status=False):
         """A delivery whose code nobody asked for is not sent: a person has to get it."""

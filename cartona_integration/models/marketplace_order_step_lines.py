@@ -1,8 +1,38 @@
+from datetime import timedelta
 from decimal import Decimal
 
-from odoo import _, fields, models
+from odoo import _, api, fields, models
 
 from ..dialects import words
+
+# So long after new lines were told nobody has told their ids: somebody has to look.
+UNTOLD_AFTER = timedelta(hours=1)
+
+
+class MarketplaceConfig(models.Model):
+    _inherit = "marketplace.config"
+
+    @api.model
+    def _cron_sweep(self):
+        for account in self.search([("state", "in", self.WORKING_STATES)]):
+            account._committed("_find_untold_lines")
+        return super()._cron_sweep()
+
+    def _find_untold_lines(self):
+        """Ask a person about changes that wait for ids of new lines which the marketplace does not tell."""
+        steps = self.env["marketplace.order.step"].search(
+            [
+                ("account_id", "=", self.id),
+                ("kind", "=", "lines"),
+                ("state", "=", "hold"),
+                ("write_date", "<", fields.Datetime.now() - UNTOLD_AFTER),
+            ]
+        )
+        for step in steps.filtered(lambda step: step.sale_order_id._marketplace_known() != words.HELD):
+            remedy = _(
+                "Make the change at the marketplace and ignore this step; or read its orders and try again."
+            )
+            step._give_up(step.reason, remedy)
 
 
 class MarketplaceOrderStep(models.Model):
@@ -49,9 +79,10 @@ class MarketplaceOrderStep(models.Model):
         return True
 
     def _changes_due(self):
-        """Give what is to be told now."""
+        """Give what is to be told now: also of lines that were changed back since they were told in vain."""
         gone = [words.LineChange(0, line_id, Decimal(0)) for line_id in self.removed or ()]
-        return (*self.sale_order_id._marketplace_changes(self.planned), *gone)
+        doubtful = {change["ref"] for change in self.changes or () if self.in_doubt}
+        return (*self.sale_order_id._marketplace_changes(self.planned, doubtful), *gone)
 
     def _lines_of(self, changes):
         return self.env["sale.order.line"].browse([change.ref for change in changes if change.ref])

@@ -1,5 +1,6 @@
 from odoo import models
 
+from ..dialects.words import GONE
 from .marketplace_mark import STOCK
 
 
@@ -13,3 +14,14 @@ class StockMove(models.Model):
             # Superuser: whoever moves goods need not see marks.
             self.env["marketplace.mark"].sudo()._note(STOCK, self.product_id)
         return res
+
+    def _action_cancel(self):
+        """Have the marketplaces told where this was all that was still to come, whoever wants no more."""
+        res = super()._action_cancel()
+        orders = self._marketplace_orders()
+        orders.filtered(lambda order: order.marketplace_status not in GONE)._tell_delivery()
+        return res
+
+    def _marketplace_orders(self):
+        """Give the marketplaces' orders among those that are delivered. Superuser: carriers see no sales."""
+        return self.sudo().sale_line_id.order_id.filtered("marketplace_config_id")

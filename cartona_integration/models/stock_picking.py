@@ -1,6 +1,6 @@
 from odoo import api, fields, models
 from odoo.http import request
-from odoo.tools import float_compare
+from odoo.tools import float_compare, float_round
 
 # Answers to Odoo's own questions before a validation, as their wizards give them.
 ANSWERS = ("button_validate_picking_ids", "picking_ids_not_to_backorder", "cancel_backorder")
@@ -65,8 +65,8 @@ class StockPicking(models.Model):
 
     def _completes(self, order):
         """Tell whether nothing of the order is left to deliver after these."""
-        moves = order._last_moves().filtered(lambda move: move.state not in ("done", "cancel"))
-        ours = moves.filtered(lambda move: move.picking_id in self)
+        moves = order._coming_moves()
+        ours = (moves & order._last_moves()).filtered(lambda move: move.picking_id in self)
         if moves - ours or not ours:
             return False
         return all(self._leaves_no_backorder(move) for move in ours)
@@ -86,15 +86,30 @@ class StockPicking(models.Model):
 
     def _planned_quantities(self, order):
         """Give {order line's id: what will have been delivered of it}, in the lines' units."""
-        planned = {}
-        for line in order.order_line.filtered(lambda line: line.product_id.type != "service"):
-            moves = line.move_ids.filtered(
-                lambda move: move.picking_id in self and move.state not in ("done", "cancel")
+        lines = order.order_line.filtered(lambda line: line.product_id.type != "service")
+        return {str(line.id): self._planned_quantity(line) for line in lines}
+
+    def _planned_quantity(self, line):
+        moves = line.move_ids.filtered(lambda move: move.state != "cancel")
+        if moves.product_id - line.product_id:
+            return self._planned_kits(line, moves)
+        picked = sum(self._picked(move) for move in self._open_moves(moves))
+        picked = line.product_id.uom_id._compute_quantity(picked, line._unit(), rounding_method="HALF-UP")
+        return line._marketplace_delivered() + picked
+
+    def _planned_kits(self, line, moves):
+        """Give how many of a kit will have been delivered whole: as many as its scarcest part makes."""
+        shares = []
+        for parts in (moves & line.order_id._last_moves()).grouped("product_id").values():
+            there = line._pieces_there(parts.product_id) + sum(
+                self._picked(move) for move in self._open_moves(parts)
             )
-            picked = sum(self._picked(move) for move in moves if move.product_id == line.product_id)
-            picked = line.product_id.uom_id._compute_quantity(picked, line._unit(), rounding_method="HALF-UP")
-            planned[str(line.id)] = line._marketplace_delivered() + picked
-        return planned
+            shares.append(min(1, there / (sum(parts.mapped("product_qty")) or 1)))
+        quantity = line.product_uom_qty * min(shares, default=0)
+        return float_round(quantity, precision_rounding=line._unit().rounding, rounding_method="DOWN")
+
+    def _open_moves(self, moves):
+        return moves.filtered(lambda move: move.picking_id in self and move.state != "done")
 
     def _action_done(self):
         """Have the marketplaces told what left, and what came back."""
@@ -103,12 +118,5 @@ class StockPicking(models.Model):
         self._marketplace_orders()._tell_delivery()
         return res
 
-    def action_cancel(self):
-        """Have the marketplaces told where this was all that was still to come."""
-        res = super().action_cancel()
-        self._marketplace_orders()._tell_delivery()
-        return res
-
     def _marketplace_orders(self):
-        """Give the marketplaces' orders among those that are delivered. Superuser: carriers see no sales."""
-        return self.sudo().move_ids.sale_line_id.order_id.filtered("marketplace_config_id")
+        return self.move_ids._marketplace_orders()

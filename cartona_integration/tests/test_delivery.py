@@ -1,7 +1,7 @@
 from odoo import fields
 from odoo.tests import Form, new_test_user
 
-from ..compat import RETURN_BUTTON, SERIES, SERVICE
+from ..compat import RETURN_BUTTON, SERIES, SERVICE, SOL_UOM, TAX_EXCLUDED
 from ..exceptions import Unavailable
 from .common import ok
 from .test_steps import StepsCase
@@ -95,6 +95,17 @@ class DeliveryCase(StepsCase):
         back.button_validate()
         return back
 
+    def make_kit(self, line):
+        """Have a line ship something else than its product, as a kit's does.
+
+        :return: the move
+        """
+        part = self.make_product("PART-1")
+        self.env["stock.quant"]._update_available_quantity(part, self.stock, 1000)
+        line.move_ids._do_unreserve()
+        line.move_ids.product_id = part
+        return line.move_ids
+
     def asked_lines(self):
         """Give the rows of all calls that changed lines, one list per call."""
         rest = [call.body["lines"] for call in self.door.asked("lines")]
@@ -182,6 +193,63 @@ class TestDeliveriesAreTold(DeliveryCase):
         self.assertEqual(self.steps(order)[-1], ("returned", "failed"))
         self.assertTrue(order.marketplace_step_ids[-1].remedy)
         self.assertEqual(order.marketplace_sync_status, "error")
+
+    def test_what_came_back_before_the_rest_left_is_no_returned_order(self):
+        order = self.confirmed()
+        self.give_back(self.ship(order, tea=6))
+        self.assertEqual(self.statuses(order), ["partially_shipped"])
+        self.ship(order)
+        self.assertEqual(self.statuses(order), ["partially_shipped", "shipped", "lines", "delivered"])
+        self.send()
+        self.assertEqual(self.asked_lines(), [[{"id": "1", "quantity": "4"}]])
+        self.assertEqual(order.marketplace_status, "delivered")
+
+    def test_a_part_of_a_kit_that_left_is_no_returned_order(self):
+        order = self.confirmed()
+        move = self.make_kit(order.order_line[1])
+        self.pick(move.picking_id, part=2)
+        self.validate(move.picking_id, backorder=False)
+        self.assertEqual(move.state, "done")
+        self.assertNotIn("returned", self.statuses(order))
+
+    def test_less_wanted_than_was_to_come_completes_the_order(self):
+        order = self.confirmed()
+        self.ship(order, tea=6, sugar=4)
+        order.order_line[0].product_uom_qty = 6
+        self.assertEqual(set(order.picking_ids.mapped("state")), {"done", "cancel"})
+        self.assertEqual(self.statuses(order), ["partially_shipped", "shipped", "lines", "delivered"])
+        self.send()
+        self.assertEqual(self.asked_lines(), [[{"id": "1", "quantity": "6"}]])
+        self.assertEqual(order.marketplace_status, "delivered")
+
+    def test_what_is_still_to_be_picked_is_still_to_come(self):
+        self.rest.warehouse_id.delivery_steps = "pick_ship"
+        order = self.confirmed()
+        for quantity in (6, 4):
+            for usage in ("internal", "customer"):
+                picking = order.picking_ids.filtered(
+                    lambda picking, usage=usage: (
+                        picking.state not in ("done", "cancel") and picking.location_dest_id.usage == usage
+                    )
+                )
+                self.pick(picking, tea=quantity, sugar=4)
+                self.validate(picking)
+            expected = (
+                ["partially_shipped"] if quantity == 6 else ["partially_shipped", "shipped", "delivered"]
+            )
+            self.assertEqual(self.statuses(order), expected)
+
+    def test_of_an_order_without_goods_a_button_says_that_it_is_done(self):
+        self.rest.unknown_product_policy = "placeholder"
+        lines = [{"id": "1", "sku": "UNKNOWN", "quantity": 1, "unit_price": 10}]
+        order = self.arrive(lines=lines, total=10)
+        self.assertFalse(order.marketplace_can_deliver)
+        order.action_confirm()
+        self.assertTrue(order.marketplace_can_deliver)
+        order.action_marketplace_delivered()
+        self.assertEqual(self.statuses(order), ["confirmed", "shipped", "delivered"])
+        self.assertFalse(order.marketplace_can_deliver)
+        self.assertFalse(self.confirmed(order_id="N2").marketplace_can_deliver)
 
 
 class TestPartialDeliveries(DeliveryCase):
@@ -461,3 +529,188 @@ class TestEditsAreTold(DeliveryCase):
         order.marketplace_step_ids.action_process_again()
         self.send(self.cartona)
         self.assertEqual((self.steps(order), len(self.asked_lines())), ([(False, "done")], 2))
+
+    def test_an_echo_of_a_discount_does_not_give_it_twice(self):
+        order = self.confirmed()
+        self.line(order).discount = 10
+        self.send()
+        lines = self.message(self.rest, "N1", "confirmed")["lines"]
+        lines[0]["unit_price"] = 9
+        self.arrive(status="confirmed", lines=lines, total=110, modified_at="2026-11-12T11:00:00Z")
+        self.send()
+        self.assertEqual((order.amount_total, self.asked_lines()), (110, [[{"id": "1", "unit_price": "9"}]]))
+        self.assertEqual((self.line(order).price_unit, self.line(order).discount), (10, 10))
+
+    def test_a_price_of_the_marketplaces_after_a_discount_is_the_price(self):
+        order = self.confirmed()
+        self.line(order).discount = 10
+        self.send()
+        lines = self.message(self.rest, "N1", "confirmed")["lines"]
+        for price, hour in ((9, 11), (8, 12), (10, 13)):
+            lines[0]["unit_price"], total = price, 10 * price + 20
+            at = f"2026-11-12T{hour}:00:00Z"
+            self.arrive(status="confirmed", lines=lines, total=total, modified_at=at)
+            self.send()
+            self.assertEqual((order.amount_total, len(self.asked_lines())), (total, 1))
+
+    def test_the_price_of_an_added_line_has_the_tax_the_marketplaces_prices_have(self):
+        for is_net, account, price in (
+            (False, self.cartona, 114), (True, self.cartona, 100), (False, self.rest, 100),
+        ):  # fmt: skip
+            account.prices_include_tax = not is_net
+            values = {"prices_include_tax": False} if account == self.rest else {}
+            order = self.confirmed(account, f"T{account.code}{is_net}", **values)
+            tax = self.env["account.tax"].create(
+                {"name": f"14 {order.name}", "amount": 14, "company_id": self.env.company.id, **TAX_EXCLUDED}
+            )
+            salt = self.make_product(f"SALT-{order.name}", taxes_id=[fields.Command.set(tax.ids)])
+            values = {"product_id": salt.id, "product_uom_qty": 2, "price_unit": 100}
+            order.order_line = [fields.Command.create(values)]
+            self.door.requests.clear()
+            self.send(account)
+            [[row]] = self.asked_lines()
+            self.assertEqual(float(row.get("price") or row.get("unit_price")), price)
+
+    def test_an_echo_of_a_line_with_tax_on_top_makes_no_call_and_no_conflict(self):
+        tax = self.env["account.tax"].create(
+            {"name": "14 on top", "amount": 14, "company_id": self.env.company.id, **TAX_EXCLUDED}
+        )
+        salt = self.make_product("SALT-500", taxes_id=[fields.Command.set(tax.ids)])
+        order = self.confirmed()
+        values = {"product_id": salt.id, "product_uom_qty": 2, "price_unit": 100}
+        order.order_line = [fields.Command.create(values)]
+        self.send()
+        rows = self.message(self.rest, "N1", "confirmed")["lines"]
+        added = {"id": order.order_line[-1].marketplace_line_id, "sku": "?", "quantity": 2, "unit_price": 114}
+        self.arrive(status="confirmed", lines=[*rows, added], total=348, modified_at="2026-11-12T11:00:00Z")
+        self.send()
+        self.assertEqual(self.events()[-1].state, "done")
+        self.assertEqual((order.amount_total, len(self.asked_lines())), (348, 1))
+
+    def test_a_change_in_doubt_that_is_taken_back_is_told(self):
+        for account, was_taken in ((self.cartona, True), (self.rest, True), (self.rest, False)):
+            order = self.confirmed(account, f"D{account.code}{was_taken}")
+            self.line(order).product_uom_qty = 7
+            name = "order_details" if account == self.cartona else "lines"
+            self.door.will(name, Unavailable("cut"))
+            self.send(account)
+            self.line(order).product_uom_qty = 10
+            self.door.will(name, self.lines_answer if account == self.rest else ok([]))
+            there = self.message(self.rest, order.cartona_id, "confirmed")
+            there["lines"][0]["quantity"] = 7 if was_taken else 10
+            self.door.will("order", ok({"order": there}))
+            self.door.requests.clear()
+            self.pass_time()
+            self.send(account)
+            expected = {"id": 1, "amount": 10, "price": 10}
+            if account == self.rest:
+                expected = {"id": "1", "quantity": "10", "unit_price": "10"}
+            self.assertEqual(self.asked_lines(), [[expected]] if was_taken else [])
+            self.assertEqual(self.steps(order), [(False, "done")])
+
+    def test_a_change_while_another_is_being_sent_is_told_afterwards(self):
+        for quantity in (8, 10):
+            order = self.confirmed(order_id=f"W{quantity}")
+            self.line(order).product_uom_qty = 7
+            step = self.step(order)
+
+            def answer(request, order=order, quantity=quantity, step=step):
+                # Somebody whose transaction is older than the claim, and does not see it.
+                self.env.cr.execute(
+                    "UPDATE marketplace_order_step SET create_date = create_date - interval '1 s', tries = 0"
+                    " WHERE id = %s",
+                    [step.id],
+                )
+                self.env.invalidate_all()
+                self.line(order).product_uom_qty = quantity
+                return self.lines_answer(request)
+
+            self.door.requests.clear()
+            self.door.will("lines", answer, self.lines_answer)
+            self.send()
+            told = [rows[0]["quantity"] for rows in self.asked_lines()]
+            self.assertEqual(told, ["7", str(quantity)])
+
+    def test_a_unit_the_marketplace_does_not_sell_in_is_left_to_a_person(self):
+        salt = self.make_product("SALT-500", list_price=3)
+        dozen = self.env.ref("uom.product_uom_dozen")
+        self.make_link(self.rest, salt, "901", pack_uom_id=dozen.id)
+        order = self.confirmed()
+        order.order_line = [fields.Command.create({"product_id": salt.id, "product_uom_qty": 5})]
+        self.send()
+        self.assertEqual((self.steps(order), self.asked_lines()), ([(False, "failed")], []))
+        order.order_line[-1].write({SOL_UOM: dozen.id, "price_unit": 30})
+        order.marketplace_step_ids.action_process_again()
+        self.send()
+        [[row]] = self.asked_lines()
+        self.assertEqual((row["product_id"], row["quantity"], row["unit_price"]), ("901", "5", "30"))
+
+    def test_another_product_on_a_line_is_another_line_over_there(self):
+        salt = self.make_product("SALT-500", list_price=3)
+        order = self.arrive()
+        line = self.line(order)
+        line.product_id = salt
+        self.send()
+        [[gone, new]] = self.asked_lines()
+        if "sku" in gone:
+            gone, new = new, gone
+        self.assertEqual(gone, {"id": "1", "quantity": "0"})
+        self.assertEqual((new["sku"], new["quantity"], new["unit_price"]), ("SALT-500", "10", "10"))
+        rows = self.message(self.rest, "N1", "pending")["lines"]
+        self.arrive(note="an old one", modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual((line.product_id, len(order.order_line)), (salt, 2))
+        rows[0] = {"id": line.marketplace_line_id, "sku": "SALT-500", "quantity": 10, "unit_price": 10}
+        self.arrive(lines=rows, modified_at="2026-11-12T12:00:00Z")
+        self.send()
+        self.assertEqual((len(order.order_line), len(self.asked_lines())), (2, 1))
+        self.assertEqual(order.amount_total, 120)
+
+    def test_a_product_that_takes_a_placeholders_place_is_the_same_line(self):
+        self.rest.unknown_product_policy = "placeholder"
+        lines = self.message(self.rest, "N1", "pending")["lines"]
+        lines[0]["sku"] = "UNKNOWN"
+        order = self.arrive(lines=lines)
+        self.line(order).product_id = self.make_product("SALT-500")
+        self.assertEqual((self.line(order).marketplace_line_id, self.steps(order)), ("1", []))
+
+    def test_an_id_nobody_tells_is_asked_of_a_person(self):
+        salt = self.make_product("SALT-500", list_price=3)
+        order = self.confirmed(self.cartona)
+        order.order_line = [fields.Command.create({"product_id": salt.id, "product_uom_qty": 2})]
+        self.send(self.cartona)
+        order.order_line[-1].product_uom_qty = 5
+        self.send(self.cartona)
+        self.env["marketplace.config"]._cron_sweep()
+        self.assertEqual(self.steps(order), [(False, "done"), (False, "hold")])
+        self.env.flush_all()
+        self.cr.execute(
+            "UPDATE marketplace_order_step SET write_date = write_date - interval '2 h' WHERE id = %s",
+            [self.step(order).id],
+        )
+        self.env.invalidate_all()
+        self.env["marketplace.config"]._cron_sweep()
+        self.assertEqual(self.steps(order), [(False, "done"), (False, "failed")])
+        self.assertTrue(self.cartona.activity_search(["cartona_integration.activity_statuses"]))
+
+    def test_what_waits_for_the_customer_is_asked_of_nobody(self):
+        order = self.arrive()
+        self.arrive(status="held", modified_at="2026-11-12T11:00:00Z")
+        self.line(order).product_uom_qty = 7
+        self.send()
+        self.env.flush_all()
+        self.cr.execute("UPDATE marketplace_order_step SET write_date = write_date - interval '2 h'")
+        self.env.invalidate_all()
+        self.env["marketplace.config"]._cron_sweep()
+        self.assertEqual(self.steps(order), [(False, "hold")])
+
+    def test_an_echo_of_our_change_makes_up_for_the_cents_again(self):
+        lines = self.message(self.rest, "N1", "confirmed")["lines"][:1]
+        lines[0].update(quantity=3, unit_price=33.333333)
+        order = self.confirmed(lines=lines, total=100)
+        self.assertEqual(order.amount_total, 100)
+        self.line(order).product_uom_qty = 6
+        self.send()
+        lines[0]["quantity"] = 6
+        self.arrive(status="confirmed", lines=lines, total=200, modified_at="2026-11-12T11:00:00Z")
+        self.send()
+        self.assertEqual((order.amount_total, len(self.asked_lines())), (200, 1))

@@ -175,6 +175,26 @@ class TestCodes(CodeCase):
         self.ship(order)
         self.assertEqual(order.picking_ids.state, "done")
 
+    def test_a_kit_that_goes_whole_is_no_line_less(self):
+        order = self.due()
+        line = order.order_line[1]
+        self.make_kit(line).product_uom_qty = 8
+        wizard = self.start(order, tea=10, part=8)
+        self.assertEqual(wizard.picking_ids._planned_quantities(order)[str(line.id)], 4)
+        self.enter(wizard)
+        self.assertFalse(self.asked_lines())
+
+    def test_no_code_step_is_sent_without_its_code_after_an_edit(self):
+        order = self.arrive("N1", "pending", self.cartona, wallet_top_up=5)
+        order.action_confirm()
+        self.pick(order.picking_ids, tea=10, sugar=4)
+        order.picking_ids._action_done()
+        self.arrive("N1", "held", self.cartona, wallet_top_up=5)
+        self.arrive("N1", "pending", self.cartona, wallet_top_up=5, note_message="done")
+        self.send(self.cartona)
+        self.assertEqual([status for _order, status in self.told()], ["approved", "assigned_to_salesman"])
+        self.assertEqual(self.steps(order)[-1], ("delivered", "failed"))
+
 
 class TestCodesInTrouble(CodeCase):
     """Whatever goes wrong, no code is sent twice by itself, and a person knows where the two sides differ."""

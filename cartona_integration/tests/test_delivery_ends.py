@@ -56,6 +56,48 @@ class TestReturns(DeliveryCase):
         self.arrive(status="returned", modified_at="2026-11-12T11:00:00Z")
         self.assertEqual(order.state, "cancel")
 
+    def test_of_an_invoice_for_several_orders_only_the_returned_one_is_credited(self):
+        self.rest.return_policy = "credit"
+        self.rest.delivery_policy = "shipped"
+        self.product.invoice_policy = self.sugar.invoice_policy = "order"
+        other, order = self.confirmed(order_id="N2"), self.confirmed()
+        self.ship(order)
+        self.send()
+        invoice = (other | order)._create_invoices()
+        self.assertEqual(len(invoice), 1)
+        invoice.action_post()
+        self.arrive(status="returned", modified_at="2026-11-12T11:00:00Z")
+        credit = order.invoice_ids.filtered(lambda move: move.move_type == "out_refund")
+        self.assertEqual((credit.state, credit.amount_total, invoice.amount_total), ("draft", 120, 240))
+
+    def test_nothing_more_is_delivered_of_what_was_returned(self):
+        order = self.confirmed()
+        done = self.ship(order, tea=6)
+        self.send()
+        self.arrive(status="returned", modified_at="2026-11-12T11:00:00Z")
+        rest = order.picking_ids - done - self.backs(order)
+        self.assertEqual((rest.state, len(self.backs(order))), ("cancel", 1))
+        self.assertIn(rest.name, "".join(order.message_ids.mapped("body")))
+        self.assertEqual(self.statuses(order), ["partially_shipped"])
+
+    def test_cancelling_the_rest_of_a_returned_order_is_no_news(self):
+        self.rest.return_policy = "note"
+        order = self.confirmed()
+        self.ship(order, tea=6)
+        self.send()
+        self.arrive(status="returned", modified_at="2026-11-12T11:00:00Z")
+        order.picking_ids.filtered(lambda picking: picking.state != "done").action_cancel()
+        self.assertEqual(self.statuses(order), ["partially_shipped"])
+
+    def test_what_came_back_before_is_not_prepared_again(self):
+        self.rest.delivery_policy = "shipped"
+        order = self.confirmed()
+        first = self.give_back(self.ship(order), tea=3, sugar=4)
+        self.arrive(status="returned", modified_at="2026-11-12T11:00:00Z")
+        back = self.backs(order) - first
+        quantities = back.move_ids.filtered(lambda move: move.state != "cancel").mapped("product_uom_qty")
+        self.assertEqual(quantities, [7])
+
 
 class TestCancellations(DeliveryCase):
     """Either side cancels at any stage; what crosses a delivery ends in one decision for a person."""
@@ -125,6 +167,36 @@ class TestCancellations(DeliveryCase):
         self.send()
         self.assertFalse(self.told())
         self.assertEqual(len(self.decision()), 1)
+
+    def test_they_cancel_what_has_a_draft_invoice(self):
+        self.product.invoice_policy = self.sugar.invoice_policy = "order"
+        order = self.confirmed()
+        invoice = order._create_invoices()
+        self.arrive(status="cancelled", modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual(self.events()[-1].reason, False)
+        self.assertEqual((order.state, invoice.state), ("cancel", "cancel"))
+
+    def test_a_cancellation_needs_nothing_but_its_order(self):
+        for account in (self.cartona, self.rest):
+            order = self.confirmed(account)
+            gone = (
+                {"order_details": None, "total_price": None} if account == self.cartona else {"lines": None}
+            )
+            self.arrive("N1", "cancelled", account, **gone, modified_at="2026-11-12T11:00:00Z")
+            self.assertEqual((order.state, order.marketplace_status), ("cancel", "cancelled"))
+            self.arrive("N2", "cancelled", account, **gone)
+            self.assertIn("expected", self.events(account, "N2").reason)
+            self.assertFalse(self.order(account, "N2"))
+
+    def test_they_cancel_what_came_back_without_a_refund(self):
+        order = self.confirmed()
+        picking = self.ship(order)
+        self.arrive(status="cancelled", modified_at="2026-11-12T11:00:00Z")
+        back = self.give_back(picking)
+        back.move_ids.to_refund = False
+        self.assertTrue(order.order_line[0].qty_delivered)
+        self.run_job(self.rest, "import")
+        self.assertEqual((order.state, order.marketplace_sync_status), ("cancel", "synced"))
 
 
 class TestMoney(DeliveryCase):
