@@ -75,7 +75,7 @@ BUGS = [
     (
         "goods that have left are not cancelled by a message",
         f"{MODELS}/marketplace_order_changes.py",
-        "delivered = [line for line in sale.order_line if line.qty_delivered > 0]",
+        "delivered = [line for line in sale.order_line if line._is_with_customer()]",
         "delivered = []",
         "addon", "processor or inbox",
     ),

@@ -29,8 +29,10 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     _inherit = "marketplace.order.processor"
 
     def _follow_status(self, sale, status, is_another):
-        if status == words.RETURNED and any(line._pieces_there() for line in sale.order_line):
-            self._take_back(sale)
+        """Keep an order whose goods had left; where all are back already, the marketplace only says so."""
+        if status == words.RETURNED and "done" in sale._last_moves().mapped("state"):
+            if any(line._pieces_there() for line in sale.order_line):
+                self._take_back(sale)
             sale.marketplace_step_ids._follow_marketplace()
         else:
             super()._follow_status(sale, status, is_another)
@@ -100,11 +102,25 @@ class MarketplaceEvent(models.Model):
     _inherit = "marketplace.event"
 
     def _hold(self, hold):
+        """Ask once, whether the end is told with the order, alone, or both ways; the order knows more."""
+        others = self._other_ends()
+        if others and self.topic == words.STATUS:
+            self._close("ignored", _("The marketplace has ended the order: decide on its message."))
+            return
+        for other in others:
+            other._close("ignored", _("A newer message of the order came in."))
         super()._hold(hold)
         if self.status in words.GONE and self.sale_order_id:
             self.sale_order_id.marketplace_step_ids._follow_marketplace()
             self.account_id._forget_help("statuses")
             self._ask_to_decide(hold)
+
+    def _other_ends(self):
+        """Give other messages that ask whether the order is over."""
+        if self.status not in words.GONE:
+            return self.browse()
+        order = self.env["sale.order"]._find_marketplace_order(self.account_id, self.external_order_id)
+        return order._marketplace_end_on_hold() - self
 
     def _ask_to_decide(self, hold):
         note = _("Order %(order)s: %(reason)s", order=self.external_order_id, reason=hold.reason)

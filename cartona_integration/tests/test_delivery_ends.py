@@ -46,6 +46,15 @@ class TestReturns(DeliveryCase):
         back.button_validate()
         self.assertEqual(self.statuses(order), ["shipped"])  # the marketplace knows
 
+    def test_what_came_back_before_the_marketplace_says_so_stays_as_it_is(self):
+        order = self.confirmed()
+        self.give_back(self.ship(order))
+        self.send()
+        notes = len(order.message_ids)
+        self.arrive(status="returned", modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual((order.state, order.marketplace_status), ("sale", "returned"))
+        self.assertEqual((len(self.backs(order)), len(order.message_ids)), (1, notes))
+
     def test_a_credit_note_is_prepared_and_not_posted(self):
         order = self.returned("credit", invoiced=True)
         credit = order.invoice_ids.filtered(lambda move: move.move_type == "out_refund")
@@ -158,6 +167,23 @@ class TestCancellations(DeliveryCase):
         self.run_job(self.rest, "import")
         self.assertEqual((order.state, order.marketplace_sync_status), ("cancel", "synced"))
         self.assertEqual(len(order.marketplace_step_ids), 2)
+
+    def test_an_end_told_twice_is_one_decision(self):
+        for order_comes_first in (True, False):
+            order = self.confirmed(order_id=f"N{order_comes_first}")
+            told = {"id": order.cartona_id, "status": "cancelled", "modified_at": "2026-11-12T11:00:00Z"}
+            picking = self.ship(order)
+            ways = [
+                lambda told=told: self.arrive(told["id"], "cancelled", modified_at=told["modified_at"]),
+                lambda told=told: self.receive(self.rest, told, "status"),
+            ]
+            for way in ways if order_comes_first else reversed(ways):
+                way()
+            asked = order.marketplace_event_ids.filtered(lambda event: event.state == "hold")
+            self.assertEqual(asked.mapped("topic"), ["orders"])
+            self.give_back(picking)
+            self.run_job(self.rest, "import")
+            self.assertEqual((order.state, order.marketplace_sync_status), ("cancel", "synced"))
 
     def test_they_cancel_what_left_and_nothing_more_is_told(self):
         order = self.confirmed()

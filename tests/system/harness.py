@@ -25,6 +25,9 @@ from postgres import TESTS  # noqa: E402
 from processes import working_in  # noqa: E402
 from server import OdooService, SimulatorService, free_port, wait_for  # noqa: E402
 
+# Whoever ends the run ends its servers, too: as with Ctrl-C, what was started is stopped.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+
 # Seconds. Jobs of a dead worker fill the channel until queue_job's runner looks for such, once a minute when
 # nothing happens; the sweep comes after.
 RECOVERY = 150
