@@ -83,9 +83,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _prepare_credit_notes(self, sale):
         """Make draft credit notes of the posted invoices. Superuser: the acting user keeps no accounts."""
         invoices = sale.sudo().invoice_ids.filtered(
-            lambda move: (
-                move.move_type == "out_invoice" and move.state == "posted" and not move[REVERSALS]
-            )
+            lambda move: move.move_type == "out_invoice" and move.state == "posted" and not move[REVERSALS]
         )
         values = [{"ref": _("Return of %s", sale.name), "invoice_date": False} for _move in invoices]
         credits = invoices._reverse_moves(values) if invoices else invoices
