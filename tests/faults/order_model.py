@@ -29,9 +29,7 @@ CALL_OFF = Theirs("retailer", "cancelled")
 CHANGE = Theirs("retailer", lines=ADD)
 HOLD = Theirs("retailer", "held")
 RELEASE = Theirs("retailer", "pending", DROP)
-APPROVE, SHIP, ARRIVE = (
-    Theirs("marketplace", status) for status in ("confirmed", "shipped", "delivered")
-)
+APPROVE, SHIP, ARRIVE = (Theirs("marketplace", status) for status in ("confirmed", "shipped", "delivered"))
 CORRECT = Theirs("marketplace", lines=ADD)
 
 

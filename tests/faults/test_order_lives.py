@@ -215,7 +215,9 @@ class Portion:
             context = {"active_id": picking, "active_ids": [picking], "active_model": "stock.picking"}
             wizard = self.rpc("stock.return.picking", "create", {"picking_id": picking}, context=context)
             [found] = self.rpc("stock.return.picking", "read", [wizard], ["product_return_moves"])
-            [[quantity]] = self.shop.server.sql("SELECT quantity::float FROM stock_move WHERE id = %s", [move])
+            [[quantity]] = self.shop.server.sql(
+                "SELECT quantity::float FROM stock_move WHERE id = %s", [move]
+            )
             lines = found["product_return_moves"]
             self.rpc("stock.return.picking.line", "write", lines, {"quantity": quantity})
             made = self.rpc("stock.return.picking", RETURN[self.shop.server.odoo.series], [wizard])
@@ -304,7 +306,9 @@ class Portion:
         certain = sum(len(there.told) for there in self.there().values())
         perhaps = 0
         for order_id, life in self.lives.items():
-            is_certain = life.amount in (model.ORDERED, model.LESS) and model.CALL_OFF not in self.happened[order_id]
+            is_certain = (
+                life.amount in (model.ORDERED, model.LESS) and model.CALL_OFF not in self.happened[order_id]
+            )
             certain, perhaps = certain + is_certain * life.edits, perhaps + (not is_certain) * life.edits
         return certain, perhaps
 
@@ -438,7 +442,9 @@ def test_lives_of_orders_end_as_the_reference_says(open_shop, products, server, 
     echoes = len(calls_of(shops)) - len(calls)
     struck = sum(1 for call in calls if call["fault"])
     refused = sum(1 for call in calls if call["answered"] and call["answered"] >= 400 and not call["fault"])
-    changes, perhaps = (sum(counts) for counts in zip(*(portion.changes() for portion in portions), strict=True))
+    changes, perhaps = (
+        sum(counts) for counts in zip(*(portion.changes() for portion in portions), strict=True)
+    )
     lives = sum(len(portion.lives) for portion in portions)
     show(
         f"{lives} lives of orders, {changes} changes in {took:.0f} s (seed {SEED}): {len(calls)} calls, "
