@@ -93,7 +93,7 @@ class Life:
     only: str = None  # a marketplace that can tell this
 
     def end(self, happened, there, here, decided=False):
-        """Give (There, Here) as they have to be; where both acted at once, what is found says who was quicker.
+        """Give (There, Here) as they have to be; where both acted at once, what is found says who was first.
 
         :param set happened: those of the acts that were done, and not refused
         :param bool decided: a person has done what was asked for

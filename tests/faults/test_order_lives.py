@@ -302,7 +302,7 @@ class Portion:
         return different
 
     def changes(self):
-        """Count (what the marketplace took from us, lines it took or did not, as it was quicker or slower)."""
+        """Count (what the marketplace took from us, lines it took or not, as it was quicker or slower)."""
         certain = sum(len(there.told) for there in self.there().values())
         perhaps = 0
         for order_id, life in self.lives.items():
