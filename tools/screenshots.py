@@ -126,7 +126,7 @@ class Browser:
 
     def picture(self, path):
         """Take a picture, without the hints Odoo shows to those who are new."""
-        hidden = "'<style>.o_tooltip { display: none !important }</style>'"
+        hidden = "'<style>.o_tooltip, .o_tour_pointer { display: none !important }</style>'"
         self.run(f"document.head.insertAdjacentHTML('beforeend', {hidden})")
         time.sleep(SETTLE_SECONDS)
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
