@@ -53,7 +53,7 @@ def kill(server, kind):
     elif kind == "postgres":
         server.kill_postgres()
     else:
-        wait_for(server.runner_pid, 30, "a job runner is there")
+        wait_for(server.runner_pid, 60, "a job runner is there")
         server.kill_runner()
 
 

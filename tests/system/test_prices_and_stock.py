@@ -206,7 +206,7 @@ def test_whatever_goes_wrong_both_sides_agree_at_rest(open_shop, server, show, s
     server.rpc("marketplace.config", "action_sync_products", [shop.account for shop in shops])
     wait_for(shelf.agrees, 30, "both marketplaces show what Odoo says")
     wait_for(
-        lambda: not any(shelf.links(shop, "reason IS NOT NULL") for shop in shops), 15, "no reason is left"
+        lambda: not any(shelf.links(shop, "reason IS NOT NULL") for shop in shops), 60, "no reason is left"
     )
     calls = sum(
         len(shop.simulator.control("GET", "calls", account=shop.code, operation="update_products"))
