@@ -189,7 +189,9 @@ class ProductProduct(models.Model):
         self.env.flush_all()
         self.env.cr.execute(
             """
-            SELECT quant.product_id, sum(quant.quantity - quant.reserved_quantity)::float
+            SELECT quant.product_id,
+                   -- Of a count that is not applied yet Odoo knows no quantity.
+                   sum(coalesce(quant.quantity, 0) - coalesce(quant.reserved_quantity, 0))::float
               FROM stock_quant quant
               JOIN stock_location location ON location.id = quant.location_id
              WHERE quant.product_id = ANY(%s)

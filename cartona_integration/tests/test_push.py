@@ -64,6 +64,11 @@ class TestStock(PushCase):
     def test_it_is_what_is_on_hand(self):
         self.assertEqual(self.quantity(), 10)
 
+    def test_a_count_that_is_not_applied_yet_is_none(self):
+        self.env.flush_all()
+        self.env.cr.execute("UPDATE stock_quant SET quantity = NULL WHERE product_id = %s", [self.tea.id])
+        self.assertEqual(self.quantity(), 0)
+
     def test_safety_stock_is_kept_back_and_never_makes_it_negative(self):
         self.rest.stock_buffer = 3
         self.assertEqual(self.quantity(), 7)
