@@ -47,8 +47,8 @@ BUGS = [
     (
         "one bad message does not stop the others",
         f"{MODELS}/marketplace_event.py",
-        "        except Exception as error:\n            self._split(error)",
-        "        except ZeroDivisionError as error:\n            self._split(error)",
+        "        except Exception as error:\n            return None, error",
+        "        except ZeroDivisionError as error:\n            return None, error",
         "addon", "inbox",
     ),
     (

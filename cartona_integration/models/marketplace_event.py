@@ -4,7 +4,6 @@ import re
 from psycopg2 import IntegrityError, OperationalError
 
 from odoo import _, api, fields, models
-from odoo.exceptions import UserError
 
 from ..dialects import payload
 from ..dialects.words import GONE, ORDERS, STATUS, StatusChange
@@ -155,24 +154,35 @@ class MarketplaceEvent(models.Model):
         """Turn messages into business records, and keep the outcome, whatever it is.
 
         It is one message of any kind, or several that each are all there is of an order: these share a
-        savepoint, and are split when it fails. The one broad ``except`` of the inbound direction: a bug on
-        one message must not stop the others.
+        savepoint, and are split when it fails.
         """
         if len(self) <= 1 and not self._is_alive():
             return
-        try:
-            with self.env.cr.savepoint():
-                orders = self._apply_all()
-        except Holds as holds:
-            self._hold_some(holds.by_order)
-        except (OperationalError, IntegrityError) as error:
-            if is_conflict(error):
-                raise
-            self._split(error)
-        except Exception as error:
+        orders, error = self._attempt(self._apply_all)
+        if isinstance(error, Holds):
+            self._hold_some(error.by_order)
+        elif error:
             self._split(error)
         else:
             self._settle_all(orders)
+
+    def _attempt(self, method):
+        """Call a method in a savepoint of its own.
+
+        The one broad ``except`` of the inbound direction: a bug on one message must not stop the others.
+
+        :return: (what it returns, None), or (None, its error)
+        :raise OperationalError, IntegrityError: a conflict, which whoever opened the transaction repeats
+        """
+        try:
+            with self.env.cr.savepoint():
+                return method(), None
+        except (OperationalError, IntegrityError) as error:
+            if is_conflict(error):
+                raise
+            return None, error
+        except Exception as error:
+            return None, error
 
     def _is_alive(self):
         """Tell whether the message is to be processed, and give it up after too many tries."""
@@ -287,7 +297,7 @@ class MarketplaceEvent(models.Model):
             self._close("new", hold.reason, tries=0)
             self.next_try = hold.until
             self._replace_older()
-            self._keep_back(self._wanted_quantities())
+            self._keep_wanted()
         elif isinstance(hold, Unwanted):
             self._close("ignored", hold.reason)
             self._replace_older()
@@ -315,12 +325,7 @@ class MarketplaceEvent(models.Model):
     def _fail(self, error):
         """Keep the failure. The marketplace has sold the goods all the same: they are not for sale here."""
         super()._fail(error)
-        try:
-            with self.env.cr.savepoint():
-                self._keep_back(self._wanted_quantities())
-        except (UserError, type(error)):
-            # What cannot be processed may be what cannot be read, either.
-            _logger.info("%s %s: what it wants cannot be told", self._description, self.id)
+        self._keep_wanted()
 
     def _ignore(self, reason=None):
         """Close what nobody will need, and the statuses that waited for it."""
@@ -366,7 +371,7 @@ class MarketplaceEvent(models.Model):
             # The list may show an order that no webhook brought, or that waited for this very status.
             self.account_id._ask_feed()
         else:
-            self._keep_back(self._wanted_quantities())
+            self._keep_wanted()
             if self.account_id.acknowledge_holds:
                 self._mind_feed()
 
@@ -395,6 +400,12 @@ class MarketplaceEvent(models.Model):
         if not order:
             return {}
         return self.env["marketplace.order.processor"]._wanted_quantities(self.account_id, order)
+
+    def _keep_wanted(self):
+        """Take what an order that is not here yet wants off what is offered, as far as it can be told."""
+        _nothing, error = self._attempt(lambda: self._keep_back(self._wanted_quantities()))
+        if error:
+            _logger.error("%s %s: what it wants is not kept back", self._description, self.id, exc_info=error)
 
     def _keep_back(self, quantities):
         """Take what an order on hold wants off what is offered, or give it free again."""

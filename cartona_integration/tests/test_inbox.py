@@ -493,6 +493,13 @@ class TestFailures(InboxCase):
         self.receive_bad_among_good()
         self.assertEqual(self.states(), ["done", "failed", "done"])
 
+    def test_goods_that_cannot_be_counted_stop_no_other_message(self):
+        bug = patch.object(type(self.env["marketplace.event"]), "_wanted_quantities", side_effect=TypeError)
+        logger = "odoo.addons.cartona_integration.models.marketplace_event"
+        with bug, self.assertLogs(logger, "ERROR"):
+            self.receive_bad_among_good()
+        self.assertEqual(self.states(), ["done", "failed", "done"])
+
     def test_the_reason_names_the_class_and_nothing_of_the_message(self):
         self.receive_bad_among_good()
         bad = self.events(order_id="BAD")
