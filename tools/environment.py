@@ -102,7 +102,9 @@ class Odoo:
         return {
             **os.environ,
             "PYTHONPATH": str(self.source),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            # Without bytecode each process compiles all of Odoo; beside the sources it does not belong.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(BUILD / "pycache"),
             "PYTHONWARNINGS": "ignore",
             **more,
         }

@@ -129,7 +129,7 @@ def addon(odoo, output):
     conf = databases.config(odoo)
     return Run(
         odoo, "addon", f"--odoo-config={conf}", f"--odoo-database={name}", "--odoo-http",
-        odoo.addons / ADDON / "tests", output=output,
+        "--odoo-log-level=error", odoo.addons / ADDON / "tests", output=output,
         MARKETPLACE_ALLOW_PRIVATE_TARGETS="1", **TESTS.environment(),
     )  # fmt: skip
 
