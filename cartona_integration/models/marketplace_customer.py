@@ -7,6 +7,7 @@ from odoo import _, models
 from odoo.exceptions import ValidationError
 from odoo.tools import email_normalize, plaintext2html
 
+from ..compat import PHONES
 from ..dialects.words import ACCOUNT, Address
 from ..exceptions import Hold
 from .marketplace_order_processor import QUIET
@@ -162,21 +163,24 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _prepare_customer(self, account, order, places):
         customer = order.customer
         name = customer.name or customer.company or _("Customer of order %s", order.id)
+        numbers = [number for number in dict.fromkeys((customer.phone, customer.phone2)) if number]
         values = {
             "cartona_id": account._customer_key(customer),
             "company_id": account.company_id.id,
             "name": name[:MAX_NAME],
             "is_company": bool(customer.company),
             "email": customer.email,
-            "phone": customer.phone,
             "vat": customer.vat,
             "customer_rank": 1,
+            **dict(zip(PHONES, numbers, strict=False)),
             **self._prepare_language(account, customer),
             **self._prepare_address(account, order.shipping or Address(), places),
         }
+        for number in numbers[len(PHONES) :]:
+            values["comment"] = self._noted(values, "phone", number)
         for field in ("email", "vat"):
             if values[field] and not self._is_storable(values, field):
-                values["comment"] = self._noted_instead(values, field)
+                values["comment"] = self._noted(values, field, values[field])
                 values[field] = False
         return values
 
@@ -193,10 +197,10 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             return False
         return True
 
-    def _noted_instead(self, values, field):
-        """Give a contact's note with what the marketplace told and Odoo does not take."""
+    def _noted(self, values, field, value):
+        """Give a contact's note with what the marketplace told and Odoo has no place for."""
         label = self.env["res.partner"]._fields[field]._description_string(self.env)
-        told = _("%(field)s as the marketplace tells it: %(value)s", field=label, value=values[field])
+        told = _("%(field)s as the marketplace tells it: %(value)s", field=label, value=value)
         return (values["comment"] or Markup()) + plaintext2html(told)
 
     def _prepare_language(self, account, customer):

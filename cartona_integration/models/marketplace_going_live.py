@@ -12,7 +12,8 @@ CHANGES = """
       FROM marketplace_product_link link JOIN marketplace_config account ON account.id = link.account_id
      WHERE link.account_id = %(account)s AND link.state = 'linked'
        AND link.observed_at IS NOT NULL AND link.computed_at IS NOT NULL
-       AND (%(ids)s IS NULL OR link.id = ANY(%(ids)s))
+       -- The chosen ones start, stopped or not; without a choice what was stopped stays so.
+       AND CASE WHEN %(ids)s IS NULL THEN NOT coalesce(link.is_paused, false) ELSE link.id = ANY(%(ids)s) END
 """
 ORDERS = {
     "empties": "observed_quantity DESC",

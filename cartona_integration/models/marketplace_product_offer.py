@@ -263,6 +263,8 @@ class MarketplaceProductLink(models.Model):
         :param doubt: why a person should look at it first, or False
         """
         reason, held = False, 0.0
+        if self.approved_price and not self._is_same("approved_price", price):
+            self.approved_price = 0  # it was approved once, not for whenever it comes back
         if price <= 0:
             reason = _("The product has no price: enter one, it is then sent by itself.")
         elif doubt and not self._is_same("approved_price", price):

@@ -6,6 +6,7 @@ from psycopg2 import IntegrityError
 from odoo.exceptions import ValidationError
 from odoo.tools import mute_logger
 
+from ..compat import PHONES
 from .test_processor import OrderCase
 
 NILE = {"street": "1 Nile Street", "city": "Cairo", "country": "EG", "phone": "+20100"}
@@ -94,6 +95,15 @@ class TestCustomer(OrderCase):
         self.assertEqual(
             (partner.street, partner.city, partner.country_id.code), ("1 Nile Street", "Cairo", "EG")
         )
+
+    def test_a_second_number_is_kept(self):
+        numbers = {"phone": "+20100", "phone2": "+20111"}
+        partner = self.send(customer={"id": "C1", "name": "Corner Shop", **numbers}).partner_id
+        told = [partner[name] for name in PHONES] + [partner.comment or ""]
+        self.assertEqual(partner.phone, "+20100")
+        self.assertIn("+20111", " ".join(told))
+        only = self.send(id="R2", customer={"id": "C2", "name": "Other Shop", "phone2": "+20122"}).partner_id
+        self.assertEqual(only.phone, "+20122")
 
     def test_names_longer_than_an_index_holds_are_cut(self):
         rng = random.Random(7)

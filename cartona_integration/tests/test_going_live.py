@@ -101,6 +101,14 @@ class TestPreview(GoingLiveCase):
         self.rest.auto_sync_prices = False
         self.assertEqual(self.preview().reprices, 0)
 
+    def test_a_stopped_listing_is_no_part_of_it_unless_it_is_chosen(self):
+        self.compare()
+        self.on_sugar.is_paused = True
+        preview = self.preview()
+        self.assertEqual((preview.link_count, preview.unknown_count, preview.reprices), (1, 0, 1))
+        chosen = self.preview(self.on_sugar)
+        self.assertEqual((chosen.link_count, chosen.unknown_count, chosen.reprices), (1, 0, 1))
+
     def test_only_managers_go_live(self):
         user = new_test_user(self.env, "clerk", groups="cartona_integration.group_marketplace_user")
         with self.assertRaises(AccessError):

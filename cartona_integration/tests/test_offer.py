@@ -251,6 +251,17 @@ class TestGuardRails(OfferCase):
         self.push()
         self.assertIn("5.00", self.on_rest.reason)
 
+    def test_an_approval_ends_with_the_price_it_was_for(self):
+        self.rest.price_floor = "cost"
+        self.tea.standard_price = 120
+        self.assertIsNone(self.offer().price)
+        self.on_rest.action_approve_price()
+        self.assertEqual(self.offer().price, 100)
+        self.tea.list_price = 130
+        self.assertEqual(self.offer().price, 130)
+        self.tea.list_price = 100
+        self.assertIsNone(self.offer().price)
+
     def test_a_price_below_cost_waits(self):
         self.rest.price_floor = "cost"
         self.tea.standard_price = 120

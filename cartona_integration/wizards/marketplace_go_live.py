@@ -62,8 +62,7 @@ class MarketplaceGoLive(models.TransientModel):
         account, links = self.account_id, self._links()
         counts = account._count_changes(links)
         domain = [("account_id", "=", account.id), ("state", "=", "linked")]
-        if links is not None:
-            domain.append(("id", "in", links.ids))
+        domain.append(("is_paused", "=", False) if links is None else ("id", "in", links.ids))
         listings = self.env["marketplace.product.link"]
         total = listings.search_count(domain)
         self.write(

@@ -70,7 +70,11 @@ class Shop:
 
 @pytest.fixture
 def open_shop(server, simulator):
-    """Give a function that opens a new account of a dialect on both sides, live and ready to be pushed to."""
+    """Give a function that opens a new account of a dialect on both sides, live and ready to be pushed to.
+
+    They close with the test: a product sold by all accounts there ever were would be told to all of them.
+    """
+    opened = []
 
     def open_one(dialect, **values):
         code = f"{dialect}{next(numbers)}"
@@ -103,9 +107,12 @@ def open_shop(server, simulator):
         simulator.control("POST", "accounts", there | {"supplier_code": values.get("supplier_code")})
         # Last: an active account calls at once, and one the marketplace does not know yet is refused.
         server.rpc("marketplace.config", "action_activate", [account])
+        opened.append(account)
         return Shop(server, simulator, code, dialect, account, key, token, hook)
 
-    return open_one
+    yield open_one
+    if opened:
+        server.rpc("marketplace.config", "action_pause", opened)
 
 
 @pytest.fixture
