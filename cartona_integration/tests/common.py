@@ -69,6 +69,8 @@ class MarketplaceCase(TransactionCase):
             cls.addClassCleanup(cls.registry.leave_test_mode)
         else:
             cls.registry_enter_test_mode_cls()
+        # Of the seconds a test with a few users takes, most went into their passwords.
+        cls.startClassPatcher(patch("odoo.addons.base.models.res_users.MIN_ROUNDS", 1))
         # Later series bring it archived.
         cls.env.ref("uom.product_uom_dozen").active = True
         cls.cartona = cls.make_account("cartona")
