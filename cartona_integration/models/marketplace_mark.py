@@ -187,6 +187,18 @@ class MarketplaceMark(models.Model):
                 )
 
     @api.model
+    def _marked(self, links=None):
+        """Give the ids of links for which something waits to be sent.
+
+        :param links: of these only; of all when None
+        """
+        query = "SELECT DISTINCT link_id FROM marketplace_mark"
+        if links is not None:
+            query += " WHERE account_id = ANY(%s) AND link_id = ANY(%s)"
+        self.env.cr.execute(query, None if links is None else [links.account_id.ids, links.ids])
+        return {link_id for [link_id] in self.env.cr.fetchall()}
+
+    @api.model
     def _has_waiting(self, account):
         self.env.cr.execute("SELECT 1 FROM marketplace_mark WHERE account_id = %s LIMIT 1", [account.id])
         return bool(self.env.cr.rowcount)

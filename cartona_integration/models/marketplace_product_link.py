@@ -112,10 +112,12 @@ class MarketplaceProductLink(models.Model):
 
     @api.depends("state", "reason", "in_doubt", "acknowledged_at")
     def _compute_sync_status(self):
+        marked = self.env["marketplace.mark"]._marked(self)
         for link in self:
+            is_settled = link.state == "linked" and link.acknowledged_at and not link.in_doubt
             if link.reason:
                 link.sync_status = "error"
-            elif link.state == "linked" and link.acknowledged_at and not link.in_doubt:
+            elif is_settled and link.id not in marked:
                 link.sync_status = "synced"
             else:
                 link.sync_status = link.state != "found" and "pending"
@@ -127,7 +129,9 @@ class MarketplaceProductLink(models.Model):
             ("state", "=", "linked"),
             "&",
             ("in_doubt", "=", False),
+            "&",
             ("acknowledged_at", "!=", False),
+            ("id", "not in", list(self.env["marketplace.mark"]._marked())),
         ]
         domains = {
             "error": [error],

@@ -102,9 +102,11 @@ class DeliveryCase(StepsCase):
         """
         part = self.make_product("PART-1")
         self.env["stock.quant"]._update_available_quantity(part, self.stock, 1000)
-        line.move_ids._do_unreserve()
-        line.move_ids.product_id = part
-        return line.move_ids
+        moves = line.move_ids
+        moves._do_unreserve()
+        moves.product_id = part
+        moves.sale_line_id = line  # later series take a move from its line when its product changes
+        return moves
 
     def asked_lines(self):
         """Give the rows of all calls that changed lines, one list per call."""

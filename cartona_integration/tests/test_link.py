@@ -520,6 +520,16 @@ class TestButtons(LinkCase):
                 found = self.links.search([("sync_status", operator, value), ("id", "in", mine.ids)])
                 self.assertEqual(found, mine - link)
 
+    def test_what_waits_for_a_pause_to_end_is_not_in_step(self):
+        self.settle()
+        self.rest.action_pause()
+        self.on_rest.product_id.list_price = 70
+        self.assertTrue(self.marks(self.rest))
+        self.env.invalidate_all()
+        self.assertEqual((self.on_rest | self.on_cartona).mapped("sync_status"), ["pending", "pending"])
+        self.assertNotIn(self.on_rest, self.links.search([("sync_status", "=", "synced")]))
+        self.assertIn(self.on_rest, self.links.search([("sync_status", "=", "pending")]))
+
     def test_a_stranger_and_a_neighbour_press_nothing(self):
         company = self.env["res.company"].create({"name": "Company B"})
         group = "cartona_integration.group_marketplace_manager"
