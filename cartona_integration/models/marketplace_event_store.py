@@ -87,10 +87,10 @@ class MarketplaceEvent(models.Model):
         holes = ", ".join(f"%({name})s" for name in values)
         # A search is never a guard: the unique index is. A copy that another transaction is just storing
         # is waited for, and is then a conflict: whoever repeats this transaction finds it.
-        actor = "(SELECT user_id FROM marketplace_config WHERE id = %(account_id)s)"
+        # No user: calls at once would queue for the check of that foreign key, on one row.
         query = (
-            f"INSERT INTO marketplace_event ({columns}, create_uid, write_uid, create_date, write_date)"
-            f" VALUES ({holes}, {actor}, {actor}, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')"
+            f"INSERT INTO marketplace_event ({columns}, create_date, write_date)"
+            f" VALUES ({holes}, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')"
             " ON CONFLICT (account_id, topic, delivery_id) DO NOTHING"
         )
         self.env.cr.execute(query, values, log_exceptions=False)

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from psycopg2.errors import ReadOnlySqlTransaction, SerializationFailure
 
-from odoo import _, api, fields, models
+from odoo import _, api, fields, models, tools
 from odoo.exceptions import ValidationError
 
 from .. import dialects
@@ -28,11 +28,17 @@ ENTRANCE = (
     "webhook_signature_encoding", "webhook_secret_current", "webhook_secret_previous",
     "webhook_previous_until",
 )  # fmt: skip
+# What tells whether there is one, and where.
+OPEN = ("active", "state", "webhook_key")
+ENTRANCES = (
+    f"SELECT id, webhook_key, {', '.join(ENTRANCE)} FROM marketplace_config"
+    " WHERE active AND state != 'draft' ORDER BY id"
+)
 
 
 @dataclass(frozen=True)
 class Entrance:
-    """What the webhook needs to know of an account: read anew by each call, so that what is revoked is over.
+    """What the webhook needs to know of an account.
 
     Nothing is read of the account's record itself: by the ORM that takes longer than storing the message.
     """
@@ -159,6 +165,17 @@ class MarketplaceConfig(models.Model):
             " ON marketplace_config (webhook_key)"
         )
 
+    def write(self, vals):
+        res = super().write(vals)
+        if {*ENTRANCE, *OPEN} & set(vals):
+            self.env.registry.clear_cache()
+        return res
+
+    def unlink(self):
+        res = super().unlink()
+        self.env.registry.clear_cache()
+        return res
+
     def _compute_webhook_token(self):
         for account in self:
             account.webhook_token = MASK if account.sudo().webhook_token_digest else False
@@ -268,17 +285,26 @@ class MarketplaceConfig(models.Model):
 
     @api.model
     def _entrances(self, key):
-        """Read the entrances a call may mean, in one statement.
+        """Give the entrances a call may mean.
 
         :param str key: the key in the path, None for all
         """
-        self.flush_model([*ENTRANCE, "webhook_key", "active", "state"])
-        self.env.cr.execute(
-            f"SELECT id, {', '.join(ENTRANCE)} FROM marketplace_config"
-            " WHERE active AND state != 'draft' AND (webhook_key = %(key)s OR %(key)s IS NULL) ORDER BY id",
-            {"key": key},
-        )
-        return [self._prepare_entrance(row) for row in self.env.cr.dictfetchall()]
+        return [
+            self._prepare_entrance(row)
+            for row in self._entrance_rows()
+            if key is None or row["webhook_key"] == key
+        ]
+
+    @api.model
+    @tools.ormcache()
+    def _entrance_rows(self):
+        """Read what all entrances are made of; kept, as a flood of calls asks, until any of it changes.
+
+        Every worker hears of a change before its next call: what is revoked is over.
+        """
+        self.flush_model([*ENTRANCE, *OPEN])
+        self.env.cr.execute(ENTRANCES)
+        return self.env.cr.dictfetchall()
 
     def _entrance(self):
         """Give the account's entrance, whether it is open or not. Superuser: secrets."""

@@ -167,7 +167,11 @@ class Inside:
     def forget_work(self):
         with self.transaction() as env:
             env.cr.execute("DELETE FROM marketplace_mark")
-            env.cr.execute("DELETE FROM queue_job")
+            # Those a server is at just now stay: it locks them in another order.
+            env.cr.execute(
+                "DELETE FROM queue_job WHERE id IN (SELECT id FROM queue_job"
+                " WHERE id NOT IN (SELECT queue_job_id FROM queue_job_lock) FOR UPDATE SKIP LOCKED)"
+            )
 
     def set_state(self, state):
         """Open or close all accounts, without the work that follows from it."""
