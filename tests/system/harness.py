@@ -104,7 +104,7 @@ class OdooServer:
 
         :return: its process id
         """
-        pid = random.choice(self._workers())
+        pid = random.choice(wait_for(self._workers, 60, "a worker is alive"))
         self._kill(pid)
         return pid
 
@@ -119,7 +119,8 @@ class OdooServer:
 
     def kill_runner(self):
         """End the job runner's process; the server starts another."""
-        self._kill(self.runner_pid())
+        # After another kill the next one takes a moment to appear.
+        self._kill(wait_for(self.runner_pid, 60, "a job runner is alive"))
 
     def kill_postgres(self):
         """End the tests' PostgreSQL as a power cut would, and start it again."""
