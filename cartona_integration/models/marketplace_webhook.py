@@ -168,13 +168,22 @@ class MarketplaceConfig(models.Model):
     def write(self, vals):
         res = super().write(vals)
         if {*ENTRANCE, *OPEN} & set(vals):
-            self.env.registry.clear_cache()
+            self._forget_entrances()
         return res
 
     def unlink(self):
         res = super().unlink()
-        self.env.registry.clear_cache()
+        self._forget_entrances()
         return res
+
+    @api.model
+    def _forget_entrances(self):
+        """Have the entrances read anew: now, and once more after the commit.
+
+        A server with threads instead of workers may read in between what was there before.
+        """
+        self.env.registry.clear_cache()
+        self.env.cr.postcommit.add(self.env.registry.clear_cache)
 
     def _compute_webhook_token(self):
         for account in self:

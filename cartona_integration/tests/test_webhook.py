@@ -111,6 +111,15 @@ class TestWebhookCredentials(WebhookCase):
         self.assert_nothing_stored()
         self.assertFalse(self.logs())
 
+    def test_what_another_thread_reads_before_the_commit_is_forgotten_after_it(self):
+        accounts = self.env["marketplace.config"]
+        self.rest.webhook_token = "another-hook-of-rest"
+        self.env.flush_all()
+        read = accounts._entrance_rows()
+        self.assertIs(accounts._entrance_rows(), read)
+        self.env.cr.postcommit.run()
+        self.assertIsNot(accounts._entrance_rows(), read)
+
     def test_a_deleted_account_opens_to_nobody(self):
         accounts, key = self.env["marketplace.config"], self.rest.webhook_key
         headers = {"Authorization": "Bearer hook-of-rest_test"}
