@@ -11,9 +11,20 @@ from ..exceptions import PayloadError, Unavailable
 
 _logger = logging.getLogger(__name__)
 
+
+class MachineDispatcher(http.HttpDispatcher):
+    """Serves calls of a machine that sends JSON and keeps no session."""
+
+    routing_type = "marketplace"
+
+    def post_dispatch(self, response):
+        """Leave out the session and what else a browser is told."""
+        http.root.set_csp(response)
+
+
 MAX_BODY = 1024 * 1024  # bytes
 DOOR = {
-    "type": "http",
+    "type": MachineDispatcher.routing_type,
     # No user and no session; with the addon in server_wide_modules the door also answers without a database.
     "auth": "none",
     "csrf": False,
@@ -106,9 +117,10 @@ class MarketplaceWebhook(http.Controller):
             door.account._log_unreadable(error)
             return self._answer(400, {"error": "unreadable", "detail": str(error)})
         accepted, duplicate = door.account._receive(messages)
-        _logger.info(
-            "Marketplace %s: webhook %s, %d bytes, %d accepted, %d duplicate",
-            door.code,
+        # Not at level INFO: the server logs the call, and the inbox shows what it brought.
+        _logger.debug(
+            "Marketplace account %d: webhook %s, %d bytes, %d accepted, %d duplicate",
+            door.account.id,
             topic,
             len(raw),
             accepted,

@@ -13,6 +13,7 @@ from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from email.utils import parsedate_to_datetime
 from functools import partial, wraps
 from hashlib import sha256
+from json.encoder import encode_basestring
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..exceptions import PayloadError
@@ -138,8 +139,11 @@ def _check(data, where):
         if len(where) >= MAX_DEPTH:
             raise PayloadError("body", f"at most {MAX_DEPTH} levels", "more")
         for key, value in data.items() if isinstance(data, dict) else enumerate(data):
-            _check(key, where)
-            _check(value, (*where, key))
+            # Called for what can be wrong only: a message has hundreds of values.
+            if isinstance(key, str) and _UNSTORABLE.search(key):
+                raise wrong(_joined(where), "text without NUL and lone surrogates", key)
+            if isinstance(value, (dict, list)) or (isinstance(value, str) and _UNSTORABLE.search(value)):
+                _check(value, (*where, key))
 
 
 def _joined(where):
@@ -152,50 +156,52 @@ def dumps(data):
 
     :raise TypeError: for a float, which was exact nowhere
     """
-    return _whole_written(data, str, lambda items: items)
-
-
-def digest(data):
-    """Give the SHA-256 of what ``data`` says, whatever the key order and spelling of numbers."""
-    return sha256(_whole_written(data, _canonical, sorted).encode()).hexdigest()
-
-
-def _canonical(number):
-    return str(_EXACT.add(Decimal(number), 0).normalize(_EXACT))
-
-
-def _whole_written(data, number, order):
     try:
-        return _UNSTORABLE.sub(_escaped, _written(data, number, order))
+        return _UNSTORABLE.sub(_escaped, _written(data))
     except RecursionError:
         raise PayloadError("body", f"at most {MAX_DEPTH} levels", "more") from None
-
-
-_text_written = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _escaped(found):
     return f"\\u{ord(found[0]):04x}"
 
 
-def _written(data, number, order):
-    """Write a value; one function per message, as a message has hundreds of values."""
+def _written(value):
+    if isinstance(value, str):
+        return encode_basestring(value)
+    if value is None or isinstance(value, bool):
+        return _CONSTANTS[value]
+    if isinstance(value, dict):
+        # A key that is no text is a TypeError here.
+        members = [f"{encode_basestring(key)}:{_written(item)}" for key, item in value.items()]
+        return f"{{{','.join(members)}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join([_written(item) for item in value])}]"
+    if isinstance(value, int) or (isinstance(value, Decimal) and value.is_finite()):
+        return str(value)
+    raise TypeError(f"no exact JSON for {type(value).__name__}")
 
-    def write(value):
-        if isinstance(value, str):
-            return _text_written(value)
-        if value is None or isinstance(value, bool):
-            return _CONSTANTS[value]
-        if isinstance(value, int) or (isinstance(value, Decimal) and value.is_finite()):
-            return number(value)
-        if isinstance(value, (list, tuple)):
-            return f"[{','.join([write(item) for item in value])}]"
-        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-            members = [f"{_text_written(key)}:{write(item)}" for key, item in order(value.items())]
-            return f"{{{','.join(members)}}}"
-        raise TypeError(f"no exact JSON for {type(value).__name__}")
 
-    return write(data)
+def digest(data):
+    """Give the SHA-256 of what ``data`` says, whatever the key order and spelling of numbers.
+
+    :param data: of :func:`loads`
+    """
+    try:
+        return sha256(_canonical(data).encode(errors="surrogatepass")).hexdigest()
+    except RecursionError:
+        raise PayloadError("body", f"at most {MAX_DEPTH} levels", "more") from None
+
+
+def _canonical_number(value):
+    """Give a whole number as such, and any other as a text that no message can hold."""
+    number = _EXACT.add(value, 0).normalize(_EXACT)
+    return int(number) if number == number.to_integral_value() else f"\x00{number}"
+
+
+_canonical = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_canonical_number
+).encode
 
 
 # --- converters: (value, path) -> value, None for null, "" and missing ----------------------------

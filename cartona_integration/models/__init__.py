@@ -1,4 +1,5 @@
 from . import (
+    ir_http,
     marketplace_allocation,
     marketplace_api,
     marketplace_config,

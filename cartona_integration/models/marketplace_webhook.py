@@ -24,7 +24,7 @@ ROTATION = timedelta(days=7)
 SECRET_BYTES = 32
 # Fields of an account its entrance is made of.
 ENTRANCE = (
-    "code", "dialect", "webhook_rate", "webhook_token_digest", "webhook_signing", "webhook_signature_header",
+    "dialect", "webhook_rate", "webhook_token_digest", "webhook_signing", "webhook_signature_header",
     "webhook_signature_encoding", "webhook_secret_current", "webhook_secret_previous",
     "webhook_previous_until",
 )  # fmt: skip
@@ -44,7 +44,6 @@ class Entrance:
     """
 
     account: models.Model
-    code: str
     rate: int  # calls per second
     dialect: base.Dialect
     token_digest: str = field(repr=False)
@@ -91,7 +90,6 @@ class Entrance:
 # What a call to no account is compared with.
 NOWHERE = Entrance(
     account=None,
-    code="",
     rate=0,
     dialect=None,
     token_digest="",
@@ -326,7 +324,6 @@ class MarketplaceConfig(models.Model):
         secrets_now = (row["webhook_secret_current"], is_rotating and row["webhook_secret_previous"])
         return Entrance(
             account=self.browse(row["id"]),
-            code=row["code"],
             rate=row["webhook_rate"] or 0,
             dialect=dialect,
             token_digest=row["webhook_token_digest"] or "",
@@ -372,9 +369,12 @@ class MarketplaceConfig(models.Model):
     def _log_unreadable(self, error):
         """Leave a trace of an authenticated but unreadable call."""
         with self._writable():
-            self.env["marketplace.sync.log"]._log_hourly(
-                self, "webhook", _("A call could not be read: %s", payload.printable(str(error)))
-            )
+            # The call has no language; those who read this do.
+            self.with_context(lang=self.user_id.lang)._log_call(error)
+
+    def _log_call(self, error):
+        text = _("A call could not be read: %s", payload.printable(str(error)))
+        self.env["marketplace.sync.log"]._log_hourly(self, "webhook", text)
 
     @contextmanager
     def _writable(self):

@@ -3,7 +3,12 @@ import json
 from datetime import datetime, timedelta, timezone
 from unittest.mock import patch
 
+from psycopg2 import ProgrammingError
+from psycopg2.extensions import STATUS_BEGIN, STATUS_READY
+
 from odoo import fields
+from odoo.sql_db import db_connect
+from odoo.tools import mute_logger
 
 from odoo.addons.queue_job.exception import RetryableJobError
 from odoo.addons.queue_job.job import Job
@@ -14,7 +19,13 @@ from ..dialects.words import Answer
 from ..exceptions import Unavailable
 from ..models import marketplace_sync_state
 from ..models.marketplace_event_hold import MarketplaceEvent
-from ..models.marketplace_traffic import CONFLICT_TRIES, LOCKS, STUCK_AFTER, MarketplaceConfig
+from ..models.marketplace_traffic import (
+    CONFLICT_TRIES,
+    LOCKS,
+    STUCK_AFTER,
+    MarketplaceConfig,
+    without_transaction,
+)
 from .common import MarketplaceCase, ok, sample
 
 # The base case patches it away; here the real one is the subject.
@@ -172,21 +183,43 @@ class TestWakeUp(TrafficCase):
         self.assertLessEqual(self.statements(lambda: self.rest._enqueue("import")), 10)
         self.assertLessEqual(self.statements(lambda: self.rest._enqueue("import")), 3)
 
-    def test_the_acknowledgement_takes_three_statements_however_many_orders_are_known(self):
+    def test_the_acknowledgement_takes_one_statement_and_three_where_the_order_is_known(self):
         key, headers = self.cartona.webhook_key, {"Authorization": "Bearer hook-of-cartona_test"}
         order = json.loads(sample("cartona/order_pending"))[0]
 
-        def receive(number):
-            raw = json.dumps(order | {"hashed_id": f"K{number}"}).encode()
+        def receive(number, status="pending"):
+            raw = json.dumps(order | {"hashed_id": f"K{number}", "status": status}).encode()
             self.env.invalidate_all()  # a request knows nothing of the one before
             door = self.env["marketplace.config"]._authenticate_webhook(key, headers)
-            door.account._receive(door.messages("orders", raw, headers))
+            return door.account._receive(door.messages("orders", raw, headers))
 
         for number in range(3):
             receive(number)
-        with self.assertQueryCount(3):
-            receive(3)
-        self.assertEqual(len(self.events(self.cartona)), 4)
+        self.assertEqual(self.statements(lambda: self.assertEqual(receive(3), (1, 0))), 1)
+        self.assertEqual(self.statements(lambda: self.assertEqual(receive(3), (0, 1))), 2)
+        self.assertEqual(self.statements(lambda: self.assertEqual(receive(3, "approved"), (1, 0))), 3)
+        self.assertEqual(len(self.events(self.cartona)), 5)
+
+    def test_looking_after_a_commit_leaves_the_connection_as_it_was(self):
+        # A connection of its own: those of the tests are all in one transaction.
+        with db_connect(self.cr.dbname).cursor() as cr:
+            with without_transaction(cr):
+                cr.execute("SHOW transaction_isolation")
+                self.assertEqual(cr.fetchone(), ("read committed",))
+                self.assertEqual(cr.connection.status, STATUS_READY, "nothing waits for an end")
+            cr.execute("SHOW transaction_isolation")
+            self.assertEqual(cr.fetchone(), ("repeatable read",))
+            self.assertEqual(cr.connection.status, STATUS_BEGIN)
+            with without_transaction(cr):
+                cr.execute("SELECT txid_current()")
+                inside = cr.fetchone()
+            cr.execute("SELECT txid_current()")
+            self.assertEqual(cr.fetchone(), inside, "a transaction that has begun goes on")
+            cr.rollback()
+            with self.assertRaises(ProgrammingError), mute_logger("odoo.sql_db"), without_transaction(cr):
+                cr.execute("SELECT nothing_known")
+            cr.execute("SHOW transaction_isolation")
+            self.assertEqual(cr.fetchone(), ("repeatable read",), "also after an error")
 
     def test_a_rolled_back_transaction_wakes_nobody(self):
         self.rest._wake("import")

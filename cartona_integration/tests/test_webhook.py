@@ -132,6 +132,7 @@ class TestWebhookCredentials(WebhookCase):
         for number, path in enumerate(("orders", "orders/", f"orders/{key}", f"orders/{key}/")):
             answer = self.call(path, body(order(f"id{number}")))
             self.assertEqual(answer, (200, b'{"accepted": 1, "duplicate": 0}'), path)
+            self.assertEqual(self.headers["X-Content-Type-Options"], "nosniff")
         self.assertEqual(len(self.events(self.cartona)), 4)
 
     def test_the_status_address_has_the_same_four_spellings(self):
@@ -357,6 +358,12 @@ class TestWebhookBody(WebhookCase):
         self.cr.execute("UPDATE marketplace_sync_log SET create_date = create_date - interval '61 minutes'")
         self.call(data=b"")
         self.assertEqual(len(self.logs()), 2)
+
+    def test_the_log_row_is_in_the_language_of_the_account_s_user(self):
+        self.env["res.lang"]._activate_lang("ar_001")
+        self.cartona.user_id.lang = "ar_001"
+        self.call(data=b"nonsense")
+        self.assertRegex(self.logs().message, "[\u0627-\u064a]")
 
     def test_the_log_row_holds_no_line_break_of_the_sender(self):
         self.call(data=b'{"a\\nb\\u001b[31m": 1, "a\\nb\\u001b[31m": 2}')
@@ -645,7 +652,7 @@ class TestSignature(WebhookCase):
         shown = repr(self.rest._entrance())
         self.assertNotIn(self.secret, shown)
         self.assertNotIn(self.rest.sudo().webhook_token_digest, shown)
-        self.assertIn("rest_test", shown)
+        self.assertIn(str(self.rest), shown)
 
     def test_nothing_of_the_secret_is_logged(self):
         with self.assertLogs("odoo.addons.cartona_integration", "DEBUG") as caught:

@@ -120,7 +120,7 @@ def test_the_webhook_beside_one_insert_and_beside_a_job_per_message(open_shop, s
     each = {name: f"{median(cpu[name]):.1f} ms CPU of server and database" for name in addresses}
     made_of = (
         f"{rates['ours']:.0f} messages/s, {SENDERS} senders, {TURNS} × {REQUESTS} in turns, client included, "
-        f"{each['ours']}"
+        f"fsync {server.sql('SHOW fsync')[0][0]}, {each['ours']}"
     )
     figure(
         "SQL statements of the acknowledgement's transaction",
