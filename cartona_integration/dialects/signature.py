@@ -49,14 +49,22 @@ class StandardWebhooks:
         :param keys: bytes of the keys that count
         :param float now: seconds since 1970
         """
+        lead = self.lead(headers, body, keys, now)
+        return lead is not None and abs(lead) <= WINDOW
+
+    def lead(self, headers, body, keys, now):
+        """Tell by how many seconds the clock of who signed the call is ahead of ours.
+
+        :return: None where none of the keys signed it
+        """
         delivery, moment = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
         given = _given(headers, "webhook-signature").split(" ")
         if not (_ID.fullmatch(delivery) and _MOMENT.fullmatch(moment)) or len(given) > MAX_SIGNATURES:
-            return False
+            return None
         content = f"{delivery}.{moment}.".encode() + body
         signatures = [signature.removeprefix("v1,") for signature in given if signature.startswith("v1,")]
         made = [base64.b64encode(hmac.digest(key, content, "sha256")).decode() for key in keys]
-        return _meet(made, signatures) and abs(now - int(moment)) <= WINDOW
+        return int(moment) - now if _meet(made, signatures) else None
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,10 @@ class HmacBody:
             return _meet((hmac.digest(key, body, self.algorithm).hex() for key in keys), [given.lower()])
         made = (base64.b64encode(hmac.digest(key, body, self.algorithm)).decode() for key in keys)
         return _meet(made, [given])
+
+    def lead(self, _headers, _body, _keys, _now):
+        """No moment is signed."""
+        return None
 
 
 def _long_enough(key):

@@ -49,6 +49,7 @@ from . import (
     marketplace_push,
     marketplace_reading,
     marketplace_rehearsal,
+    marketplace_server,
     marketplace_sync_log,
     marketplace_sync_state,
     marketplace_taxes,

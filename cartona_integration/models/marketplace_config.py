@@ -110,7 +110,6 @@ class MarketplaceConfig(models.Model):
     waiting_event_count = fields.Integer(compute="_compute_event_counts")
     problem_event_count = fields.Integer(compute="_compute_event_counts")
     link_ids = fields.One2many("marketplace.product.link", "account_id", readonly=True)
-    job_runner_missing = fields.Boolean(compute="_compute_job_runner_missing")
 
     def init(self):
         super().init()
@@ -153,10 +152,6 @@ class MarketplaceConfig(models.Model):
             account.problem_event_count = sum(
                 counts.get((account.id, state), 0) for state in ("hold", "failed")
             )
-
-    def _compute_job_runner_missing(self):
-        for account in self:
-            account.job_runner_missing = account._has_stuck_jobs()
 
     @api.constrains("code")
     def _check_code(self):

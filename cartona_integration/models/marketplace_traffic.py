@@ -360,7 +360,7 @@ class MarketplaceConfig(models.Model):
 
         Superuser: the acting user may not write on accounts, and an activity needs that.
 
-        :param str cause: ``credentials``, ``messages`` or ``statuses``
+        :param str cause: ``clock``, ``credentials``, ``messages`` or ``statuses``
         :param str note: what happened, possibly in a marketplace's words
         """
         person = self.responsible_id or self.user_id

@@ -4,9 +4,10 @@ import hmac
 import re
 import secrets
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from statistics import median
 
 from psycopg2.errors import ReadOnlySqlTransaction, SerializationFailure
 
@@ -15,13 +16,17 @@ from odoo.exceptions import ValidationError
 
 from .. import dialects
 from ..dialects import base, payload
-from ..dialects.signature import HmacBody, StandardWebhooks
+from ..dialects.signature import WINDOW, HmacBody, StandardWebhooks
 from ..exceptions import PayloadError, Unavailable
 from .marketplace_config_connection import MASK
 
 # How long a secret still counts after another took its place.
 ROTATION = timedelta(days=7)
 SECRET_BYTES = 32
+CLOCKS_APART = 60  # seconds
+CALLS_FOR_CLOCK = 9
+# Per process: (database, account) -> {id of a signed call: seconds its sender's clock was ahead}.
+leads = {}
 # Fields of an account its entrance is made of.
 ENTRANCE = (
     "dialect", "webhook_rate", "webhook_token_digest", "webhook_signing", "webhook_signature_header",
@@ -66,6 +71,16 @@ class Entrance:
         if keys and self.signature.is_presented(headers):
             return self.signature.proves(headers, read(), keys, time.time())
         return hmac.compare_digest((self.token_digest or "none").encode(), token_digest.encode())
+
+    def lead(self, headers, read):
+        """Tell by how many seconds the clock of who signed the call is ahead of ours; None: nobody did."""
+        try:
+            keys = self.keys()
+        except ValueError:
+            return None
+        if not keys or not self.signature.is_presented(headers):
+            return None
+        return self.signature.lead(headers, read(), keys, time.time())
 
     def messages(self, topic, raw, headers):
         """Cut the body of a proven call into messages.
@@ -285,10 +300,43 @@ class MarketplaceConfig(models.Model):
             # A key nobody has costs the same work, but for reading: its time tells strangers nothing.
             NOWHERE.is_proven(digest, headers, bytes)
         proven = [door for door in doors if door.is_proven(digest, headers, read)]
+        for door in doors:
+            lead = door.lead(headers, read)
+            if lead is not None:
+                door.account._note_lead(headers["webhook-id"], lead)
         accounts = self.browse([door.account.id for door in proven])
         if len(proven) > 1 and not accounts <= accounts[:1]._token_group():
             return None  # whose it is cannot be told
         return proven[0] if proven else None
+
+    def _note_lead(self, delivery, lead):
+        """Ask for help when the clocks here and there are apart: in the end no signed call counts any more.
+
+        :param str delivery: id of a signed call; one that is repeated counts once
+        :param float lead: seconds the sender's clock is ahead
+        """
+        known = leads.setdefault((self.env.cr.dbname, self.id), {})
+        known[delivery] = lead
+        if len(known) < CALLS_FOR_CLOCK:
+            return
+        apart = abs(median(known.values()))
+        known.clear()
+        if apart > CLOCKS_APART:
+            person = self.responsible_id or self.user_id
+            # A database that takes no rows is the message's business.
+            with suppress(Unavailable), self._writable():
+                self.with_context(lang=person.lang)._ask_about_clock(apart)
+
+    def _ask_about_clock(self, apart):
+        self._ask_for_help(
+            "clock",
+            _(
+                "The clocks of the marketplace and of this server are %(apart)d seconds apart. From "
+                "%(window)d on no signed call counts. Let the server set its clock by the network (NTP).",
+                apart=apart,
+                window=WINDOW,
+            ),
+        )
 
     @api.model
     def _entrances(self, key):

@@ -24,6 +24,7 @@ from ..dialects.rest import Rest
 from ..dialects.signature import HmacBody
 from ..models import marketplace_webhook
 from ..models.marketplace_event_store import MarketplaceEvent
+from ..models.marketplace_webhook import CALLS_FOR_CLOCK
 from .common import MarketplaceCase, sample
 
 KEYS = ("TEA-25", "SUGAR-1", "SALT-500")
@@ -499,6 +500,7 @@ class TestSignature(WebhookCase):
 
     def setUp(self):
         super().setUp()
+        marketplace_webhook.leads.clear()
         self.secret = self.rest.action_rotate_webhook_secret()["params"]["message"]
         (self.rest | self.cartona).webhook_token = False
         self.message = sample("rest/neutral_order_created")
@@ -540,6 +542,32 @@ class TestSignature(WebhookCase):
         other = "whsec_" + base64.b64encode(b"x" * 32).decode()
         for how in ({"secret": other}, {"moment": now - 310}, {"moment": now + 310}, {"delivery": "a.b"}):
             self.assert_refused(self.post(**how))
+
+    def clock_activities(self):
+        return self.rest.activity_search(["cartona_integration.activity_clock"])
+
+    def test_clocks_that_are_apart_are_told_once_whether_calls_still_count_or_not(self):
+        now = int(time.time())
+        for seconds, status in ((100, 200), (400, 401)):
+            for number in range(2 * CALLS_FOR_CLOCK):
+                answer = self.post(delivery=f"msg_{seconds}_{number}", moment=now - seconds)
+                self.assertEqual(answer[0], status)
+            [activity] = self.clock_activities()
+            self.assertEqual(activity.user_id, self.rest.responsible_id or self.rest.user_id)
+            self.assertRegex(activity.note, f"{seconds}|{seconds + 1}|{seconds + 2}")
+            activity.action_done()
+        self.assertFalse(self.clock_activities())
+
+    def test_a_late_call_and_one_that_is_repeated_say_nothing_of_clocks(self):
+        late = int(time.time()) - 100
+        for _number in range(2 * CALLS_FOR_CLOCK):
+            self.post(delivery="the_same", moment=late)
+        for number in range(CALLS_FOR_CLOCK):
+            self.post(delivery=f"msg_{number}", moment=late if number % 3 == 0 else None)
+        other = "whsec_" + base64.b64encode(b"x" * 32).decode()
+        for number in range(CALLS_FOR_CLOCK):
+            self.post(delivery=f"of_a_stranger_{number}", moment=late, secret=other)
+        self.assertFalse(self.clock_activities())
 
     def test_an_account_without_a_secret_believes_no_signature(self):
         self.rest.webhook_secret = False

@@ -1,0 +1,63 @@
+import logging
+import os
+
+from odoo import _, fields, models, tools
+
+from odoo.addons.queue_job.jobrunner.channels import ChannelManager
+from odoo.addons.queue_job.jobrunner.runner import _channels
+
+_logger = logging.getLogger(__name__)
+
+
+class MarketplaceConfig(models.Model):
+    """What of the server's set-up makes accounts slow, told where people look for the cause."""
+
+    _inherit = "marketplace.config"
+
+    job_runner_missing = fields.Boolean(compute="_compute_job_runner_missing")
+    server_advice = fields.Text(compute="_compute_server_advice")
+
+    def _register_hook(self):
+        super()._register_hook()
+        for line in self._server_advice():
+            _logger.warning(line)
+
+    def _compute_job_runner_missing(self):
+        for account in self:
+            account.job_runner_missing = account._has_stuck_jobs()
+
+    def _compute_server_advice(self):
+        self.server_advice = "\n".join(self._server_advice())
+
+    def _server_advice(self):
+        """Tell what to set otherwise. It is read from this process: every server tells its own.
+
+        :return: list of texts
+        """
+        advice = []
+        workers, jobs = tools.config["workers"], self._jobs_at_once()
+        if workers and jobs >= workers:
+            advice.append(
+                _(
+                    "Jobs may take all %(workers)d workers of this server at once: webhooks and people wait "
+                    "for them. Start at least two more workers than jobs, or set channels = root:%(jobs)d.",
+                    workers=workers,
+                    jobs=max(1, workers - 2),
+                )
+            )
+        if os.environ.get("QUEUE_JOB__NO_DELAY"):
+            advice.append(
+                _(
+                    "QUEUE_JOB__NO_DELAY is set on this server: whoever saves something waits for the "
+                    "marketplace. Start it without."
+                )
+            )
+        return advice
+
+    def _jobs_at_once(self):
+        """Give how many jobs this server's job runner starts at once; 0: it has none, or cannot start."""
+        try:
+            channels = ChannelManager.parse_simple_config(_channels())
+        except ValueError:
+            return 0  # the runner says so itself
+        return next((channel["capacity"] for channel in channels if channel["name"] == "root"), 1)
