@@ -207,11 +207,9 @@ class MarketplaceProductLink(models.Model):
 
     def _with_a_unit(self):
         """Leave out listings in a pack that the product, whose unit was changed since, is not sold in."""
-        lost = self.filtered(
+        lost = self.filtered("pack_uom_id").filtered(
             lambda link: (
-                link.pack_uom_id
-                and link.product_id
-                and not self._is_convertible(link.product_id.uom_id, link.pack_uom_id)
+                link.product_id and not self._is_convertible(link.product_id.uom_id, link.pack_uom_id)
             )
         )
         if lost:
@@ -328,20 +326,23 @@ class MarketplaceProductLink(models.Model):
         if not account.stock_warehouse_ids:
             self.reason = _("The account has no warehouse to sell from: choose one, stock is then sent.")
             return {}
-        deleted = self.filtered(lambda link: not link.product_id)
+        sold = {link: goods[link] for link in self if link in goods}
+        deleted = self.filtered(lambda link: link not in sold and not link.product_id)
         if deleted:
             deleted.reason = _(
                 "The product was deleted; the listing shows a stock of 0. Choose another product."
             )
         # Of a product whose other variants are sold on: its attributes were changed.
-        archived = self.filtered(lambda link: not link.product_id.active and link.product_tmpl_id.active)
+        archived = self.filtered(
+            lambda link: not (sold.get(link) or link.product_id).active and link.product_tmpl_id.active
+        )
         if archived:
             archived.reason = _(
                 "The variant was archived; the listing shows a stock of 0. Choose another product."
             )
-        free = self.product_id._marketplace_free(account)
+        free = self.env["product.product"].union(*sold.values())._marketplace_free(account)
         offered = account._all_offered(free)
-        return {link: link._stock(goods.get(link), offered) for link in self}
+        return {link: link._stock(sold.get(link), offered) for link in self}
 
     def _stock(self, product, offered):
         """Give one listing's quantity and whether it never sells out.
