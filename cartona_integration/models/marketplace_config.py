@@ -203,6 +203,8 @@ class MarketplaceConfig(models.Model):
             self.env.registry.clear_cache()
         if vals.get("state") in self.WORKING_STATES:
             self._wake_all()
+        elif vals.get("state") == "paused":
+            self._wake("import")  # what waits keeps its goods back
         if SHOWN_BY & set(vals) and vals.get("state") != "paused":
             self.env["marketplace.mark"].sudo()._insert_both(self)
         if {"state", "active", "pricelist_id"} & set(vals):

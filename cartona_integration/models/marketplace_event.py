@@ -401,6 +401,19 @@ class MarketplaceEvent(models.Model):
             return {}
         return self.env["marketplace.order.processor"]._wanted_quantities(self.account_id, order)
 
+    @api.model
+    def _waiting_orders(self, account):
+        """Give the newest message of each order that waits and has kept nothing back yet.
+
+        An order that wants something else by now wants no more what an older message of it said.
+        """
+        domain = [*self._waiting_domain(account), ("topic", "=", ORDERS)]
+        waiting = self.search(domain, order="id")
+        newest = self.union(*{event.external_order_id: event for event in waiting}.values())
+        for event in (waiting - newest).filtered("held_quantities"):
+            event._keep_back({})
+        return newest.filtered(lambda event: not event.held_quantities)
+
     def _keep_wanted(self):
         """Take what an order that is not here yet wants off what is offered, as far as it can be told."""
         _nothing, error = self._attempt(lambda: self._keep_back(self._wanted_quantities()))

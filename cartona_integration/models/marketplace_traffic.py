@@ -260,6 +260,21 @@ class MarketplaceConfig(models.Model):
         with self._locked("import"):
             self._committed("_resume_holds")
             self._until_done("import", self._import_batch)
+            if not self._may_work("import"):
+                self._keep_back_waiting()
+
+    def _keep_back_waiting(self):
+        """Take what orders want that wait for a pause's end off what the other accounts offer."""
+        ids = self._committed("_waiting_orders")
+        for start in range(0, len(ids), IMPORT_BATCH):
+            self._committed("_keep_back_orders", ids[start : start + IMPORT_BATCH])
+
+    def _waiting_orders(self):
+        return self.env["marketplace.event"]._waiting_orders(self).ids
+
+    def _keep_back_orders(self, ids):
+        for event in self.env["marketplace.event"].browse(ids).exists():
+            event._keep_wanted()
 
     def _resume_holds(self):
         self._hand_over_holds()

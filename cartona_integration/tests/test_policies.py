@@ -42,6 +42,27 @@ class TestWanted(OrderCase):
         self.send(payment_state="paid")
         self.assertFalse(any(event.held_quantities for event in self.events()))
 
+    def test_orders_that_wait_for_a_pause_to_end_keep_their_goods_back_from_the_other_accounts(self):
+        free = self.tea._marketplace_free(self.cartona)[self.tea.id]
+        self.receive(self.rest, self.message(id="early"), run=False)
+        self.rest.action_pause()
+        self.run_job(self.rest, "import")
+        self.send(id="late")
+        self.send(id="gone")
+        self.send(id="gone", status="cancelled")
+        self.assertFalse(self.order(self.rest, "early"))
+        self.assertEqual(self.tea._marketplace_free(self.cartona)[self.tea.id], free - 4)
+        self.rest.action_activate()
+        self.run_job(self.rest, "import")
+        self.assertTrue(self.order(self.rest, "early"))
+        self.assertFalse(any(event.held_quantities for event in self.events()))
+        self.assertEqual(self.tea._marketplace_free(self.cartona)[self.tea.id], free - 4, "reserved or quoted")
+
+    def test_a_pause_begins_with_what_waits(self):
+        self.wakeups.clear()
+        self.rest.action_pause()
+        self.assertIn((self.rest.id, "import"), self.wakeups)
+
     def test_a_changed_policy_lets_what_waits_in(self):
         self.rest.paid_only = True
         self.send(payment_state="unpaid")
