@@ -56,7 +56,9 @@ class TestWanted(OrderCase):
         self.run_job(self.rest, "import")
         self.assertTrue(self.order(self.rest, "early"))
         self.assertFalse(any(event.held_quantities for event in self.events()))
-        self.assertEqual(self.tea._marketplace_free(self.cartona)[self.tea.id], free - 4, "reserved or quoted")
+        self.assertEqual(
+            self.tea._marketplace_free(self.cartona)[self.tea.id], free - 4, "reserved or quoted"
+        )
 
     def test_a_pause_begins_with_what_waits(self):
         self.wakeups.clear()
