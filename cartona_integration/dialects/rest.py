@@ -224,7 +224,7 @@ class Rest(base.Dialect):
         """Cut an envelope, one object, a list, or ``{"orders": [...]}``.
 
         An envelope's type wins over ``topic``. A deleted order becomes a cancellation: to the
-        seller they are the same. An envelope of a type we do not know is kept for a person.
+        seller they are the same. An envelope of a type we do not know is kept, and no more.
         """
         if not isinstance(data, dict):
             return _messages(topic, data)
@@ -270,7 +270,7 @@ def _opened(topic, envelope):
         rows = (row for row in base.rows(data) if isinstance(row, dict))
         found = _messages(words.STATUS, [known | row | gone for row in rows])
     else:
-        found = (words.Message(topic, envelope),)
+        found = (words.Message(words.OTHER, envelope),)
     return base.delivered(reading.lenient(reading.identifier)(envelope.get("id")), found)
 
 

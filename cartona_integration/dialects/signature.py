@@ -18,6 +18,11 @@ _ID = re.compile(r"[A-Za-z0-9_:-]{1,128}", re.ASCII)  # no dot: it would move th
 _MOMENT = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
+def is_proof(lead):
+    """Tell whether a lead is that of a signed call, and a small one: a call cannot be repeated for ever."""
+    return lead is not None and abs(lead) <= WINDOW
+
+
 @dataclass(frozen=True)
 class StandardWebhooks:
     """Standard Webhooks 1.0: id, moment and body are signed; several signatures may come at once.
@@ -41,20 +46,15 @@ class StandardWebhooks:
         """Give the signed id of the delivery."""
         return headers["webhook-id"]
 
-    def proves(self, headers, body, keys, now):
-        """Tell whether one of the keys signed this very call just now.
+    def lead(self, headers, body, keys, now):
+        """Tell by how many seconds the clock of who signed this very call is ahead of ours.
+
+        See :func:`is_proof`.
 
         :param headers: mapping that ignores case
         :param bytes body: as it came
         :param keys: bytes of the keys that count
         :param float now: seconds since 1970
-        """
-        lead = self.lead(headers, body, keys, now)
-        return lead is not None and abs(lead) <= WINDOW
-
-    def lead(self, headers, body, keys, now):
-        """Tell by how many seconds the clock of who signed the call is ahead of ours.
-
         :return: None where none of the keys signed it
         """
         delivery, moment = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
@@ -94,20 +94,17 @@ class HmacBody:
         """Nothing but the body is signed."""
         return None
 
-    def proves(self, headers, body, keys, _now):
-        """Tell whether one of the keys signed this body; see :meth:`StandardWebhooks.proves`."""
+    def lead(self, headers, body, keys, _now):
+        """Give 0 where one of the keys signed this body, as no moment is; see :class:`StandardWebhooks`."""
         given = _given(headers, self.header)
         if not given.startswith(self.prefix):
-            return False
+            return None
         given = given.removeprefix(self.prefix)
         if self.encoding == "hex":
-            return _meet((hmac.digest(key, body, self.algorithm).hex() for key in keys), [given.lower()])
+            made = (hmac.digest(key, body, self.algorithm).hex() for key in keys)
+            return 0 if _meet(made, [given.lower()]) else None
         made = (base64.b64encode(hmac.digest(key, body, self.algorithm)).decode() for key in keys)
-        return _meet(made, [given])
-
-    def lead(self, _headers, _body, _keys, _now):
-        """No moment is signed."""
-        return None
+        return 0 if _meet(made, [given]) else None
 
 
 def _long_enough(key):

@@ -58,6 +58,7 @@ ACCOUNT = "account"
 
 ORDERS = "orders"
 STATUS = "status"
+OTHER = "other"  # about no order
 
 # --- the data of an answer that is no JSON ---------------------------------------------------
 

@@ -16,6 +16,7 @@ class IrHttp(models.AbstractModel):
     def _pre_dispatch(cls, rule, args):
         if isinstance(request.dispatcher, MachineDispatcher):
             request.dispatcher.pre_dispatch(rule, args)
+            request.update_context(lang="en_US")  # whatever the caller asks for: it need not be installed
         else:
             super()._pre_dispatch(rule, args)
 

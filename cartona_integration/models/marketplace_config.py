@@ -1,4 +1,6 @@
 import re
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 from odoo import _, api, fields, models, tools
 from odoo.exceptions import UserError, ValidationError
@@ -12,6 +14,8 @@ SHOWN_BY = {
     "warehouse_id", "stock_warehouse_ids", "stock_buffer", "auto_sync_prices", "auto_sync_stock",
     "stock_percentage", "stock_maximum", "stock_minimum", "price_jump", "price_floor",
 }  # fmt: skip
+# So much a marketplace's clock may be ahead of ours.
+SKEW = timedelta(minutes=10)
 
 
 class MarketplaceConfig(models.Model):
@@ -313,9 +317,14 @@ class MarketplaceConfig(models.Model):
         :return: an Order, or a StatusChange
         :raise PayloadError: it has not the shape its dialect promises
         """
+        dialect = self._dialect(code)
         if topic == STATUS:
-            return self._dialect(code).parse_status(data)
-        return self._dialect(code).parse_order(data, self.time_zone or None)
+            value = dialect.parse_status(data)
+        else:
+            value = dialect.parse_order(data, self.time_zone or None)
+        # A time that has not come yet would make every later message an old one.
+        at = value.modified_at
+        return replace(value, modified_at=None) if at and at > datetime.now(timezone.utc) + SKEW else value
 
     @api.model
     def _ways_to_show(self, wanted):

@@ -4,9 +4,10 @@ import re
 from psycopg2 import IntegrityError, OperationalError
 
 from odoo import _, api, fields, models
+from odoo.exceptions import UserError
 
 from ..dialects import payload
-from ..dialects.words import GONE, ORDERS, STATUS, StatusChange
+from ..dialects.words import GONE, ORDERS, OTHER, STATUS, StatusChange
 from ..exceptions import Hold, Holds, NotYet, PayloadError, Unwanted
 from .marketplace_mark import STOCK
 from .marketplace_traffic import is_conflict
@@ -28,7 +29,9 @@ class MarketplaceEvent(models.Model):
     _work_kind = "import"
     _help_cause = "messages"
 
-    topic = fields.Selection([(ORDERS, "Order"), (STATUS, "Status")], required=True, readonly=True)
+    topic = fields.Selection(
+        [(ORDERS, "Order"), (STATUS, "Status"), (OTHER, "Other")], required=True, readonly=True
+    )
     origin = fields.Selection(
         [("webhook", "Webhook"), ("pull", "Pull"), ("manual", "Fetched by hand"), ("file", "File")],
         required=True,
@@ -50,6 +53,9 @@ class MarketplaceEvent(models.Model):
         "cartona_integration.group_marketplace_integration",
     )
     hold_ids = fields.One2many("marketplace.event.hold", "event_id", readonly=True)
+    is_given_up = fields.Boolean(
+        compute="_compute_is_given_up", help="No order came of it, and none will unless a person says so."
+    )
     held_quantities = fields.Json(
         readonly=True,
         help="{product id: quantity} an order on hold wants of products we know: not for sale meanwhile.",
@@ -90,6 +96,38 @@ class MarketplaceEvent(models.Model):
             "res_id": self.sale_order_id.id,
             "views": [(False, "form")],
         }
+
+    def action_process_again(self):
+        """Try once more, also what was ignored by mistake, or whose order was deleted since.
+
+        :raise UserError: it is settled, or the order's newest message is another one
+        """
+        again = self.filtered(lambda event: event.is_given_up)
+        if any(event._is_replaced() for event in again):
+            raise UserError(_("A newer message of the order came in: process that one again."))
+        again._reset()
+        return super(MarketplaceEvent, self - again).action_process_again()
+
+    @api.depends("state", "topic", "sale_order_id")
+    def _compute_is_given_up(self):
+        for event in self:
+            event.is_given_up = (
+                event.topic == ORDERS and event.state in ("done", "ignored") and not event.sale_order_id
+            )
+
+    def _is_replaced(self):
+        """Tell whether a newer message tells the whole order."""
+        return bool(
+            self.search_count(
+                [
+                    ("account_id", "=", self.account_id.id),
+                    ("external_order_id", "=", self.external_order_id),
+                    ("topic", "=", ORDERS),
+                    ("id", ">", self.id),
+                ],
+                limit=1,
+            )
+        )
 
     def _reset(self):
         """Put messages back into the queue. Superuser: users have no write access to the inbox."""
@@ -265,6 +303,8 @@ class MarketplaceEvent(models.Model):
         :return: the sale order, or a false value for a message that is older than what we know
         :raise Hold: a person, or a later message, is needed
         """
+        if self.topic == OTHER:
+            raise Unwanted(_("Of a kind that is not used."))
         processor = self.env["marketplace.order.processor"]
         try:
             value = self._parse()

@@ -1,7 +1,8 @@
-from odoo import _, models
+from odoo import _, fields, models
 
 from ..dialects.words import ORDERS, STATUSES
 from ..exceptions import Unwanted
+from .marketplace_config import SKEW
 from .marketplace_event_store import READINGS
 from .marketplace_work_mixin import OPEN
 
@@ -17,7 +18,8 @@ class MarketplaceEvent(models.Model):
         known = order.marketplace_status, order.marketplace_modified_at
         if not order:
             held = self._older_open()[:1]
-            known = held.status, held.modified_at
+            is_past = held.modified_at and held.modified_at <= fields.Datetime.now() + SKEW
+            known = held.status, is_past and held.modified_at
         if known[0] not in STATUSES:
             return True
         at = value.modified_at and value.modified_at.replace(tzinfo=None)

@@ -93,9 +93,14 @@ class MarketplaceConfig(models.Model):
             self._read_feed(datetime.now(timezone.utc) - overlap)
 
     def _pull_since(self):
-        """Give the time to read from: that of the newest stored order with an overlap, never our clock."""
+        """Give the time to read from: that of the newest stored order with an overlap, never our clock.
+
+        At first it is the account's own beginning: what was changed before it was placed before it, too.
+        """
         cursor = self._state("pull").cursor
-        return payload.timestamp(cursor) - OVERLAP if cursor else None
+        if cursor:
+            return payload.timestamp(cursor) - OVERLAP
+        return self.import_from and self.import_from.replace(tzinfo=timezone.utc)
 
     def _ask_feed(self):
         """Have the feed tell which state of an order is the true one, and acknowledge it."""
@@ -215,9 +220,12 @@ class MarketplaceConfig(models.Model):
     @api.model
     def _cron_pull(self):
         """Start the regular reading of the order lists that are due."""
-        for account in self.search([("state", "in", self.WORKING_STATES), ("auto_pull_orders", "=", True)]):
-            due = (account.last_order_pull or fields.Datetime.from_string("1970-01-01 00:00:00")) + timedelta(
-                minutes=account.pull_interval
-            )
-            if due <= fields.Datetime.now():
+        for account in self.search([("state", "in", self.WORKING_STATES)]):
+            if account._is_list_due():
                 account._ask_feed()
+
+    def _is_list_due(self):
+        if not self.auto_pull_orders or not self._may_work("pull"):
+            return False
+        last = self.last_order_pull
+        return not last or last + timedelta(minutes=self.pull_interval) <= fields.Datetime.now()

@@ -26,11 +26,25 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         self._check_not_reopened(sale, order.status)
         values = self._prepare_status(order, order.cancel_reason)
         if order.status not in (words.HELD, *words.GONE) and sale.state != "cancel":
+            self._check_currency(sale, order)
             self._check_total(account, order)
             self._update_lines(account, sale, order)
             self._update_address(account, sale, order)
             values |= self._prepare_header_news(sale, order)
         self._take_status(sale, order.status, values)
+
+    def _check_currency(self, sale, order):
+        """Hold a message in another currency: its figures would be taken for ours."""
+        if order.currency and order.currency != sale.currency_id.name:
+            raise Hold(
+                _(
+                    "The order is in %(ours)s here, the marketplace's message is in %(theirs)s.",
+                    ours=sale.currency_id.name,
+                    theirs=order.currency,
+                ),
+                _("Ask the marketplace which one counts; correct the order here and ignore the message."),
+                [("changed", sale.cartona_id)],
+            )
 
     def _check_not_reopened(self, sale, status):
         """Hold what goes on at the marketplace after it had ended there: here a person ended it, too."""
@@ -202,9 +216,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         them anew from the pricelist when the quantity changes. The marketplace's price is ours after the
         discount, so that a changed one leaves no discount.
 
-        :raise Hold: less is wanted than is delivered, or both sides changed a confirmed order
+        :raise Hold: less is wanted than is delivered, or something else, or both sides changed a confirmed
+            order
         """
         told = {"product_uom_qty": 0.0, "price_unit": line.marketplace_price}
+        if row and row.line and row.quantity:
+            self._check_goods(line, row.line)
         if row:
             told |= {"product_uom_qty": float(row.quantity), "price_unit": float(row.price)}
         wanted = {**told, "discount": 0.0}
@@ -227,6 +244,26 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 [("changed", line.order_id.cartona_id)],
             )
         return wanted | {last: told[name] for name, last in TOLD.items()}
+
+    def _check_goods(self, line, told):
+        """Hold a line that is about something else now: shipped is what it was about.
+
+        One name of two may be new, such as the id of a listing that had none.
+        """
+        before, now = line.marketplace_goods or {}, self._told_goods(told)
+        names = [name for name in now if before.get(name) and now[name]]
+        other_goods = names and all(before[name] != now[name] for name in names)
+        other_unit = line.marketplace_unit and told.unit and line.marketplace_unit != told.unit
+        if other_goods or other_unit:
+            raise Hold(
+                _(
+                    "%(line)s: at the marketplace the line is about %(told)s now.",
+                    line=line.product_id.display_name,
+                    told=" ".join(text[:60] for text in (told.key, told.name, told.unit) if text),
+                ),
+                _("Have the marketplace add another line, or correct the order here and ignore the message."),
+                [("changed", line.order_id.cartona_id)],
+            )
 
     def _hold_for_both(self, line, name, told):
         raise Hold(

@@ -80,9 +80,13 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "product_id": found.products.id,
             SOL_UOM: (found.pack or found.products.uom_id).id,
             **({"name": found.name} if found.name else {}),
+            "marketplace_goods": self._told_goods(row.line),
             "marketplace_unit": row.line.unit,
             "marketplace_unit_count": float(row.line.unit_count or 0),
         }
+
+    def _told_goods(self, line):
+        return {"key": line.key, "product_id": line.product_id}
 
     def _charge_product(self):
         """Give the product of lines that are an amount, not goods."""

@@ -123,7 +123,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 [("later", order.id)],
             )
         self._check_wanted(account, order)
-        self._check_total(account, order)
+        if order.status not in words.GONE:
+            self._check_total(account, order)
         rows = [row for row in self._rows(order) if row.quantity]
         pricelist = pricelists.get(order.currency)
         if pricelist is None:

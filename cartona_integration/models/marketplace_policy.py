@@ -200,10 +200,17 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             raise NotYet(_("Waiting for the marketplace's approval."), now + LOOK_AGAIN)
         if account.paid_only and order.paid is False:
             raise NotYet(_("Waiting for the payment."), now + LOOK_AGAIN)
-        if account.import_delay and order.placed_at:
-            due = self._naive(order.placed_at) + timedelta(minutes=account.import_delay)
+        if account.import_delay:
+            placed_at = self._naive(order.placed_at) or self._first_seen(account, order)
+            due = placed_at + timedelta(minutes=account.import_delay)
             if due > now:
                 raise NotYet(_("Waiting: the customer may still correct the order."), due)
+
+    def _first_seen(self, account, order):
+        """Give when an order was first heard of: it stands for a time of placing that nobody told."""
+        domain = [("account_id", "=", account.id), ("external_order_id", "=", order.id)]
+        first = self.env["marketplace.event"].search(domain, order="id", limit=1)
+        return first.create_date or fields.Datetime.now()
 
     def _naive(self, moment):
         """Give an aware time as Odoo stores it."""

@@ -8,6 +8,9 @@ from odoo.addons.queue_job.jobrunner.runner import _channels
 
 _logger = logging.getLogger(__name__)
 
+# Variables with which queue_job runs every job at once.
+NO_JOBS = ("QUEUE_JOB__NO_DELAY", "TEST_QUEUE_JOB_NO_DELAY")
+
 
 class MarketplaceConfig(models.Model):
     """What of the server's set-up makes accounts slow, told where people look for the cause."""
@@ -29,6 +32,19 @@ class MarketplaceConfig(models.Model):
     def _compute_server_advice(self):
         self.server_advice = "\n".join(self._server_advice())
 
+    def _mind_job_runner(self, stuck):
+        """Ask for help while nobody runs jobs. Superuser: as there."""
+        if stuck:
+            self._ask_for_help(
+                "runner",
+                _(
+                    "Jobs wait and nobody runs them: all is done slowly, once a minute. Start Odoo with "
+                    "workers and with queue_job in server_wide_modules."
+                ),
+            )
+        else:
+            self.sudo().activity_unlink(["cartona_integration.activity_runner"])
+
     def _server_advice(self):
         """Tell what to set otherwise. It is read from this process: every server tells its own.
 
@@ -45,11 +61,13 @@ class MarketplaceConfig(models.Model):
                     jobs=max(1, workers - 2),
                 )
             )
-        if os.environ.get("QUEUE_JOB__NO_DELAY"):
+        found = [name for name in NO_JOBS if os.environ.get(name)]
+        if found:
             advice.append(
                 _(
-                    "QUEUE_JOB__NO_DELAY is set on this server: whoever saves something waits for the "
-                    "marketplace. Start it without."
+                    "%s is set on this server: whoever saves something waits for the marketplace. Start it "
+                    "without.",
+                    found[0],
                 )
             )
         return advice

@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from markupsafe import escape
-from psycopg2 import IntegrityError, OperationalError
+from psycopg2 import IntegrityError, InterfaceError, OperationalError
 from psycopg2.extensions import STATUS_READY
 
 from odoo import SUPERUSER_ID, api, fields, models
@@ -71,16 +71,16 @@ def without_transaction(cr):
     if connection.status != STATUS_READY:
         yield
         return
-    level = connection.isolation_level
-    # In this order nothing of it is told to the server: the default level needs no word.
-    connection.isolation_level = None
+    level, readonly = connection.isolation_level, connection.readonly
+    # In this order nothing of it is told to the server: defaults need no word.
+    connection.isolation_level = connection.readonly = None
     connection.autocommit = True
     try:
         yield
     finally:
         if not connection.closed:
             connection.autocommit = False
-            connection.isolation_level = level
+            connection.isolation_level, connection.readonly = level, readonly
 
 
 class MarketplaceConfig(models.Model):
@@ -127,7 +127,7 @@ class MarketplaceConfig(models.Model):
             if not is_cared_for:
                 with registry.cursor() as own:
                     account.with_env(api.Environment(own, SUPERUSER_ID, {}))._add_job(kind)
-        except OperationalError:
+        except (OperationalError, InterfaceError):
             _logger.warning("Marketplace account %s: wake-up of %s left to the sweep", account_id, kind)
 
     def _enqueue(self, kind, delay=None):
@@ -370,12 +370,16 @@ class MarketplaceConfig(models.Model):
         self.activity_unlink(["cartona_integration.activity_credentials"])
         self._wake_all()
 
+    def _speaking(self):
+        """Give the account in the language of the person who reads about it: calls and crons have none."""
+        return self.with_context(lang=(self.responsible_id or self.user_id).lang)
+
     def _ask_for_help(self, cause, note):
         """Leave one activity per cause with the account's responsible person.
 
         Superuser: the acting user may not write on accounts, and an activity needs that.
 
-        :param str cause: ``clock``, ``credentials``, ``messages`` or ``statuses``
+        :param str cause: ``clock``, ``credentials``, ``messages``, ``runner`` or ``statuses``
         :param str note: what happened, possibly in a marketplace's words
         """
         person = self.responsible_id or self.user_id
@@ -412,9 +416,12 @@ class MarketplaceConfig(models.Model):
         self._committed("_resume_holds")
         self._committed("_remark_doubtful")
         stuck = self._has_stuck_jobs()
+        self._speaking()._committed("_mind_job_runner", stuck)
         for kind in WAITING:
             if self._committed("_has_waiting", kind):
                 self._work_here(kind) if stuck else self._committed("_wake", kind)
+        if stuck and self._committed("_is_list_due"):
+            self._work_here("pull")
 
     def _has_waiting(self, kind):
         return self._may_work(kind) and self.env[WAITING[kind]]._has_waiting(self)

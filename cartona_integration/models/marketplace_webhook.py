@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import hmac
+import logging
 import re
 import secrets
 import time
@@ -9,16 +10,20 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from statistics import median
 
-from psycopg2.errors import ReadOnlySqlTransaction, SerializationFailure
+from psycopg2 import Error
+from psycopg2.errors import DiskFull, OutOfMemory, ReadOnlySqlTransaction, SerializationFailure
 
 from odoo import _, api, fields, models, tools
 from odoo.exceptions import ValidationError
 
 from .. import dialects
 from ..dialects import base, payload
-from ..dialects.signature import WINDOW, HmacBody, StandardWebhooks
+from ..dialects.signature import WINDOW, HmacBody, StandardWebhooks, is_proof
+from ..dialects.words import OTHER
 from ..exceptions import PayloadError, Unavailable
 from .marketplace_config_connection import MASK
+
+_logger = logging.getLogger(__name__)
 
 # How long a secret still counts after another took its place.
 ROTATION = timedelta(days=7)
@@ -62,25 +67,19 @@ class Entrance:
         """
         return [self.signature.key(secret) for secret in self.secrets]
 
-    def is_proven(self, token_digest, headers, read):
-        """Tell whether a call carries a credential of the account; a signature that came must be right."""
-        try:
-            keys = self.keys()
-        except ValueError:
-            return False
-        if keys and self.signature.is_presented(headers):
-            return self.signature.proves(headers, read(), keys, time.time())
-        return hmac.compare_digest((self.token_digest or "none").encode(), token_digest.encode())
+    def proof(self, token_digest, headers, read):
+        """Tell whether a call carries a credential of the account; a signature that came must be right.
 
-    def lead(self, headers, read):
-        """Tell by how many seconds the clock of who signed the call is ahead of ours; None: nobody did."""
+        :return: (whether, by how many seconds the clock of who signed it is ahead, None where nobody did)
+        """
         try:
             keys = self.keys()
         except ValueError:
-            return None
-        if not keys or not self.signature.is_presented(headers):
-            return None
-        return self.signature.lead(headers, read(), keys, time.time())
+            return False, None
+        if keys and self.signature.is_presented(headers):
+            lead = self.signature.lead(headers, read(), keys, time.time())
+            return is_proof(lead), lead
+        return hmac.compare_digest((self.token_digest or "none").encode(), token_digest.encode()), None
 
     def messages(self, topic, raw, headers):
         """Cut the body of a proven call into messages.
@@ -91,7 +90,7 @@ class Entrance:
         :raise PayloadError: nothing in it can be attributed to an order
         """
         messages = self.dialect.split(topic, payload.loads(raw))
-        if messages and not any(message.order_id for message in messages):
+        if messages and not any(message.order_id or message.topic == OTHER for message in messages):
             raise PayloadError("/", _("an order id"), _("none"))
         return base.delivered(self._delivery_id(headers), messages)
 
@@ -298,12 +297,13 @@ class MarketplaceConfig(models.Model):
         doors = self._entrances(key)
         if not doors:
             # A key nobody has costs the same work, but for reading: its time tells strangers nothing.
-            NOWHERE.is_proven(digest, headers, bytes)
-        proven = [door for door in doors if door.is_proven(digest, headers, read)]
+            NOWHERE.proof(digest, headers, bytes)
+        proven = []
         for door in doors:
-            lead = door.lead(headers, read)
+            is_proven, lead = door.proof(digest, headers, read)
+            proven += [door] * is_proven
             if lead is not None:
-                door.account._note_lead(headers["webhook-id"], lead)
+                door.account._note_lead(door.signature.delivery_id(headers), lead)
         accounts = self.browse([door.account.id for door in proven])
         if len(proven) > 1 and not accounts <= accounts[:1]._token_group():
             return None  # whose it is cannot be told
@@ -312,20 +312,23 @@ class MarketplaceConfig(models.Model):
     def _note_lead(self, delivery, lead):
         """Ask for help when the clocks here and there are apart: in the end no signed call counts any more.
 
-        :param str delivery: id of a signed call; one that is repeated counts once
+        :param str delivery: id of a signed call, one that is repeated counts once; None: it tells no time
         :param float lead: seconds the sender's clock is ahead
         """
         known = leads.setdefault((self.env.cr.dbname, self.id), {})
         known[delivery] = lead
-        if len(known) < CALLS_FOR_CLOCK:
+        known.pop(None, None)
+        found = list(known.values())
+        if len(found) < CALLS_FOR_CLOCK:
             return
-        apart = abs(median(known.values()))
         known.clear()
+        apart = abs(median(found))
         if apart > CLOCKS_APART:
-            person = self.responsible_id or self.user_id
-            # A database that takes no rows is the message's business.
-            with suppress(Unavailable), self._writable():
-                self.with_context(lang=person.lang)._ask_about_clock(apart)
+            _logger.warning("Marketplace account %s: clocks are %d seconds apart", self.id, apart)
+            # Beside the message's transaction, which must not end with it, and without a mail on its way.
+            with suppress(Error):
+                account = self._speaking().with_context(mail_notify_force_send=False)
+                account._committed("_ask_about_clock", apart)
 
     def _ask_about_clock(self, apart):
         self._ask_for_help(
@@ -417,8 +420,7 @@ class MarketplaceConfig(models.Model):
     def _log_unreadable(self, error):
         """Leave a trace of an authenticated but unreadable call."""
         with self._writable():
-            # The call has no language; those who read this do.
-            self.with_context(lang=self.user_id.lang)._log_call(error)
+            self._speaking()._log_call(error)
 
     def _log_call(self, error):
         text = _("A call could not be read: %s", payload.printable(str(error)))
@@ -426,12 +428,12 @@ class MarketplaceConfig(models.Model):
 
     @contextmanager
     def _writable(self):
-        """Tell a database that takes no rows, such as a standby, from what is wrong with a call.
+        """Tell a database that takes no rows, a standby or a full disk, from what is wrong with a call.
 
         :raise Unavailable: it is the sender's to come again
         """
         try:
             yield
-        except ReadOnlySqlTransaction as error:
+        except (ReadOnlySqlTransaction, DiskFull, OutOfMemory) as error:
             self.env.cr.rollback()
-            raise Unavailable("The database is read-only") from error
+            raise Unavailable("The database takes no rows") from error

@@ -309,6 +309,9 @@ class SaleOrderLine(models.Model):
         help="What the marketplace said last; people may have changed the line since.",
     )
     marketplace_price = fields.Float(readonly=True, copy=False, help="What the marketplace said last.")
+    marketplace_goods = fields.Json(
+        readonly=True, copy=False, help="What the marketplace calls the goods: {key, product_id}."
+    )
     marketplace_unit = fields.Char(readonly=True, copy=False)
     marketplace_unit_count = fields.Float(
         readonly=True,

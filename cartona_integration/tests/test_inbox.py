@@ -188,6 +188,16 @@ class TestNewer(InboxCase):
         self.assertEqual(self.states(), ["done", "ignored", "done"])
         self.assert_quantity("N1", 7)
 
+    def test_a_time_that_has_not_come_yet_makes_no_later_message_an_old_one(self):
+        self.receive(self.rest, {**self.neutral(quantity=5), "modified_at": "2099-01-01T00:00:00Z"})
+        self.receive(self.rest, self.neutral(at="11:00", quantity=6))
+        self.assertEqual(self.states(), ["done", "done"])
+        self.assert_quantity("N1", 6)
+        late = self.neutral("N2", quantity=5, key="UNKNOWN") | {"modified_at": "2099-01-01T00:00:00Z"}
+        self.receive(self.rest, late)
+        self.receive(self.rest, self.neutral("N2", at="11:00", quantity=6))
+        self.assertEqual(self.states("N2"), ["ignored", "done"])
+
     def test_without_a_time_a_legal_step_is_taken(self):
         self.receive_cartona()
         self.receive_cartona(status="approved")
@@ -432,6 +442,30 @@ class TestButtons(InboxCase):
         self.wakeups.clear()
         self.env.flush_all()
         self.env.invalidate_all()
+
+    def test_what_was_ignored_by_mistake_is_processed_again(self):
+        self.event.with_user(self.clerk)._ignore("by mistake")
+        self.assertTrue(self.event.is_given_up)
+        self.make_product("UNKNOWN")
+        self.event.with_user(self.clerk).action_process_again()
+        self.run_job(self.rest, "import")
+        self.assertEqual(self.event.state, "done")
+        order = self.order(self.rest, "N1")
+        self.assertTrue(order)
+        with self.assertRaises(UserError):
+            self.event.action_process_again()
+        order._action_cancel()
+        order.unlink()
+        self.assertTrue(self.event.is_given_up)
+        self.event.action_process_again()
+        self.run_job(self.rest, "import")
+        self.assertTrue(self.order(self.rest, "N1"))
+
+    def test_of_an_order_s_messages_only_the_newest_is_processed_again(self):
+        self.event._ignore()
+        self.receive(self.rest, self.neutral(at="11:00", key="UNKNOWN"))
+        with self.assertRaises(UserError):
+            self.event.action_process_again()
 
     def test_a_user_processes_a_message_again(self):
         self.event.with_user(self.clerk).action_process_again()

@@ -82,6 +82,17 @@ class TestWanted(OrderCase):
         self.rest.accept_from = "shipped"
         self.assertEqual(self.send(status="cancelled").state, "cancel")
 
+    def test_an_order_without_a_time_of_placing_waits_from_its_arrival_on(self):
+        self.rest.import_delay = 30
+        self.assertFalse(self.send())
+        self.assertWaits("correct")
+        self.env.flush_all()
+        self.cr.execute("UPDATE marketplace_event SET create_date = create_date - interval '31 minutes'")
+        self.env.invalidate_all()
+        self.last_event().action_process_again()
+        self.run_job(self.rest, "import")
+        self.assertTrue(self.order(self.rest, "R1"))
+
     def test_a_fresh_order_waits_for_its_time(self):
         self.rest.import_delay = 30
         self.assertFalse(self.send(placed_at=moment(minutes=10)))

@@ -411,6 +411,11 @@ class TestOrderStages(OrderCase):
         self.assertNotIn(order.partner_id, order.message_partner_ids)
         self.assertFalse(order.message_ids.notified_partner_ids)
 
+    def test_an_order_that_is_first_seen_cancelled_is_known_whatever_its_total(self):
+        for status in ("cancelled", "returned"):
+            order = self.send(id=status, status=status, total="0")
+            self.assertEqual(order.state, "cancel")
+
     def test_a_later_status_confirms_a_quotation(self):
         self.rest.order_policy = "draft"
         order = self.send()
@@ -591,6 +596,27 @@ class TestOrderChanges(OrderCase):
         order = self.send(line(quantity="5"))
         self.deliver(order, 2)
         self.send(line(quantity="2"))
+        self.assertEqual(order.order_line.product_uom_qty, 2)
+
+    def test_a_line_that_is_about_something_else_now_waits_for_a_person(self):
+        order = self.send(line(1, "TEA", product_id="E1", unit="box"))
+        for other in (
+            line(1, "SALT", product_id="E2", unit="box"),
+            line(1, "TEA", product_id="E1", unit="carton"),
+        ):
+            self.send(other)
+            self.assertHeld("is about")
+            self.assertEqual(order.order_line.product_id, self.tea)
+        self.send(line(1, "TEA", quantity="3"))
+        self.assertEqual(order.order_line.product_uom_qty, 3, "a message that says less")
+        self.send(line(1, "TEA", product_id="E9", unit="box", quantity="4"))
+        self.assertEqual(order.order_line.product_uom_qty, 4, "listed anew")
+
+    def test_another_currency_waits_for_a_person(self):
+        order = self.send()
+        other = self.env["res.currency"].search([("id", "!=", order.currency_id.id)], limit=1)
+        self.send(line(quantity="5"), currency=other.name)
+        self.assertHeld(other.name)
         self.assertEqual(order.order_line.product_uom_qty, 2)
 
     def test_a_removed_line_comes_back(self):

@@ -33,7 +33,8 @@ class TestServerAdvice(MarketplaceCase):
         self.assertFalse(self.advice(workers=0, channels="root:9"))
 
     def test_jobs_that_are_no_jobs_are_told(self):
-        self.assertIn("QUEUE_JOB__NO_DELAY", self.advice(QUEUE_JOB__NO_DELAY="1"))
+        for name in ("QUEUE_JOB__NO_DELAY", "TEST_QUEUE_JOB_NO_DELAY"):
+            self.assertIn(name, self.advice(**{name: "1"}))
 
     def test_it_is_in_the_log_when_the_server_starts(self):
         with (

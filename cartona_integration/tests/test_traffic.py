@@ -329,6 +329,11 @@ class TestPull(TrafficCase):
         self.run_pull(self.feed())
         self.assertNotIn("since", dict(self.door.requests[0].query))
 
+    def test_the_first_reading_begins_where_orders_are_wanted(self):
+        self.rest.import_from = "2026-11-01 08:00:00"
+        self.run_pull(self.feed())
+        self.assertEqual(dict(self.door.requests[0].query)["since"], "2026-11-01T08:00:00Z")
+
     def test_the_next_reading_begins_with_the_newest_stored_order_and_an_overlap(self):
         self.run_pull(
             self.feed(self.neutral("A", "2026-11-12T10:00:00Z"), self.neutral("B", "2026-11-12T09:00:00Z"))
@@ -683,6 +688,7 @@ class TestSweep(TrafficCase):
     def stick(self, account, kind="import", **values):
         """Leave a job nobody has run for minutes."""
         account._enqueue(kind)
+        account._state("pull").last_run = fields.Datetime.now()  # the list is not due
         long_ago = fields.Datetime.now() - STUCK_AFTER - timedelta(seconds=5)
         self.env.flush_all()
         self.cr.execute("UPDATE queue_job SET date_created = %s, eta = NULL", [long_ago])
@@ -698,6 +704,19 @@ class TestSweep(TrafficCase):
         self.assertEqual(len(self.door.asked("status")), 1)
         self.assertEqual(self.events().state, "done")
         self.assertEqual(self.order(self.rest, "N1").create_uid, self.rest.user_id)
+
+    def test_without_a_job_runner_a_person_is_asked_once_and_the_list_is_read_too(self):
+        kind = ["cartona_integration.activity_runner"]
+        self.stick(self.rest)
+        self.rest._state("pull").last_run = False
+        self.door.will("orders", ok({"orders": [], "next_page": None}))
+        for _number in range(2):
+            self.sweep()
+        self.assertEqual(len(self.rest.activity_search(kind)), 1)
+        self.assertEqual(len(self.door.asked("orders")), 1, "the next time it is due")
+        self.jobs(self.rest).state = "done"
+        self.sweep()
+        self.assertFalse(self.rest.activity_search(kind))
 
     def test_a_job_that_is_running_or_young_is_trusted(self):
         self.receive(self.rest, self.neutral(), run=False)

@@ -360,9 +360,9 @@ class TestWebhookBody(WebhookCase):
         self.call(data=b"")
         self.assertEqual(len(self.logs()), 2)
 
-    def test_the_log_row_is_in_the_language_of_the_account_s_user(self):
+    def test_the_log_row_is_in_the_language_of_who_reads_it(self):
         self.env["res.lang"]._activate_lang("ar_001")
-        self.cartona.user_id.lang = "ar_001"
+        (self.cartona.responsible_id or self.cartona.user_id).lang = "ar_001"
         self.call(data=b"nonsense")
         self.assertRegex(self.logs().message, "[\u0627-\u064a]")
 
@@ -374,6 +374,17 @@ class TestWebhookBody(WebhookCase):
         for data in (b"null", b"[1]", b"{}", b"nonsense"):
             self.assertEqual(self.call("status", data)[0], 400)
         self.assert_nothing_stored()
+
+    def test_an_event_of_a_kind_we_do_not_know_is_kept_and_needs_nobody(self):
+        self.token = "hook-of-rest_test"
+        event = {"version": 1, "type": "product.updated", "id": "evt_1", "data": {"id": "P1"}}
+        self.assertEqual(self.call(data=body(event)), (200, b'{"accepted": 1, "duplicate": 0}'))
+        self.assertEqual(self.call(data=body(event)), (200, b'{"accepted": 0, "duplicate": 1}'))
+        self.run_job(self.rest, "import")
+        self.assertEqual((self.events().state, self.events().topic), ("ignored", "other"))
+
+    def test_a_language_nobody_installed_is_no_reason_to_fail(self):
+        self.assertEqual(self.call(data=b"[1]", Accept_Language="ar-EG")[0], 400)
 
     def test_an_empty_list_is_accepted_and_starts_nothing(self):
         self.assertEqual(self.call(data=b"[]"), (200, b'{"accepted": 0, "duplicate": 0}'))
@@ -692,13 +703,13 @@ class TestSignature(WebhookCase):
 
     def test_a_key_nobody_has_costs_the_work_of_one_that_somebody_has(self):
         calls = []
-        original = marketplace_webhook.Entrance.is_proven
+        original = marketplace_webhook.Entrance.proof
 
-        def is_proven(door, *args):
+        def proof(door, *args):
             calls.append(door)
             return original(door, *args)
 
-        with patch.object(marketplace_webhook.Entrance, "is_proven", is_proven):
+        with patch.object(marketplace_webhook.Entrance, "proof", proof):
             self.assertEqual(self.call("orders/nobodys", body(order())), UNAUTHORIZED)
         self.assertEqual(len(calls), 1)
 
@@ -754,13 +765,17 @@ class TestUnavailable(WebhookCase):
 
     @mute_logger("odoo.sql_db")
     def test_a_database_that_cannot_be_written_to_asks_to_come_again(self):
-        def _insert(events, *_args):
-            events.env.cr.execute("DO $$ BEGIN RAISE EXCEPTION 'read only' USING ERRCODE = '25006'; END $$")
+        for code in ("25006", "53100", "53200"):  # read-only, disk full, out of memory
+            error = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
 
-        with patch.object(MarketplaceEvent, "_insert", _insert):
-            self.assertEqual(self.call(data=body(order())), (503, b'{"error": "unavailable"}'))
-        self.assertTrue(self.headers["Retry-After"])
-        self.assertEqual(self.call(data=body(order()))[0], 200)
+            def _insert(events, *_args, error=error):
+                events.env.cr.execute(error)
+
+            with patch.object(MarketplaceEvent, "_insert", _insert):
+                answer = self.call(data=body(order(code)))
+            self.assertEqual(answer, (503, b'{"error": "unavailable"}'))
+            self.assertTrue(self.headers["Retry-After"])
+            self.assertEqual(self.call(data=body(order(code)))[0], 200)
 
 
 class TestMutations(WebhookCase):

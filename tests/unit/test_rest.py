@@ -240,9 +240,9 @@ def test_a_ping_is_no_message():
     assert REST.split(words.ORDERS, sample("ping")) == ()
 
 
-def test_an_envelope_of_unknown_type_is_kept_for_a_person():
+def test_an_envelope_of_unknown_type_is_kept_and_no_more():
     data = envelope("order.teleported", {"id": "1"})
-    assert REST.split(words.ORDERS, data) == (words.Message(words.ORDERS, data, delivery_id="evt_1:"),)
+    assert REST.split(words.ORDERS, data) == (words.Message(words.OTHER, data, delivery_id="evt_1:"),)
 
 
 @pytest.mark.parametrize("topic", [words.ORDERS, words.STATUS])
