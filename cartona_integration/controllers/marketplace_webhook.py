@@ -4,6 +4,8 @@ import math
 import time
 from collections import Counter
 
+from werkzeug.exceptions import MethodNotAllowed
+
 from odoo import SUPERUSER_ID, http
 from odoo.http import request
 
@@ -16,6 +18,12 @@ class MachineDispatcher(http.HttpDispatcher):
     """Serves calls of a machine that sends JSON and keeps no session."""
 
     routing_type = "marketplace"
+
+    def pre_dispatch(self, rule, args):
+        """Refuse what Odoo lets through to every route, for browsers that ask other sites' leave."""
+        if self.request.httprequest.method == "OPTIONS":
+            raise MethodNotAllowed(valid_methods=rule.endpoint.routing["methods"])
+        super().pre_dispatch(rule, args)
 
     def post_dispatch(self, response):
         """Leave out the session and what else a browser is told."""

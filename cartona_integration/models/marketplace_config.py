@@ -103,6 +103,8 @@ class MarketplaceConfig(models.Model):
         default="confirm",
         required=True,
         string="New Orders",
+        help="A confirmed order reserves its goods and makes its delivery. A quotation waits until somebody "
+        "confirms it; its goods are not offered meanwhile.",
     )
     auto_pull_orders = fields.Boolean(
         string="Read Orders Regularly",
@@ -143,19 +145,15 @@ class MarketplaceConfig(models.Model):
             account.last_order_pull = account._state("pull").last_run
 
     def _compute_event_counts(self):
-        counts = {
-            (account.id, state): count
-            for account, state, count in self.env["marketplace.event"]._read_group(
-                [("account_id", "in", self.ids), ("state", "in", ("new", "hold", "failed"))],
-                ["account_id", "state"],
-                ["__count"],
-            )
-        }
-        for account in self:
-            account.waiting_event_count = counts.get((account.id, "new"), 0)
-            account.problem_event_count = sum(
-                counts.get((account.id, state), 0) for state in ("hold", "failed")
-            )
+        events = self.env["marketplace.event"]
+        for name, which in (
+            ("waiting_event_count", [("state", "=", "new")]),
+            ("problem_event_count", events._problem_domain()),
+        ):
+            domain = [("account_id", "in", self.ids), *which]
+            counts = dict(events._read_group(domain, ["account_id"], ["__count"]))
+            for account in self:
+                account[name] = counts.get(account, 0)
 
     @api.constrains("code")
     def _check_code(self):

@@ -162,7 +162,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _prepare_customer(self, account, order, places):
         customer = order.customer
-        name = customer.name or customer.company or _("Customer of order %s", order.id)
+        name = customer.company or customer.name or _("Customer of order %s", order.id)
         numbers = [number for number in dict.fromkeys((customer.phone, customer.phone2)) if number]
         values = {
             "cartona_id": account._customer_key(customer),
@@ -176,6 +176,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             **self._prepare_language(account, customer),
             **self._prepare_address(account, order.shipping or Address(), places),
         }
+        if customer.company and customer.name:
+            values["comment"] = self._noted(values, "name", customer.name)
         for number in numbers[len(PHONES) :]:
             values["comment"] = self._noted(values, "phone", number)
         for field in ("email", "vat"):

@@ -1,5 +1,6 @@
 import logging
 import re
+from datetime import timedelta
 
 from psycopg2 import IntegrityError, OperationalError
 
@@ -16,6 +17,9 @@ from .marketplace_work_mixin import OPEN, STOPPED
 _logger = logging.getLogger(__name__)
 
 MAX_KEY_LENGTH = 256
+# Kinds of holds that end with the next message of the order, and how long that may take.
+SETTLED_BY_NEWS = ["later", "order"]
+PATIENCE = timedelta(days=1)
 
 
 class MarketplaceEvent(models.Model):
@@ -114,6 +118,19 @@ class MarketplaceEvent(models.Model):
             event.is_given_up = (
                 event.topic == ORDERS and event.state in ("done", "ignored") and not event.sale_order_id
             )
+
+    @api.model
+    def _problem_domain(self):
+        """Describe what needs a person; what another message settles by itself does so after a day only."""
+        return [
+            "|",
+            ("state", "=", "failed"),
+            "&",
+            ("state", "=", "hold"),
+            "|",
+            ("create_date", "<", fields.Datetime.now() - PATIENCE),
+            ("hold_ids.kind", "not in", SETTLED_BY_NEWS),
+        ]
 
     def _is_replaced(self):
         """Tell whether a newer message tells the whole order."""

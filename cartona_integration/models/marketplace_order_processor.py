@@ -209,9 +209,14 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "marketplace_to_collect": order.to_collect,
             "marketplace_receivable": order.receivable,
             "marketplace_payable": order.payable,
-            "marketplace_note": order.note,
+            "marketplace_note": self._note(order),
             "marketplace_told": self._told(order),
         }
+
+    def _note(self, order):
+        """Give what the customer wrote, on the order and on its lines."""
+        lines = [f"{line.name or line.key or line.id}: {line.note}" for line in order.lines if line.note]
+        return "\n".join(filter(None, (order.note, *lines))) or None
 
     def _noon(self, account, day):
         """Give a day as a time: its noon at the marketplace. Midnight UTC is the day before in America."""

@@ -96,6 +96,12 @@ class TestCustomer(OrderCase):
             (partner.street, partner.city, partner.country_id.code), ("1 Nile Street", "Cairo", "EG")
         )
 
+    def test_of_a_company_and_a_person_the_invoice_names_the_company(self):
+        customer = {"id": "C1", "company": "Shop Ltd", "name": "Mona Adel"}
+        partner = self.send(customer=customer).partner_id
+        self.assertEqual((partner.name, partner.is_company), ("Shop Ltd", True))
+        self.assertIn("Mona Adel", partner.comment)
+
     def test_a_second_number_is_kept(self):
         numbers = {"phone": "+20100", "phone2": "+20111"}
         partner = self.send(customer={"id": "C1", "name": "Corner Shop", **numbers}).partner_id
@@ -110,8 +116,8 @@ class TestCustomer(OrderCase):
         name, other = ("".join(chr(rng.randrange(0x621, 0x64A)) for _char in range(4000)) for _time in "ab")
         long = {"name": name, "company": other, "email": f"{name}@example.com", "vat": other}
         partner = self.send(customer={"id": "C1", **long}, shipping={**NILE, "name": other}).partner_id
-        self.assertEqual((partner.name, partner.email, partner.vat), (name[:256], False, False))
-        self.assertIn(other, partner.comment)
+        self.assertEqual((partner.name, partner.email, partner.vat), (other[:256], False, False))
+        self.assertIn(name, partner.comment)
         order = self.send(id="R2", customer={"id": "C1", **long}, shipping={**SEA, "name": other})
         self.assertEqual((order.partner_id, order.partner_shipping_id.name), (partner, other[:256]))
         company = self.send(id="R3", customer={"id": "C3", "company": other}).partner_id

@@ -291,6 +291,17 @@ class TestStatusFirst(InboxCase):
         self.assertEqual(self.states(), ["done", "done"])
         self.assertEqual(self.order(self.rest, "N1").marketplace_status, "delivered")
 
+    def test_it_needs_a_person_after_a_day_only(self):
+        self.receive(self.rest, self.status(), topic="status")
+        self.assertEqual(self.rest.problem_event_count, 0)
+        self.env.flush_all()
+        self.cr.execute("UPDATE marketplace_event SET create_date = create_date - interval '25 hours'")
+        self.env.invalidate_all()
+        self.assertEqual(self.rest.problem_event_count, 1)
+        self.receive(self.rest, self.neutral("N2", key="UNKNOWN"))
+        self.rest.invalidate_recordset()
+        self.assertEqual(self.rest.problem_event_count, 2)
+
     def test_several_are_applied_oldest_first(self):
         self.receive(self.rest, self.status("confirmed", "10:30"), topic="status")
         self.receive(self.rest, self.status("cancelled", "11:00"), topic="status")

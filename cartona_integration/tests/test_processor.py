@@ -598,6 +598,10 @@ class TestOrderChanges(OrderCase):
         self.send(line(quantity="2"))
         self.assertEqual(order.order_line.product_uom_qty, 2)
 
+    def test_what_the_customer_wrote_on_a_line_is_not_lost(self):
+        order = self.send(line(1, note="Green ones"), note="Ring twice")
+        self.assertEqual(order.marketplace_note.splitlines(), ["Ring twice", "TEA: Green ones"])
+
     def test_a_line_that_is_about_something_else_now_waits_for_a_person(self):
         order = self.send(line(1, "TEA", product_id="E1", unit="box"))
         for other in (

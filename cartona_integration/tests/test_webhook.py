@@ -225,7 +225,9 @@ class TestWebhookCredentials(WebhookCase):
         for path in ("orders", f"orders/{self.cartona.webhook_key}", "status"):
             for method in ("GET", "PUT", "DELETE", "PATCH"):
                 self.assertEqual(self.call(path, None, method)[0], 405, (path, method))
-        self.assertEqual(self.call("test", b"{}", "POST")[0], 405)
+            self.assertEqual(self.call(path, body(order()), "OPTIONS")[0], 405)
+        for method in ("POST", "OPTIONS"):
+            self.assertEqual(self.call("test", b"{}", method)[0], 405)
         self.assert_nothing_stored()
 
     def test_the_test_address_says_no_more_than_ok_to_strangers(self):
