@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from statistics import median
 
-from psycopg2 import Error
-from psycopg2.errors import DiskFull, OutOfMemory, ReadOnlySqlTransaction, SerializationFailure
+from psycopg2 import Error, OperationalError
+from psycopg2.errors import ReadOnlySqlTransaction, SerializationFailure
 
 from odoo import _, api, fields, models, tools
 from odoo.exceptions import ValidationError
@@ -28,6 +28,9 @@ _logger = logging.getLogger(__name__)
 # How long a secret still counts after another took its place.
 ROTATION = timedelta(days=7)
 SECRET_BYTES = 32
+# Classes of SQLSTATE: connection lost, read-only, no space or memory, shut down.
+NOT_NOW = {"08", "25", "53", "57"}
+GONE = "08006"  # what a connection that is gone does not say itself
 CLOCKS_APART = 60  # seconds
 CALLS_FOR_CLOCK = 9
 # Per process: (database, account) -> {id of a signed call: seconds its sender's clock was ahead}.
@@ -428,12 +431,15 @@ class MarketplaceConfig(models.Model):
 
     @contextmanager
     def _writable(self):
-        """Tell a database that takes no rows, a standby or a full disk, from what is wrong with a call.
+        """Tell a database that takes no rows now from what is wrong with a call.
 
         :raise Unavailable: it is the sender's to come again
         """
         try:
             yield
-        except (ReadOnlySqlTransaction, DiskFull, OutOfMemory) as error:
-            self.env.cr.rollback()
+        except (ReadOnlySqlTransaction, OperationalError) as error:
+            if (error.pgcode or GONE)[:2] not in NOT_NOW:
+                raise
+            if not self.env.cr.closed:
+                self.env.cr.rollback()
             raise Unavailable("The database takes no rows") from error

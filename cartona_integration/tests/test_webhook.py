@@ -10,6 +10,7 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from freezegun import freeze_time
+from psycopg2 import OperationalError
 from psycopg2.errors import SerializationFailure
 
 from odoo import fields
@@ -767,7 +768,8 @@ class TestUnavailable(WebhookCase):
 
     @mute_logger("odoo.sql_db")
     def test_a_database_that_cannot_be_written_to_asks_to_come_again(self):
-        for code in ("25006", "53100", "53200"):  # read-only, disk full, out of memory
+        # Read-only, disk full, out of memory, shut down; what is no matter of the database's is not of these.
+        for code in ("25006", "53100", "53200", "57P01"):
             error = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
 
             def _insert(events, *_args, error=error):
@@ -778,6 +780,12 @@ class TestUnavailable(WebhookCase):
             self.assertEqual(answer, (503, b'{"error": "unavailable"}'))
             self.assertTrue(self.headers["Retry-After"])
             self.assertEqual(self.call(data=body(order(code)))[0], 200)
+
+    def test_a_connection_that_is_lost_meanwhile_asks_to_come_again(self):
+        lost = OperationalError("server closed the connection unexpectedly")
+        with patch.object(MarketplaceEvent, "_insert", side_effect=lost):
+            self.assertEqual(self.call(data=body(order())), (503, b'{"error": "unavailable"}'))
+        self.assertEqual(self.call(data=body(order()))[0], 200)
 
 
 class TestMutations(WebhookCase):
