@@ -364,7 +364,7 @@ BUGS = [
         f"{ADDON}/controllers/marketplace_webhook.py",
         'if call.mimetype != "application/json" or call.headers.get("Content-Encoding"):',
         "if False:",
-        "addon", "TestWebhookBody",
+        "addon", "TestWebhookForm",
     ),
     (
         "a database that takes no rows asks to come again",

@@ -129,6 +129,8 @@ class MarketplaceEvent(models.Model):
             ("state", "=", "hold"),
             "|",
             ("create_date", "<", fields.Datetime.now() - PATIENCE),
+            "|",
+            ("hold_ids", "=", False),
             ("hold_ids.kind", "not in", SETTLED_BY_NEWS),
         ]
 

@@ -294,6 +294,12 @@ class TestStatusFirst(InboxCase):
     def test_it_needs_a_person_after_a_day_only(self):
         self.receive(self.rest, self.status(), topic="status")
         self.assertEqual(self.rest.problem_event_count, 0)
+        holds = self.events().hold_ids
+        kept = holds.copy_data()
+        holds.unlink()
+        self.rest.invalidate_recordset()
+        self.assertEqual(self.rest.problem_event_count, 1, "nothing is known to settle it")
+        holds.create(kept)
         self.env.flush_all()
         self.cr.execute("UPDATE marketplace_event SET create_date = create_date - interval '25 hours'")
         self.env.invalidate_all()
