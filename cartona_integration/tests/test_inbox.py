@@ -271,6 +271,12 @@ class TestLateWebhooks(InboxCase):
         self.assertEqual(self.states(), ["done", "done", "ignored"])
         self.assertTrue(self.events()[1].acknowledged_at)
 
+    def test_settled_is_an_order_in_the_very_state_that_is_shown(self):
+        self.receive_cartona()
+        for changes, settled in (({}, {"K1": self.events().id}), ({"note_message": "another"}, {})):
+            shown = self.cartona._dialect().split("orders", [self.cartona_order(**changes)])
+            self.assertEqual(self.env["marketplace.event"]._settled(self.cartona, shown), settled)
+
     def test_a_later_stage_is_believed_at_once(self):
         self.receive_cartona(status="cancelled_by_retailer")
         self.assertEqual(self.events()[-1].state, "done")

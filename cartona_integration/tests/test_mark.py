@@ -40,6 +40,13 @@ class TestTriggers(MarkCase):
         order.action_confirm()
         self.assertMarked("stock")
 
+    def test_a_reservation_that_is_corrected_marks_the_stock(self):
+        self.move_in(self.tea, 5)
+        quant = self.tea.stock_quant_ids.filtered(lambda quant: quant.location_id.usage == "internal")[:1]
+        self.drop_marks()
+        quant.reserved_quantity += 1
+        self.assertMarked("stock")
+
     def test_a_unit_marks_both(self):
         self.tea.uom_id = self.env.ref("uom.product_uom_dozen")
         self.assertMarked("price", "stock")
@@ -218,6 +225,11 @@ class TestTransaction(MarkCase):
         self.drop_marks()
         self.tea.list_price = 130
         self.assertMarked("price")
+
+    def test_a_change_that_another_addon_makes_while_marks_are_inserted_is_marked(self):
+        self.env["marketplace.mark"]._note("price", self.tea.product_tmpl_id)
+        self.env.cr.precommit.add(lambda: self.env["marketplace.mark"]._note("stock", self.tea))
+        self.assertMarked("price", "stock")
 
     def test_a_link_made_in_the_same_transaction_is_marked(self):
         sugar = self.make_product("SUGAR-1")
