@@ -272,9 +272,10 @@ class TestLateWebhooks(InboxCase):
         self.assertTrue(self.events()[1].acknowledged_at)
 
     def test_settled_is_an_order_in_the_very_state_that_is_shown(self):
-        self.receive_cartona()
-        for changes, settled in (({}, {"K1": self.events().id}), ({"note_message": "another"}, {})):
-            shown = self.cartona._dialect().split("orders", [self.cartona_order(**changes)])
+        self.receive_cartona(order_id="K9")
+        settled_event = self.events(order_id="K9")
+        for changes, settled in (({}, {"K9": settled_event.id}), ({"note_message": "another"}, {})):
+            shown = self.cartona._dialect().split("orders", [self.cartona_order("K9", **changes)])
             self.assertEqual(self.env["marketplace.event"]._settled(self.cartona, shown), settled)
 
     def test_a_later_stage_is_believed_at_once(self):
