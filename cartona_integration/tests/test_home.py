@@ -2,7 +2,7 @@ from unittest.mock import patch
 
 from ..exceptions import Refused
 from ..models.marketplace_home import MarketplaceConfig
-from .common import ListedCase, ok, taken
+from .common import ListedCase, ok, sample, taken
 
 
 class TestHome(ListedCase):
@@ -26,10 +26,12 @@ class TestHome(ListedCase):
 
     def test_a_copy_sends_reads_and_imports_nothing(self):
         self.mark_all()
+        self.receive(self.rest, sample("rest/neutral_order_created"), run=False)
         self.copied()
         for kind in ("push", "pull", "listings", "link", "steps", "import", "check", "match"):
             self.run_job(self.rest, kind)
         self.assertFalse(self.door.requests)
+        self.assertEqual((self.events().state, self.events().tries), ("new", 0))
 
     def test_the_door_itself_is_shut(self):
         self.copied()

@@ -229,6 +229,11 @@ class TestLinking(LinkCase):
         [row] = self.sent()
         self.assertEqual((row["id"], row["price"], row["stock"]), ("R1", "5.00", "0"))
 
+    def test_a_listing_whose_product_is_gone_meanwhile_is_found_and_not_linked(self):
+        link = self.make_link(self.rest, self.env["product.product"], "E77", state="proposed")
+        link._become_linked()
+        self.assertEqual(link.state, "found")
+
     def test_a_pack_the_product_is_not_measured_in_is_refused(self):
         with self.assertRaises(ValidationError):
             self.on_rest.pack_uom_id = self.env.ref("uom.product_uom_kgm")
