@@ -320,8 +320,8 @@ BUGS = [
     (
         "redirects are not followed, nor read",
         f"{MODELS}/marketplace_api.py",
-        "allow_redirects=False",
-        "allow_redirects=True",
+        "even without following it.\"\"\"\n        return None",
+        "even without following it.\"\"\"\n        return super().get_redirect_target(resp)",
         "addon", "api",
     ),
     (
