@@ -7,7 +7,7 @@ from ..system.harness import wait_for
 from ..system.test_statuses import Orders, reopen
 from .common import SEED, Trouble, shorten_pauses, size
 
-CYCLES = size("CYCLES", 200)
+CYCLES = size("CYCLES", 100)
 AT_ONCE = 50  # orders made over there together
 RECOVERY = 300  # seconds
 FAULTS = [
