@@ -87,6 +87,7 @@ def test_the_webhook_beside_one_insert_and_beside_a_job_per_message(open_shop, s
     server.sql("CREATE TABLE bench_message (id bigserial PRIMARY KEY, key text UNIQUE, body text)")
     time.sleep(3)  # what activating asked for
     server.rpc("marketplace.config", "action_pause", [shop.account])  # only the door works
+    time.sleep(3)  # what the pause asked for
     # A job that waits, and that nobody runs, nor takes for a dead one: the wake-up finds it.
     identity = f"marketplace.import.{shop.account}"
     server.sql(
@@ -146,6 +147,8 @@ def test_the_webhook_beside_one_insert_and_beside_a_job_per_message(open_shop, s
 
 def test_the_wake_up(inside, figure):
     account_id = inside.make_account("rest")
+    with inside.transaction() as env:  # what a new account empties is read again once
+        env["marketplace.config"]._wake_now(env.cr, env.registry, account_id, "import")
     inside.forget_work()
     for name, goal in (("adds a job", 10), ("finds one waiting", 3)):
         with inside.transaction() as env:
