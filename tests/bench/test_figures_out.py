@@ -125,8 +125,8 @@ def test_a_delivery_of_five_lines(inside, figure):
         "extra SQL statements of it per flush",
         (live.own - draft.own) / flushes,
         2,
-        f"{live.own} beside {draft.own}, {live.marks} marks of {live.links} listings in {flushes} flushes; and "
-        f"{live.sql - live.own} of the wake-up",
+        f"{live.own} beside {draft.own}, {live.marks} marks of {live.links} listings in {flushes} flushes; "
+        f"and {live.sql - live.own} of the wake-up",
     )
     figure("its listings that were marked", live.links, 5, "of 5", at_least=True)
 
