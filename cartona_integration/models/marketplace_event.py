@@ -114,9 +114,14 @@ class MarketplaceEvent(models.Model):
 
     @api.depends("state", "topic", "sale_order_id")
     def _compute_is_given_up(self):
+        # Superuser: an order that is out of the user's sight is an order.
+        orders = self.env["sale.order"].sudo()
         for event in self:
             event.is_given_up = (
-                event.topic == ORDERS and event.state in ("done", "ignored") and not event.sale_order_id
+                event.topic == ORDERS
+                and event.state in ("done", "ignored")
+                and not event.sale_order_id
+                and not orders._find_marketplace_order(event.account_id, event.external_order_id)
             )
 
     @api.model

@@ -274,7 +274,8 @@ class MarketplaceConfig(models.Model):
 
     def _keep_back_orders(self, ids):
         for event in self.env["marketplace.event"].browse(ids).exists():
-            event._keep_wanted()
+            if event.state == "new":  # nobody has ignored it since: that would keep its goods for ever
+                event._keep_wanted()
 
     def _resume_holds(self):
         self._hand_over_holds()

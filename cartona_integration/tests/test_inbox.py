@@ -485,6 +485,15 @@ class TestButtons(InboxCase):
         self.run_job(self.rest, "import")
         self.assertTrue(self.order(self.rest, "N1"))
 
+    def test_a_late_message_of_an_order_that_is_here_is_not_given_up(self):
+        self.receive(self.rest, self.neutral("N2", at="11:00"))
+        self.receive(self.rest, self.neutral("N2", at="10:00", quantity=2))
+        late = self.events(order_id="N2")[-1]
+        self.assertEqual(late.state, "ignored")
+        self.assertFalse(late.is_given_up)
+        with self.assertRaises(UserError):
+            late.action_process_again()
+
     def test_of_an_order_s_messages_only_the_newest_is_processed_again(self):
         self.event._ignore()
         self.receive(self.rest, self.neutral(at="11:00", key="UNKNOWN"))

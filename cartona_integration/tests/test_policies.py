@@ -60,6 +60,14 @@ class TestWanted(OrderCase):
             self.tea._marketplace_free(self.cartona)[self.tea.id], free - 4, "reserved or quoted"
         )
 
+    def test_an_order_that_is_ignored_meanwhile_keeps_nothing_back(self):
+        self.rest.action_pause()
+        self.receive(self.rest, self.message(id="R1"), run=False)
+        event = self.last_event()
+        event._ignore()
+        self.rest._keep_back_orders(event.ids)
+        self.assertFalse(event.held_quantities)
+
     def test_a_pause_begins_with_what_waits(self):
         self.wakeups.clear()
         self.rest.action_pause()
