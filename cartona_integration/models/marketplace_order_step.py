@@ -194,11 +194,21 @@ class MarketplaceOrderStep(models.Model):
         return True
 
     def _wait_for_customer(self):
-        self._close(
-            "hold",
+        self._wait_for_news(
             _("The customer is still editing the order."),
             remedy=_("Nothing to do: it is sent when the customer has finished."),
         )
+
+    def _wait_for_news(self, reason, **values):
+        """Wait until the marketplace tells more of the order.
+
+        A message that is being read at this moment does not see the step wait, as we do not see what it
+        tells. Writing the order's row, too, makes the later of the two begin again.
+        """
+        self.env.cr.execute(
+            "UPDATE sale_order SET write_date = write_date WHERE id = %s", [self.sale_order_id.id]
+        )
+        self._close("hold", reason, **values)
 
     def _outlook(self, known):
         return self.account_id._dialect().outlook(known, self.status)

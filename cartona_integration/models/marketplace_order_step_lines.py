@@ -64,7 +64,7 @@ class MarketplaceOrderStep(models.Model):
         elif unnamed := self._unnamed(changes):
             self._ask_for_listing(unnamed)
         elif self._waits_for_ids(changes):
-            self._close("hold", _("The marketplace has not told the ids of new lines yet."))
+            self._wait_for_news(_("The marketplace has not told the ids of new lines yet."))
             self.account_id._ask_feed()
         elif self.in_doubt and not dialect.can_read_order and not all(change.id for change in changes):
             self._give_up(

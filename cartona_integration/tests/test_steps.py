@@ -371,12 +371,20 @@ class TestEchoes(StepsCase):
         self.send()
         self.assertEqual((self.steps(), self.told()), ([("cancelled", "failed")], []))
 
+    def row_version(self, order):
+        self.env.flush_all()
+        self.env.cr.execute("SELECT ctid FROM sale_order WHERE id = %s", [order.id])
+        return self.env.cr.fetchone()
+
     def test_a_status_waits_while_the_customer_edits(self):
         order = self.arrive()
         self.arrive(status="held")
         order.action_confirm()
+        before = self.row_version(order)
         self.send()
         self.assertEqual((self.steps(), self.told()), ([("confirmed", "hold")], []))
+        # A message that ends the waiting, read at the same moment, has to begin again: it did not see it.
+        self.assertNotEqual(self.row_version(order), before)
         self.wakeups.clear()
         self.arrive(status="pending", note="done")
         self.assertIn((self.rest.id, "steps"), self.wakeups)
