@@ -21,6 +21,7 @@
         "wizards/marketplace_go_live_views.xml",
         "wizards/marketplace_order_cancel_views.xml",
         "wizards/marketplace_order_file_views.xml",
+        "wizards/marketplace_read_again_views.xml",
         "wizards/marketplace_rehearsal_views.xml",
         "views/marketplace_linking_views.xml",
         "views/marketplace_config_views.xml",

@@ -5,7 +5,7 @@ Money and quantities are :class:`~decimal.Decimal`, times are aware UTC
 ``None``, never a guess.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -284,6 +284,16 @@ class Request:
     query: tuple[tuple[str, str], ...] = ()
     body: object = None
     headers: tuple[tuple[str, str], ...] = ()
+
+    def as_json(self):
+        """Write it down as JSON keeps it, for a job that goes on with a list."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values):
+        """Read it back: JSON knows no tuples."""
+        pairs = {name: tuple(map(tuple, values[name])) for name in ("query", "headers")}
+        return cls(**{**values, **pairs})
 
 
 @dataclass(frozen=True)

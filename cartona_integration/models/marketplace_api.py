@@ -156,6 +156,15 @@ class MarketplaceApi(models.AbstractModel):
         return self._pages(account, dialect.orders_request(since), dialect.read_orders)
 
     @api.model
+    def _read_orders_page(self, account, request):
+        """Read one page of the list of orders.
+
+        :param Request request: of the first page, or what the page before it named
+        :return: Page of :class:`~..dialects.words.Message`
+        """
+        return self._interpret(account._dialect().read_orders, request, self._call(account, request))
+
+    @api.model
     def _read_order(self, account, order_id):
         """Read one order (dialects with ``can_read_order``).
 

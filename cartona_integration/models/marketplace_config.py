@@ -181,8 +181,13 @@ class MarketplaceConfig(models.Model):
 
     @api.onchange("dialect")
     def _onchange_dialect(self):
-        if self.dialect and not self.api_base_url:
-            self.api_base_url = self._dialect().default_base_url
+        if not self.dialect:
+            return
+        dialect = self._dialect()
+        self.api_base_url = self.api_base_url or dialect.default_base_url
+        if not self._origin:
+            # A list that is drained shows what nobody has taken yet; another one the shop's whole past.
+            self.import_from = not dialect.can_acknowledge and fields.Datetime.now()
 
     @api.model_create_multi
     def create(self, vals_list):

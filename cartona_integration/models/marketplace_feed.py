@@ -1,12 +1,14 @@
+import time
 from collections import Counter
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import NamedTuple
 
 from odoo import _, api, fields, models
 
 from ..dialects import payload
-from ..dialects.words import ORDERS
-from ..exceptions import MarketplaceError
+from ..dialects.words import ORDERS, Request
+from ..exceptions import MarketplaceError, Unavailable
+from .marketplace_traffic import JOB_SECONDS, MAX_PAGES, STALE_AFTER
 
 # So much earlier than the newest order we have a list is read: clocks and commits differ over there.
 OVERLAP = timedelta(minutes=5)
@@ -14,14 +16,38 @@ OVERLAP = timedelta(minutes=5)
 MISSED_ORDERS = 5
 MISSED_SHARE = 0.2
 
+moment = datetime.fromisoformat
 
-class Reading(NamedTuple):
-    """What came of reading the list once: what was stored, what may be acknowledged, the newest change."""
 
-    counts: Counter
-    settled: dict
-    newest: datetime | None
-    pages: int
+@dataclass
+class Reading:
+    """One reading of the list: how far it came and what came of it, in values that JSON keeps.
+
+    A list that is long is read by several jobs, one after the other: each goes on where this says.
+    """
+
+    began: str  # UTC
+    since: str | None  # the time the list was asked from, ISO 8601
+    request: dict | None  # for the next page; None: all are read
+    pages: int = 0
+    is_second: bool = False
+    counts: dict = field(default_factory=dict)  # what of it was new, changed, known
+    settled: dict = field(default_factory=dict)  # {order id: event id} of what may be acknowledged
+    newest: str | None = None  # the newest change it showed, ISO 8601
+
+    def note(self, counts, settled, times):
+        """Add what came of a page.
+
+        A time that has not come yet is no place to read from: what comes before it would never be read.
+        """
+        if self.is_second:
+            counts = {name: counts[name] for name in ("new", "changed")}
+        self.counts = dict(Counter(self.counts) + Counter(counts))
+        self.settled |= settled
+        now = datetime.now(timezone.utc)
+        newest = max((at for at in times if at <= now), default=None)
+        if newest and (not self.newest or newest > moment(self.newest)):
+            self.newest = newest.isoformat()
 
 
 class MarketplaceConfig(models.Model):
@@ -49,48 +75,82 @@ class MarketplaceConfig(models.Model):
             return
         # The oldest account's lock, whoever leads: the list is never read twice at a time.
         with self._token_group()[:1]._locked("pull"):
-            if not self._committed("_may_work", "pull"):
+            reading = self._committed("_reading_due")
+            if not reading:
                 return
             try:
-                settled = self._read_feed(self._committed("_pull_since"))
                 # Not before the reading ends: pages shift when an order leaves the feed.
-                if self._acknowledge(settled):
+                if self._read_feed(reading) and self._acknowledge(reading.settled):
                     self._read_what_acknowledging_hid()
             except MarketplaceError as error:
                 self._committed("_stop", "pull", error)
 
-    def _read_feed(self, since):
-        """Store all pages of the feed; only what was read to its end moves the place to read from.
+    def _reading_due(self):
+        """Give the reading that another job left to this one, or a new one; None when nothing may be read."""
+        if not self._may_work("pull"):
+            return None
+        left = self._state("pull").reading
+        if left and fields.Datetime.to_datetime(left["began"]) > fields.Datetime.now() - STALE_AFTER:
+            return Reading(**left)
+        return self._new_reading(self._pull_since())
 
-        :param datetime since: aware UTC, or None
-        :return: {order id: event id} of the orders whose state in the feed is settled here
+    def _new_reading(self, since):
+        """Give a reading that begins.
+
+        :param datetime since: aware UTC, or None: of all there is
         """
-        counts, settled, newest, pages = self._read_pages(since)
-        if newest and pages > 1 and (counts["new"] or counts["changed"]):
+        first = self._dialect().orders_request(since).as_json()
+        began = fields.Datetime.to_string(fields.Datetime.now())
+        return Reading(began, since and since.isoformat(), first)
+
+    def _read_feed(self, reading):
+        """Store the pages of the feed; only what was read to its end moves the place to read from.
+
+        :return: False when another job has to go on
+        """
+        deadline, before = time.monotonic() + JOB_SECONDS, reading.pages
+        try:
+            while reading.request:
+                self._read_orders_page(reading)
+                if reading.request and time.monotonic() > deadline:
+                    self._committed("_leave_reading", reading)
+                    return False
+        except MarketplaceError:
+            # Pages that were read are not read again; one that fails at once, perhaps as it is gone, is.
+            self._committed("_keep_reading", reading if reading.pages > before else None)
+            raise
+        self._committed("_finish_pull", reading)
+        return True
+
+    def _read_orders_page(self, reading):
+        """Read the next page and store it."""
+        if reading.pages >= MAX_PAGES:
+            raise Unavailable(f"The list has more than {MAX_PAGES} pages")
+        page = self.env["marketplace.api"]._read_orders_page(self, Request.from_json(reading.request))
+        counts, settled = self._committed("_store_page", page.rows)
+        reading.note(counts, settled, [message.modified_at for message in page.rows if message.modified_at])
+        reading.pages += 1
+        reading.request = page.next and page.next.as_json()
+        is_long = reading.pages > 1 and reading.newest and not reading.is_second
+        if not reading.request and is_long and {"new", "changed"} & set(reading.counts):
             # An order that changes meanwhile leaves its page, and the first one behind the cut slides onto a
             # page that was read before.
-            again = self._read_pages(since)
-            counts += Counter({name: again.counts[name] for name in ("new", "changed")})
-            settled |= again.settled
-        self._committed("_finish_pull", since, counts, newest)
-        return settled
+            again = self._new_reading(reading.since and moment(reading.since))
+            reading.request, reading.is_second = again.request, True
 
-    def _read_pages(self, since):
-        counts, settled, times, pages = Counter(), {}, [], 0
-        for page in self.env["marketplace.api"]._read_orders(self, since):
-            pages += 1
-            new_counts, settled_here = self._committed("_store_page", page.rows)
-            counts, settled = counts + new_counts, settled | settled_here
-            times += [message.modified_at for message in page.rows if message.modified_at]
-        # A time that has not come yet is no place to read from: what comes before it would never be read.
-        now = datetime.now(timezone.utc)
-        return Reading(counts, settled, max((at for at in times if at <= now), default=None), pages)
+    def _leave_reading(self, reading):
+        """Have a fresh job go on: one that takes long is ended by the server."""
+        self._keep_reading(reading)
+        self._enqueue("pull")
+
+    def _keep_reading(self, reading):
+        self._state("pull").reading = reading and vars(reading)
 
     def _read_what_acknowledging_hid(self):
         """Read the last hour once more where an acknowledgement may have hidden a change; see the dialect."""
         overlap = self._dialect().reread_after_acknowledging
         if overlap:
-            self._read_feed(datetime.now(timezone.utc) - overlap)
+            self._read_feed(self._new_reading(datetime.now(timezone.utc) - overlap))
 
     def _pull_since(self):
         """Give the time to read from: that of the newest stored order with an overlap, never our clock.
@@ -99,7 +159,7 @@ class MarketplaceConfig(models.Model):
         """
         cursor = self._state("pull").cursor
         if cursor:
-            return payload.timestamp(cursor) - OVERLAP
+            return moment(cursor) - OVERLAP
         return self.import_from and self.import_from.replace(tzinfo=timezone.utc)
 
     def _ask_feed(self):
@@ -120,13 +180,15 @@ class MarketplaceConfig(models.Model):
                 settled |= account.env["marketplace.event"]._settled(account, own)
         return counts, settled
 
-    def _finish_pull(self, since, counts, newest):
-        state = self._state("pull")
-        if newest and (not state.cursor or newest > payload.timestamp(state.cursor)):
-            state.cursor = newest.isoformat()
+    def _finish_pull(self, reading):
+        state, newest, counts = self._state("pull"), reading.newest, Counter(reading.counts)
+        values = {"reading": False}
+        if newest and (not state.cursor or moment(newest) > moment(state.cursor)):
+            values["cursor"] = newest
+        state.write(values)
         for account in self._working_group():
             account._state("pull")._succeed()
-        log, values = self.env["marketplace.sync.log"], self._prepare_pull_log(since, counts)
+        log, values = self.env["marketplace.sync.log"], self._prepare_pull_log(reading.since, counts)
         if counts["new"] or counts["changed"]:
             log._log(self, "pull", **values)
         else:
@@ -145,7 +207,7 @@ class MarketplaceConfig(models.Model):
         return {
             "message": message if counts else _("Nothing waits over there."),
             "level": "info",
-            "asked_from": since and since.replace(tzinfo=None),
+            "asked_from": since and moment(since).replace(tzinfo=None),
             "received": counts.total(),
             **{name: counts[name] for name in ("new", "changed", "known")},
         }

@@ -58,7 +58,8 @@ class MarketplaceConfig(models.Model):
     )
     import_from = fields.Datetime(
         string="Ignore Orders Before",
-        help="Orders placed earlier are ignored: they were handled before this account was connected.",
+        help="Orders placed earlier are ignored: they were handled before this account was connected. Empty: "
+        "all are imported that the marketplace lists or pushes, however old.",
     )
     shipped_policy = fields.Selection(
         [

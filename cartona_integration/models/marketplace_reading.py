@@ -1,28 +1,11 @@
 import json
-from dataclasses import asdict
-from datetime import timedelta
 
 from odoo import _, api, fields, models
 
 from ..dialects.words import Request
 from ..exceptions import MarketplaceError, Unavailable
 from .marketplace_product_listing import new_reading
-
-# Stops a list that never ends.
-MAX_PAGES = 20_000
-# A list that was left for longer is read from its beginning: its pages have shifted.
-STALE_AFTER = timedelta(hours=6)
-
-
-def as_text(request):
-    """Write a Request down, to go on with after a crash."""
-    return asdict(request)
-
-
-def from_text(values):
-    """Read a Request back."""
-    pairs = {name: tuple(tuple(pair) for pair in values[name] or ()) for name in ("query", "headers")}
-    return Request(**{**values, **pairs})
+from .marketplace_traffic import MAX_PAGES, STALE_AFTER
 
 
 class MarketplaceConfig(models.Model):
@@ -53,11 +36,11 @@ class MarketplaceConfig(models.Model):
         try:
             self._check_pages(course)
             asked = fields.Datetime.to_string(fields.Datetime.now())
-            page = self.env["marketplace.api"]._read_products_page(self, from_text(course["request"]))
+            page = self.env["marketplace.api"]._read_products_page(self, Request.from_json(course["request"]))
         except MarketplaceError as error:
             self._committed("_stop", "listings", error)
             return False
-        return self._committed("_keep_page", course, page.rows, page.next and as_text(page.next), asked)
+        return self._committed("_keep_page", course, page.rows, page.next and page.next.as_json(), asked)
 
     def _course(self):
         """Give where the reading stands; None when nothing may be read now."""
@@ -67,7 +50,7 @@ class MarketplaceConfig(models.Model):
         began = fields.Datetime.to_datetime(course.get("began"))
         if began and began > fields.Datetime.now() - STALE_AFTER:
             return course
-        first = as_text(self._dialect().products_request())
+        first = self._dialect().products_request().as_json()
         return {
             "began": fields.Datetime.to_string(fields.Datetime.now()), "reading": new_reading(),
             "pages": 0, "received": 0, "linked": 0, "request": first, "after": "",

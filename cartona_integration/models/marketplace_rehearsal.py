@@ -7,7 +7,6 @@ from ..compat import SOL_TAXES, SOL_UOM
 REHEARSED = 20
 # What comes of a message, where it is not done.
 OUTCOMES = {"new": "hold", "hold": "hold", "failed": "failed", "ignored": "ignored"}
-CUSTOMER_KEYS = ("phone", "email", "vat")
 
 
 class MarketplaceConfig(models.Model):
@@ -23,7 +22,7 @@ class MarketplaceConfig(models.Model):
         """Tell what stored messages would do now; see :meth:`_rehearse_event`."""
         return self._rehearse("_rehearse_events", events.ids)
 
-    def _rehearse_file(self, messages):
+    def _rehearse_new(self, messages):
         """Tell what messages would do that are not stored yet; see :meth:`_rehearse_event`."""
         return self._rehearse("_rehearse_messages", messages[:REHEARSED])
 
@@ -55,7 +54,12 @@ class MarketplaceConfig(models.Model):
         if outcome:
             return told | {"outcome": outcome, "reason": event.reason, "remedy": event.remedy}
         sale = event.sale_order_id
-        return told | before["outcome"] | self._describe_sale(sale) | self._describe_customer(sale, before)
+        return (
+            told
+            | {"outcome": "changed" if before["sale"] else "created"}
+            | self._describe_sale(sale)
+            | self._describe_customer(sale, before, event.customer_id)
+        )
 
     def _before(self, event):
         """Note what is known before, to tell later what is new."""
@@ -65,8 +69,7 @@ class MarketplaceConfig(models.Model):
         # Superuser: only whether it is there is told.
         partners = self.env["res.partner"].sudo()
         return {
-            "outcome": {"outcome": "changed" if sale else "created"},
-            "customer": customer,
+            "sale": sale,
             "known": partners.search([("cartona_id", "=", key)]) if key else partners,
             "newest": partners.with_context(active_test=False).search([], order="id desc", limit=1).id,
             "notes": sale.message_ids,
@@ -101,18 +104,22 @@ class MarketplaceConfig(models.Model):
             "total": formatLang(self.env, line.price_total, currency_obj=line.currency_id),
         }
 
-    def _describe_customer(self, sale, before):
+    def _describe_customer(self, sale, before, chosen):
         """Tell who the customer is, how it was found, and what was noted about the order."""
         partner = sale.partner_id
         notes = [html2plaintext(note.body) for note in sale.message_ids - before["notes"] if note.body]
-        return {"customer": partner.display_name, "found": self._found(partner, before), "notes": notes}
+        found = self._found(partner, before, chosen)
+        return {"customer": partner.display_name, "found": found, "notes": notes}
 
-    def _found(self, partner, before):
+    def _found(self, partner, before, chosen):
+        """Tell by what the customer was found."""
+        if before["sale"]:
+            return _("the order's")
         if partner.id > before["newest"]:
             return _("new")
+        if partner == chosen:
+            return _("chosen by a person")
         if partner in before["known"]:
             return _("known by the marketplace's id")
-        said = before["customer"]
-        same = [name for name in CUSTOMER_KEYS if said and partner[name] and getattr(said, name)]
-        labels = [partner._fields[name]._description_string(self.env) for name in same]
-        return _("known by %s", ", ".join(labels)) if labels else _("known")
+        keys = dict(self._fields["customer_key"]._description_selection(self.env))
+        return _("known by %s", keys[self.customer_key])

@@ -33,6 +33,7 @@ class MarketplaceSyncState(models.Model):
     company_id = fields.Many2one(related="account_id.company_id")
     kind = fields.Selection(list(KINDS.items()), required=True)
     cursor = fields.Char(help="How far a feed with modification times was read (UTC).")
+    reading = fields.Json(help="A reading of the order list that another job goes on with.")
     last_run = fields.Datetime()
     failures = fields.Integer(help="Failed runs in a row.")
     paused_until = fields.Datetime(help="Empty on a paused row: until a person changes something.")

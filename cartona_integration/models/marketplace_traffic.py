@@ -40,6 +40,10 @@ WAITING = {
 CONFLICT_TRIES = 6
 # A job hands over to a fresh one well before any sensible limit_time_real.
 JOB_SECONDS = 40
+# Stops a list that never ends.
+MAX_PAGES = 20_000
+# A list that was left for longer is read from its beginning: its pages have shifted.
+STALE_AFTER = timedelta(hours=6)
 # A job of ours that is due for so long has no job runner.
 STUCK_AFTER = timedelta(minutes=2)
 IMPORT_BATCH = 50

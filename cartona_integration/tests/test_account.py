@@ -147,6 +147,17 @@ class TestAccountFields(AccountCase):
             form.dialect = "cartona"
             self.assertEqual(form.api_base_url, "https://supplier-integrations.cartona.com/api/v1/")
 
+    def test_an_account_made_by_a_person_leaves_the_past_alone_where_the_list_shows_it(self):
+        form = Form(self.env["marketplace.config"])
+        form.dialect = "rest"
+        self.assertTrue(form.import_from)
+        form.dialect = "cartona"
+        self.assertFalse(form.import_from)
+        draft = self.draft(dialect="cartona")
+        with Form(draft) as form:
+            form.dialect = "rest"
+        self.assertFalse(draft.import_from)
+
     def test_cartonas_orders_are_in_pounds_in_a_company_with_another_currency(self):
         account = self.draft(dialect="cartona")
         self.assertNotEqual(account.company_id.currency_id.name, "EGP")

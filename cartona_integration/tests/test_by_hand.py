@@ -118,6 +118,63 @@ class TestFetch(ByHandCase):
             self.fetch(self.rest, "N1")
         self.assertFalse(self.door.requests)
 
+    def test_what_an_order_would_do_is_shown_before_it_is_fetched(self):
+        self.door.will("order", ok({"order": self.neutral()}))
+        wizard = self.env["marketplace.fetch.order"].with_user(self.manager)
+        action = wizard.create({"account_id": self.rest.id, "number": "N1"}).action_rehearse()
+        shown = self.env["marketplace.rehearsal"].browse(action["res_id"]).result
+        self.assertIn("A new sale order", shown)
+        self.assertFalse(self.events())
+        self.assertFalse(self.order(self.rest, "N1"))
+
+
+class TestReadAgain(ByHandCase):
+    """All orders since a time that a person says."""
+
+    def read_again(self, account, since="2026-11-10 08:00:00", user=None):
+        wizard = self.env["marketplace.read.again"].with_user(user or self.clerk)
+        wizard.create({"account_id": account.id, "since": since}).action_read()
+        self.assertIn((account.id, "pull"), self.wakeups)
+        self.run_job(account, "pull")
+        return dict(self.door.requests[-1].query)
+
+    def test_what_a_restored_backup_lost_is_imported(self):
+        self.receive(self.rest, self.neutral("N1"))
+        self.rest._state("pull").cursor = "2026-11-20T10:00:00+00:00"
+        self.door.will("orders", ok({"orders": [self.neutral("N1"), self.neutral("N2")], "next_page": None}))
+        self.assertEqual(self.read_again(self.rest)["since"], "2026-11-10T08:00:00Z")
+        self.assertEqual(self.events().mapped("external_order_id"), ["N1", "N2"])
+        self.door.will("orders", ok({"orders": [], "next_page": None}))
+        self.run_job(self.rest, "pull")
+        self.assertEqual(dict(self.door.requests[-1].query)["since"], "2026-11-20T09:55:00Z")
+
+    def test_a_list_that_is_drained_is_asked_for_what_was_taken(self):
+        self.door.will("orders", ok([self.cartona_order()]))
+        self.assertEqual(self.read_again(self.cartona)["from"], "2026-11-10T08:00:00Z")
+        self.door.will("orders", ok([]))
+        self.run_job(self.cartona, "pull")
+        self.assertNotIn("from", dict(self.door.requests[-1].query))
+
+    def test_nothing_is_left_out_that_the_next_reading_would_have_read(self):
+        self.rest._state("pull").cursor = "2026-11-05T10:00:00+00:00"
+        self.door.will("orders", ok({"orders": [], "next_page": None}))
+        self.assertEqual(self.read_again(self.rest)["since"], "2026-11-05T09:55:00Z")
+
+    def test_the_first_reading_stays_one_of_everything(self):
+        self.door.will("orders", ok({"orders": [], "next_page": None}))
+        self.assertNotIn("since", self.read_again(self.rest))
+
+    def test_it_waits_for_a_reading_that_is_under_way(self):
+        with self.registry._db.cursor() as elsewhere:
+            elsewhere.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCKS["pull"], self.rest.id])
+            with self.assertRaisesRegex(UserError, "just now"):
+                self.read_again(self.rest)
+
+    def test_an_account_that_does_not_work_reads_nothing(self):
+        self.rest.action_pause()
+        with self.assertRaisesRegex(UserError, "Start the account"):
+            self.read_again(self.rest)
+
 
 class TestFile(ByHandCase):
     """Orders from a file."""
@@ -267,6 +324,14 @@ class TestRehearsal(ByHandCase):
         self.receive(self.cartona, payload.dumps(self.cartona_order("K1")).encode())
         self.receive(self.cartona, payload.dumps(self.cartona_order("K2")).encode(), run=False)
         self.assertIn("known by the marketplace", self.shown())
+
+    def test_of_several_things_that_agree_only_the_key_is_named(self):
+        self.rest.customer_key = "email"
+        customer = {"id": "C1", "name": "Shop", "email": "a@example.com", "phone": "+201001234567"}
+        self.env["res.partner"].create({"name": "A", "email": "a@example.com", "phone": "+201001234567"})
+        self.receive(self.rest, self.neutral(customer=customer), run=False)
+        self.env.flush_all()
+        self.assertIn("known by E-mail address)", " ".join(self.shown().split()))
 
     def test_a_change_shows_the_order_as_it_would_be_and_leaves_it_as_it_is(self):
         self.receive(self.rest, self.neutral())

@@ -17,7 +17,7 @@ from ..dialects import payload
 from ..dialects.cartona import Cartona
 from ..dialects.words import Answer
 from ..exceptions import Unavailable
-from ..models import marketplace_sync_state
+from ..models import marketplace_feed, marketplace_sync_state
 from ..models.marketplace_event_hold import MarketplaceEvent
 from ..models.marketplace_traffic import (
     CONFLICT_TRIES,
@@ -325,6 +325,50 @@ class TestPull(TrafficCase):
         self.assertEqual([dict(asked.query)["page"] for asked in self.door.requests], ["1", "2", "1", "2"])
         self.assertIn((self.rest.id, "import"), self.wakeups)
 
+    def pages_asked(self):
+        return [dict(asked.query)["page"] for asked in self.door.requests]
+
+    def test_a_list_that_takes_longer_than_a_job_may_is_read_by_several(self):
+        pages = [self.feed(self.neutral(name), next_page=number) for name, number in (("A", 2), ("B", 3))]
+        self.door.will("orders", *pages, self.feed(self.neutral("C")))
+        with patch.object(marketplace_feed, "JOB_SECONDS", -1):
+            for number in range(1, 4):
+                self.run_job(self.rest, "pull")
+                self.assertEqual(len(self.door.requests), number)
+                self.assertFalse(self.rest._state("pull").cursor)
+                self.assertEqual(len(self.jobs(self.rest)), 1, "a fresh job goes on")
+        self.assertEqual(self.events().mapped("external_order_id"), ["A", "B", "C"])
+        self.door.will("orders", self.feed(self.neutral("A"), next_page=2), self.feed())
+        self.run_job(self.rest, "pull")
+        self.assertEqual(self.pages_asked(), ["1", "2", "3", "1", "2"])
+        self.assertTrue(self.rest._state("pull").cursor)
+        self.assertFalse(self.rest._state("pull").reading)
+        log = self.env["marketplace.sync.log"].search(
+            [("account_id", "=", self.rest.id), ("kind", "=", "pull")]
+        )
+        self.assertEqual((log.received, log.new), (3, 3))
+
+    def test_what_was_read_before_an_outage_is_not_read_again(self):
+        self.run_pull(self.feed(self.neutral("A"), next_page=2), ok(status=503))
+        self.rest._state("pull")._resume()
+        self.run_pull(self.feed())
+        self.assertEqual(self.pages_asked(), ["1", "2", "2"] + ["1"])
+
+    def test_a_page_that_is_gone_makes_the_reading_begin_anew(self):
+        self.run_pull(self.feed(self.neutral("A"), next_page=2), ok(status=503))
+        for _again in range(2):
+            self.rest._state("pull")._resume()
+            self.run_pull(ok({"error": "no such page"}, status=410))
+        self.assertEqual(self.pages_asked(), ["1", "2", "2", "1"])
+
+    def test_a_reading_that_was_left_for_long_begins_anew(self):
+        with patch.object(marketplace_feed, "JOB_SECONDS", -1):
+            self.run_pull(self.feed(self.neutral("A"), next_page=2))
+        state = self.rest._state("pull")
+        state.reading = {**state.reading, "began": "2026-11-01 00:00:00"}
+        self.run_pull(self.feed())
+        self.assertEqual(self.pages_asked(), ["1", "1"])
+
     def test_the_first_reading_asks_for_everything(self):
         self.run_pull(self.feed())
         self.assertNotIn("since", dict(self.door.requests[0].query))
@@ -548,6 +592,17 @@ class TestAcknowledge(TrafficCase):
         self.show_feed(self.cartona_order(status="approved"))
         self.assertEqual(self.asked(), [["K1"]])
         self.assertEqual([bool(event.acknowledged_at) for event in self.events()], [False, True])
+
+    def test_a_list_that_several_jobs_read_is_acknowledged_at_its_end(self):
+        pages = [self.cartona_order("K1")], [self.cartona_order("K2")], []
+        with patch.object(Cartona, "page_size", 1):
+            self.pull(self.cartona, *pages)
+            self.door.will("orders", *map(ok, pages))
+            with patch.object(marketplace_feed, "JOB_SECONDS", -1):
+                for _job in range(3):
+                    self.assertFalse(self.asked())
+                    self.run_job(self.cartona, "pull")
+        self.assertEqual(self.asked(), [["K1", "K2"]])
 
     def test_pages_are_read_to_the_end_before_anything_is_acknowledged(self):
         with patch.object(Cartona, "page_size", 1):

@@ -7,5 +7,6 @@ from . import (
     marketplace_ignore,
     marketplace_order_cancel,
     marketplace_order_file,
+    marketplace_read_again,
     marketplace_rehearsal,
 )

@@ -20,14 +20,7 @@ class MarketplaceFetchOrder(models.TransientModel):
 
     def action_fetch(self):
         """Read the order, store it like any message, and show what is stored of it."""
-        self.ensure_one()
-        account = self.account_id
-        if account.state not in account.WORKING_STATES:
-            raise UserError(_("Start the account first, in shadow or live."))
-        try:
-            message = self._ask()
-        except MarketplaceError as error:
-            raise UserError(_("The marketplace could not be read: %s", error)) from error
+        account, message = self.account_id, self._read()
         account._keep([message], "manual")
         action = account._view_with("action_marketplace_event", "account_id")
         domain = [
@@ -35,6 +28,25 @@ class MarketplaceFetchOrder(models.TransientModel):
             ("external_order_id", "=", message.order_id),
         ]
         return {**action, "domain": domain, "context": {}}
+
+    def action_rehearse(self):
+        """Read the order and show what it would do, without doing it."""
+        results = self.account_id._rehearse_new([self._read()])
+        return self.env["marketplace.rehearsal"]._show(results, len(results))
+
+    def _read(self):
+        """Read the order.
+
+        :return: :class:`~..dialects.words.Message`
+        :raise UserError: the account does not work, or the marketplace does not show it
+        """
+        self.ensure_one()
+        if self.account_id.state not in self.account_id.WORKING_STATES:
+            raise UserError(_("Start the account first, in shadow or live."))
+        try:
+            return self._ask()
+        except MarketplaceError as error:
+            raise UserError(_("The marketplace could not be read: %s", error)) from error
 
     def _ask(self):
         """Have the marketplace show the order.
