@@ -103,7 +103,7 @@ BUGS = [
     (
         "a signed call is refused after five minutes",
         f"{ADDON}/dialects/signature.py",
-        "lead is not None and abs(lead) <= WINDOW",
+        "lead is not None and abs(lead) <= window",
         "lead is not None",
         "addon", "TestSignature",
     ),

@@ -8,6 +8,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from odoo import SUPERUSER_ID, http
 from odoo.http import request
+from odoo.tools import config
 
 from ..exceptions import PayloadError, Unavailable
 
@@ -137,7 +138,13 @@ class MarketplaceWebhook(http.Controller):
         return self._answer(200, {"accepted": accepted, "duplicate": duplicate})
 
     def _form_error(self, call):
-        """Refuse before reading what cannot be a message: no length, too long, not JSON."""
+        """Refuse before reading what cannot be a message: no length, too long, not JSON.
+
+        So is what others could read: whoever sees a token on its way can use it. Only behind a proxy of ours
+        it is known how a call came.
+        """
+        if config["proxy_mode"] and call.headers.get("X-Forwarded-Proto") == "http":
+            return self._answer(403, {"error": "https required"})
         if call.headers.get("Transfer-Encoding") or call.content_length is None:
             return self._answer(411, {"error": "length required"})
         if call.content_length > MAX_BODY:

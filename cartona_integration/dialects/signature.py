@@ -18,9 +18,12 @@ _ID = re.compile(r"[A-Za-z0-9_:-]{1,128}", re.ASCII)  # no dot: it would move th
 _MOMENT = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
-def is_proof(lead):
-    """Tell whether a lead is that of a signed call, and a small one: a call cannot be repeated for ever."""
-    return lead is not None and abs(lead) <= WINDOW
+def is_proof(lead, window=WINDOW):
+    """Tell whether a lead is that of a signed call, and a small one: a call cannot be repeated for ever.
+
+    :param float window: seconds
+    """
+    return lead is not None and abs(lead) <= window
 
 
 @dataclass(frozen=True)

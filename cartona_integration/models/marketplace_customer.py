@@ -1,5 +1,6 @@
 import re
 from collections import defaultdict
+from contextlib import suppress
 
 from markupsafe import Markup
 
@@ -54,11 +55,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         :param dict chosen: {order id: the contact a person chose}
         :param Holds holds: collects the orders with several candidates
         """
-        orders = [plan.order for plan in plans]
-        company = account.company_id
-        keys = {account._customer_key(order.customer) for order in orders}
-        known = self.env["res.partner"]._find_marketplace_customers(keys, company)
-        alike = self._find_alike(account, {self._strong_key(account, order) for order in orders})
+        known, alike = self._find_candidates(account, [plan.order for plan in plans])
         named = {}
         for plan in plans:
             with holds.of(plan.order):
@@ -67,6 +64,25 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 )
                 if plan.partner:
                     named.setdefault(plan.partner, account._customer_key(plan.order.customer))
+
+    def _find_candidates(self, account, orders):
+        """Look for the contacts that may be the orders' customers.
+
+        :return: ({the marketplace's id: contacts}, {value of the account's key: contacts})
+        """
+        keys = {account._customer_key(order.customer) for order in orders}
+        known = self.env["res.partner"]._find_marketplace_customers(keys, account.company_id)
+        return known, self._find_alike(account, {self._strong_key(account, order) for order in orders})
+
+    def _clear_customers(self, account, orders):
+        """Give what orders are held by, see :meth:`_check_single`, whose customer is clear by now."""
+        known, alike = self._find_candidates(account, orders)
+        clear = []
+        for order in orders:
+            with suppress(Hold):
+                self._pick_customer(account, order, known, alike, {})
+                clear.append(account._customer_key(order.customer) or order.id)
+        return clear
 
     def _pick_customer(self, account, order, known, alike, named):
         """Give an order's customer.
@@ -90,7 +106,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 )
             )
         )
-        self._check_single(found, key or f"{order.id}", _("Several contacts may be the customer: %s", value))
+        self._check_single(found, key or order.id, _("Several contacts may be the customer: %s", value))
         return found
 
     def _check_single(self, partners, key, reason):

@@ -88,13 +88,16 @@ class MarketplaceEventHold(models.Model):
             events._reset()
 
     @api.model
-    def _wake_waiting(self, kind, keys):
+    def _wake_waiting(self, kind, keys=None):
         """Wake the imports of accounts whose messages wait for one of the keys.
 
         Superuser: whoever enters what was missing needs no rights on the inbox.
+
+        :param keys: None: for any
         """
-        if keys:
-            holds = self.sudo().search([("kind", "=", kind), ("key", "in", list(keys))])
+        if keys is None or keys:
+            named = [] if keys is None else [("key", "in", list(keys))]
+            holds = self.sudo().search([("kind", "=", kind), *named])
             holds.event_id.account_id._wake("import")
 
 
@@ -156,8 +159,11 @@ class MarketplaceEvent(models.Model):
         return list({rate_key(mapping.rate) for mapping in account.tax_rate_ids} & set(keys))
 
     def _single_customers(self, account, keys):
-        found = self.env["res.partner"]._find_marketplace_customers(keys, account.company_id)
-        return [key for key in keys if len(found[key]) == 1]
+        """Give the customers that are clear by the processor's own decision, see ``_found_goods``."""
+        waiting = self.env["marketplace.event.hold"]._waiting(account, "customer", keys)
+        orders = [event._lenient_order() for event in waiting]
+        processor = self.env["marketplace.order.processor"]
+        return processor._clear_customers(account, list(filter(None, orders)))
 
     def _returned_orders(self, account, keys):
         """Give the orders whose goods are all back."""
@@ -207,10 +213,8 @@ class MarketplaceEvent(models.Model):
         order = event._lenient_order()
         if not order:
             return self.env["res.partner"]
-        processor, account = event.env["marketplace.order.processor"], event.account_id
-        key, value = account._customer_key(order.customer), processor._strong_key(account, order)
-        known = self.env["res.partner"].sudo()._find_marketplace_customers({key}, account.company_id)
-        return known[key] | processor._find_alike(account, {value})[value]
+        found = event.env["marketplace.order.processor"]._find_candidates(event.account_id, [order])
+        return self.env["res.partner"].union(*(partners for each in found for partners in each.values()))
 
     def _choose_customer(self, partner):
         """Take a contact for the customer, and let what waited for that go on. Superuser: see above."""

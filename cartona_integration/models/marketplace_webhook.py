@@ -28,6 +28,8 @@ _logger = logging.getLogger(__name__)
 # How long a secret still counts after another took its place.
 ROTATION = timedelta(days=7)
 SECRET_BYTES = 32
+# Seconds. Less, and clocks that are well set are too far apart; more, and a captured call counts for long.
+MIN_WINDOW, MAX_WINDOW = 60, 900
 # Classes of SQLSTATE: connection lost, read-only, no space or memory, shut down.
 NOT_NOW = {"08", "25", "53", "57"}
 GONE = "08006"  # what a connection that is gone does not say itself
@@ -37,9 +39,9 @@ CALLS_FOR_CLOCK = 9
 leads = {}
 # Fields of an account its entrance is made of.
 ENTRANCE = (
-    "dialect", "webhook_rate", "webhook_token_digest", "webhook_signing", "webhook_signature_header",
-    "webhook_signature_encoding", "webhook_secret_current", "webhook_secret_previous",
-    "webhook_previous_until",
+    "dialect", "webhook_rate", "webhook_window", "webhook_token_digest", "webhook_signing",
+    "webhook_signature_header", "webhook_signature_encoding", "webhook_secret_current",
+    "webhook_secret_previous", "webhook_previous_until",
 )  # fmt: skip
 # What tells whether there is one, and where.
 OPEN = ("active", "state", "webhook_key")
@@ -58,6 +60,7 @@ class Entrance:
 
     account: models.Model
     rate: int  # calls per second
+    window: int  # seconds a signed moment may lie from our clock
     dialect: base.Dialect
     token_digest: str = field(repr=False)
     signature: StandardWebhooks | HmacBody
@@ -81,7 +84,7 @@ class Entrance:
             return False, None
         if keys and self.signature.is_presented(headers):
             lead = self.signature.lead(headers, read(), keys, time.time())
-            return is_proof(lead), lead
+            return is_proof(lead, self.window), lead
         return hmac.compare_digest((self.token_digest or "none").encode(), token_digest.encode()), None
 
     def messages(self, topic, raw, headers):
@@ -108,6 +111,7 @@ class Entrance:
 NOWHERE = Entrance(
     account=None,
     rate=0,
+    window=WINDOW,
     dialect=None,
     token_digest="",
     signature=StandardWebhooks(),
@@ -141,9 +145,14 @@ class MarketplaceConfig(models.Model):
         string="Signature",
         default="standard",
         required=True,
-        help="Standard Webhooks: headers webhook-id, webhook-timestamp and webhook-signature; calls older "
-        "than five minutes are refused. HMAC of the body: SHA-256 in a header; a captured call can be "
-        "repeated and is then recognised as known.",
+        help="Standard Webhooks: headers webhook-id, webhook-timestamp and webhook-signature; old calls are "
+        "refused. HMAC of the body: SHA-256 in a header; a captured call can be repeated and is then "
+        "recognised as known.",
+    )
+    webhook_window = fields.Integer(
+        string="Signed Calls Count For",
+        default=WINDOW,
+        help="Seconds, 60 to 900. A call that was signed longer ago, or so far in the future, is refused.",
     )
     webhook_signature_header = fields.Char(string="Signature Header", default="X-Signature")
     webhook_signature_encoding = fields.Selection(
@@ -240,7 +249,7 @@ class MarketplaceConfig(models.Model):
                     )
                 ) from error
 
-    @api.constrains("webhook_signing", "webhook_signature_header", "webhook_rate")
+    @api.constrains("webhook_signing", "webhook_signature_header", "webhook_rate", "webhook_window")
     def _check_webhook_form(self):
         for account in self:
             name = account.webhook_signature_header or ""
@@ -248,6 +257,8 @@ class MarketplaceConfig(models.Model):
                 raise ValidationError(_("Enter the name of the header that carries the signature."))
             if account.webhook_rate < 0:
                 raise ValidationError(_("Calls per second: 0 or more."))
+            if not MIN_WINDOW <= account.webhook_window <= MAX_WINDOW:
+                raise ValidationError(_("Signed calls count for 60 to 900 seconds."))
 
     def action_generate_webhook_token(self):
         """Make a new webhook token, show it once and keep only its digest."""
@@ -340,7 +351,7 @@ class MarketplaceConfig(models.Model):
                 "The clocks of the marketplace and of this server are %(apart)d seconds apart. From "
                 "%(window)d on no signed call counts. Let the server set its clock by the network (NTP).",
                 apart=apart,
-                window=WINDOW,
+                window=self.webhook_window,
             ),
         )
 
@@ -379,6 +390,7 @@ class MarketplaceConfig(models.Model):
         return Entrance(
             account=self.browse(row["id"]),
             rate=row["webhook_rate"] or 0,
+            window=row["webhook_window"] or WINDOW,
             dialect=dialect,
             token_digest=row["webhook_token_digest"] or "",
             signature=dialect.webhook_signature or self._prepare_signature(row),

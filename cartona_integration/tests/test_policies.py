@@ -290,6 +290,29 @@ class TestCustomerKey(OrderCase):
         self.run_job(self.rest, "import")
         self.assertEqual(self.order(self.rest, "R1").partner_id, first)
 
+    def test_merging_the_candidates_lets_the_order_in(self):
+        first, second = self.partner(), self.partner()
+        self.send(customer=self.PHONE)
+        self.wakeups.clear()
+        self.run_job(self.rest, "import")
+        self.assertEqual(self.last_event().state, "hold")
+        self.env["base.partner.merge.automatic.wizard"]._merge((first | second).ids, first)
+        self.assertIn((self.rest.id, "import"), self.wakeups)
+        self.run_job(self.rest, "import")
+        self.assertEqual(self.order(self.rest, "R1").partner_id, first)
+
+    def test_a_candidate_that_is_put_away_or_corrected_lets_the_order_in(self):
+        for number, vals in enumerate(({"active": False}, {"phone": "+201001234599"})):
+            with self.subTest(vals=vals):
+                phone = f"+20100123450{number}"
+                first, second = self.partner(phone=phone), self.partner(phone=phone)
+                self.send(id=f"A{number}", customer={"phone": phone})
+                self.wakeups.clear()
+                second.write(vals)
+                self.assertIn((self.rest.id, "import"), self.wakeups)
+                self.run_job(self.rest, "import")
+                self.assertEqual(self.order(self.rest, f"A{number}").partner_id, first)
+
     def test_two_orders_of_one_new_phone_number_in_a_batch_are_one_customers(self):
         customer = {"phone": "+201001234567"}
         messages = [self.message(id="A", customer=customer), self.message(id="B", customer=customer)]
@@ -309,8 +332,14 @@ class TestCustomerKey(OrderCase):
 
     def test_the_accounts_defaults_fill_what_the_message_leaves_out(self):
         team = self.env["crm.team"].create({"name": "Marketplaces", "company_id": False})
-        self.rest.write({"team_id": team.id, "salesperson_id": self.env.user.id, "customer_lang": "en_US"})
+        self.env["res.lang"]._activate_lang("ar_001")
+        cairo = self.env.ref("base.state_eg_c")
+        self.rest.write({
+            "team_id": team.id, "salesperson_id": self.env.user.id, "customer_lang": "ar_001",
+            "country_id": cairo.country_id.id, "state_id": cairo.id,
+        })  # fmt: skip
         order = self.send(shipping={"street": "1 Nile", "city": "Cairo"})
+        self.assertEqual((order.partner_id.state_id, order.partner_id.lang), (cairo, "ar_001"))
         self.assertEqual(order.partner_id.country_id.code, "EG")
         self.assertEqual((order.team_id, order.user_id), (team, self.env.user))
 

@@ -16,7 +16,7 @@ from psycopg2.errors import SerializationFailure
 from odoo import fields
 from odoo.exceptions import ValidationError
 from odoo.tests import HttpCase
-from odoo.tools import mute_logger
+from odoo.tools import config, mute_logger
 
 from ..compat import SERIES
 from ..controllers.marketplace_webhook import BURST, MAX_BODY, PATH, allowances
@@ -461,6 +461,18 @@ class TestWebhookBody(WebhookCase):
         self.assertNotIn(self.token, said)
         self.assertIn("1 accepted, 0 duplicate", said)
 
+    def test_a_call_that_came_to_the_proxy_without_encryption_is_refused(self):
+        headers = {"X-Forwarded-Host": "shop.test", "X-Forwarded-Proto": "http"}
+        refused = (403, b'{"error": "https required"}')
+        with patch.dict(config.options, proxy_mode=True):
+            self.assertEqual(self.call(data=body(order()), **headers), refused)
+            self.assert_nothing_stored()
+            self.assertEqual(
+                self.call(data=body(order()), **headers | {"X-Forwarded-Proto": "https"})[0], 200
+            )
+        # Without a proxy anybody may write this header.
+        self.assertEqual(self.call(data=body(order("other")), **headers)[0], 200)
+
     def test_a_failing_store_is_not_answered_with_success(self):
         store = type(self.env["marketplace.event"])
         with (
@@ -556,6 +568,16 @@ class TestSignature(WebhookCase):
         other = "whsec_" + base64.b64encode(b"x" * 32).decode()
         for how in ({"secret": other}, {"moment": now - 310}, {"moment": now + 310}, {"delivery": "a.b"}):
             self.assert_refused(self.post(**how))
+
+    def test_an_account_may_let_signed_calls_count_for_longer_or_shorter(self):
+        now = int(time.time())
+        self.rest.webhook_window = 900
+        self.assertEqual(self.post(moment=now - 310)[0], 200)
+        self.rest.webhook_window = 60
+        self.assertEqual(self.post(moment=now - 70, delivery="msg_2"), UNAUTHORIZED)
+        for seconds in (59, 901):
+            with self.assertRaises(ValidationError):
+                self.rest.webhook_window = seconds
 
     def clock_activities(self):
         return self.rest.activity_search(["cartona_integration.activity_clock"])
