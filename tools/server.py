@@ -53,10 +53,11 @@ class OdooService(Service):
         super().__init__(name, folder)
         self.odoo, self.database, self.cluster, self.folder = odoo, database, cluster, folder
 
-    def start(self, port, socket_port=None, **options):
+    def start(self, port, socket_port=None, jobs=JOBS_AT_ONCE, **options):
         """Start it.
 
         :param int socket_port: where it answers web sockets; any free one when not given
+        :param int jobs: at once; 0: without a job runner
         """
         settings = {
             "db_name": self.database,
@@ -71,7 +72,7 @@ class OdooService(Service):
         }
         conf = databases.config(self.odoo, self.cluster, self.folder, **settings | options)
         variables = {
-            "ODOO_QUEUE_JOB_CHANNELS": f"root:{JOBS_AT_ONCE}",
+            "ODOO_QUEUE_JOB_CHANNELS": f"root:{jobs}",
             "ODOO_QUEUE_JOB_HOST": "127.0.0.1",
             "ODOO_QUEUE_JOB_PORT": str(port),
             "MARKETPLACE_ALLOW_PRIVATE_TARGETS": "1",

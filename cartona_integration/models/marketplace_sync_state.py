@@ -50,14 +50,18 @@ class MarketplaceSyncState(models.Model):
         self._complete_rows()
 
     def _complete_rows(self):
-        """Make the rows of kinds of work that are younger than the accounts."""
+        """Make the rows of kinds of work that are younger than the accounts.
+
+        An upgrade meets a server at work: it looks first, as a row that was just written would be a conflict.
+        """
         self.env.cr.execute(
             "INSERT INTO marketplace_sync_state"
             " (account_id, kind, failures, create_uid, write_uid, create_date, write_date)"
             " SELECT account.id, kind, 0, %(uid)s, %(uid)s, now() AT TIME ZONE 'UTC',"
             " now() AT TIME ZONE 'UTC'"
             " FROM marketplace_config account, unnest(%(kinds)s) kind"
-            " ON CONFLICT (account_id, kind) DO NOTHING",
+            " WHERE NOT EXISTS (SELECT FROM marketplace_sync_state known"
+            " WHERE known.account_id = account.id AND known.kind = kind)",
             {"uid": SUPERUSER_ID, "kinds": list(self.KINDS)},
         )
 

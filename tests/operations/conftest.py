@@ -1,1 +1,1 @@
-from ..system.conftest import open_shop, products, server, simulator  # noqa: F401
+from ..system.conftest import open_shop, products, server, show, simulator  # noqa: F401

@@ -78,7 +78,8 @@ class OdooServer:
         self.service.start(self.port, data_dir=self.odoo.build / "data", **self.options)
         self.process = self.service.process
         self.service.wait_until_it_answers()
-        self.service.wait_for_runner()
+        if self.options.get("jobs", True):
+            self.service.wait_for_runner()
 
     def answers(self):
         """Tell whether the server answers just now."""
@@ -127,6 +128,10 @@ class OdooServer:
         self._kill(TESTS.postmaster())
         wait_for(lambda: not working_in(TESTS.data), 60, "PostgreSQL's sessions have ended")
         TESTS.start()
+        self.forget_session()
+
+    def forget_session(self):
+        """Have the next query begin a session: the one before it has ended with its server."""
         if self._connection:
             self._connection.close()
 
