@@ -189,12 +189,13 @@ def test_one_order_that_cannot_be_stored_holds_up_no_other(shop, server, show):
     finally:
         server.sql("DROP TRIGGER poison ON sale_order; DROP FUNCTION poison()")
     # It tries again by itself; here a person is quicker.
-    process_again(server, orders[250])
+    process_again(shop, orders[250])
     check_once(shop, orders)
 
 
 def test_a_message_that_kills_its_workers_is_stopped_and_told_once(shop, server, show):
-    [[attempts]] = server.sql("SELECT retry_attempts FROM marketplace_config WHERE id = %s", [shop.account])
+    attempts = 3
+    server.rpc("marketplace.config", "write", [shop.account], {"retry_attempts": attempts})
     poison, *others = make_orders(1 + attempts)
     server.sql(
         "CREATE FUNCTION poison() RETURNS trigger AS $$ BEGIN"
@@ -222,7 +223,7 @@ def test_a_message_that_kills_its_workers_is_stopped_and_told_once(shop, server,
         server.sql("DROP TRIGGER poison ON sale_order; DROP FUNCTION poison()")
     asked = "SELECT count(*) FROM mail_activity WHERE res_model = 'marketplace.config' AND res_id = %s"
     assert server.sql(asked, [shop.account]) == [(1,)]
-    process_again(server, poison)
+    process_again(shop, poison)
     check_once(shop, [poison, *others])
 
 
@@ -297,11 +298,9 @@ def can_connect(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def process_again(server, order):
-    [[event]] = server.sql(
-        "SELECT id FROM marketplace_event WHERE external_order_id = %s", [order["hashed_id"]]
-    )
-    server.rpc("marketplace.event", "action_process_again", [event])
+def process_again(shop, order):
+    [event] = [number for number, name in shop.events("id, external_order_id") if name == order["hashed_id"]]
+    shop.server.rpc("marketplace.event", "action_process_again", [event])
 
 
 def peak(pid):
