@@ -95,13 +95,16 @@ class MarketplaceWebhook(http.Controller):
         pause = seconds_to_wait((request.db, "test"), TEST_RATE)
         if pause:
             return self._too_many(pause)
+        refusal = self._token_in_the_clear(request.httprequest)
+        if refusal:
+            return refusal
         door = self._entrance(key)
         return self._answer(200, {"status": "ok", **({"account": door.account.name} if door else {})})
 
     def _receive(self, topic, key):
-        form_error = self._form_error(request.httprequest)
-        if form_error:
-            return form_error
+        refusal = self._form_error(request.httprequest) or self._token_in_the_clear(request.httprequest)
+        if refusal:
+            return refusal
         if not request.db:
             return self._answer(503, {"error": "unavailable"}, RETRY)
         door = self._entrance(key)
@@ -138,13 +141,7 @@ class MarketplaceWebhook(http.Controller):
         return self._answer(200, {"accepted": accepted, "duplicate": duplicate})
 
     def _form_error(self, call):
-        """Refuse before reading what cannot be a message: no length, too long, not JSON.
-
-        So is what others could read: whoever sees a token on its way can use it. Only behind a proxy of ours
-        it is known how a call came.
-        """
-        if config["proxy_mode"] and call.headers.get("X-Forwarded-Proto") == "http":
-            return self._answer(403, {"error": "https required"})
+        """Refuse before reading what cannot be a message: no length, too long, not JSON."""
         if call.headers.get("Transfer-Encoding") or call.content_length is None:
             return self._answer(411, {"error": "length required"})
         if call.content_length > MAX_BODY:
@@ -152,6 +149,19 @@ class MarketplaceWebhook(http.Controller):
         if call.mimetype != "application/json" or call.headers.get("Content-Encoding"):
             return self._answer(415, {"error": "application/json expected"})
         return None
+
+    def _token_in_the_clear(self, call):
+        """Refuse a token that came unencrypted: whoever saw it on its way can use it. A signature shows none.
+
+        Only behind a proxy of ours it is known how a call came.
+        """
+        if not config["proxy_mode"] or call.headers.get("X-Forwarded-Proto") != "http":
+            return None
+        if not call.headers.get("Authorization"):
+            return None
+        refused["http"] += 1
+        _logger.info("Marketplace webhook: token came over http, refused, %d so far", refused["http"])
+        return self._answer(403, {"error": "https required: the token came over http"})
 
     def _entrance(self, key):
         """Find the entrance of whom the call proves to be. Superuser: strangers have no user."""

@@ -187,7 +187,7 @@ class MarketplaceConfig(models.Model):
         self.api_base_url = self.api_base_url or dialect.default_base_url
         if not self._origin:
             # A list that is drained shows what nobody has taken yet; another one the shop's whole past.
-            self.import_from = not dialect.can_acknowledge and fields.Datetime.now()
+            self.import_from = not dialect.can_acknowledge and (self.import_from or fields.Datetime.now())
 
     @api.model_create_multi
     def create(self, vals_list):

@@ -88,16 +88,13 @@ class MarketplaceEventHold(models.Model):
             events._reset()
 
     @api.model
-    def _wake_waiting(self, kind, keys=None):
+    def _wake_waiting(self, kind, keys):
         """Wake the imports of accounts whose messages wait for one of the keys.
 
         Superuser: whoever enters what was missing needs no rights on the inbox.
-
-        :param keys: None: for any
         """
-        if keys is None or keys:
-            named = [] if keys is None else [("key", "in", list(keys))]
-            holds = self.sudo().search([("kind", "=", kind), *named])
+        if keys:
+            holds = self.sudo().search([("kind", "=", kind), ("key", "in", list(keys))])
             holds.event_id.account_id._wake("import")
 
 
@@ -159,9 +156,14 @@ class MarketplaceEvent(models.Model):
         return list({rate_key(mapping.rate) for mapping in account.tax_rate_ids} & set(keys))
 
     def _single_customers(self, account, keys):
-        """Give the customers that are clear by the processor's own decision, see ``_found_goods``."""
-        waiting = self.env["marketplace.event.hold"]._waiting(account, "customer", keys)
-        orders = [event._lenient_order() for event in waiting]
+        """Give the customers that are clear by the processor's own decision, see ``_found_goods``.
+
+        Contacts that are merged, archived or corrected wake nobody: the sweep looks every minute.
+        """
+        domain = self.env["marketplace.event.hold"]._open_domain(account, "customer")
+        newest = self.env["marketplace.event.hold"]._read_group(domain, ["key"], ["event_id:max"])
+        events = self.browse(event_id for key, event_id in newest if key in set(keys))
+        orders = [event._lenient_order() for event in events]
         processor = self.env["marketplace.order.processor"]
         return processor._clear_customers(account, list(filter(None, orders)))
 

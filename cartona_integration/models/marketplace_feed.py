@@ -7,7 +7,7 @@ from odoo import _, api, fields, models
 
 from ..dialects import payload
 from ..dialects.words import ORDERS, Request
-from ..exceptions import MarketplaceError, Unavailable
+from ..exceptions import MarketplaceError, Refused, Unavailable
 from .marketplace_traffic import JOB_SECONDS, MAX_PAGES, STALE_AFTER
 
 # So much earlier than the newest order we have a list is read: clocks and commits differ over there.
@@ -15,6 +15,12 @@ OVERLAP = timedelta(minutes=5)
 # Beyond both, somebody is asked to look after the webhook: a few are always read before they are pushed.
 MISSED_ORDERS = 5
 MISSED_SHARE = 0.2
+
+# A reading that was left for longer begins anew, where its end is an acknowledgement of all it has seen.
+DRAINED_STALE_AFTER = timedelta(minutes=5)
+PAGE_TRIES = 5
+# What tells where a list is: another one has other pages.
+PLACE = {"active", "api_base_url", "auth_secret", "dialect", "state", "supplier_code"}
 
 moment = datetime.fromisoformat
 
@@ -26,14 +32,17 @@ class Reading:
     A list that is long is read by several jobs, one after the other: each goes on where this says.
     """
 
-    began: str  # UTC
-    since: str | None  # the time the list was asked from, ISO 8601
+    began: str  # ISO 8601, as all times here
+    since: str | None  # the time the list was asked from
     request: dict | None  # for the next page; None: all are read
+    left: str | None = None  # when the last job left it
     pages: int = 0
+    failures: int = 0  # in a row, of its next page
     is_second: bool = False
+    is_check: bool = False  # after acknowledging, for what that may have hidden; it is not acknowledged
     counts: dict = field(default_factory=dict)  # what of it was new, changed, known
     settled: dict = field(default_factory=dict)  # {order id: event id} of what may be acknowledged
-    newest: str | None = None  # the newest change it showed, ISO 8601
+    newest: str | None = None  # the newest change it showed
 
     def note(self, counts, settled, times):
         """Add what came of a page.
@@ -80,8 +89,8 @@ class MarketplaceConfig(models.Model):
                 return
             try:
                 # Not before the reading ends: pages shift when an order leaves the feed.
-                if self._read_feed(reading) and self._acknowledge(reading.settled):
-                    self._read_what_acknowledging_hid()
+                if self._read_feed(reading) and not reading.is_check and self._acknowledge(reading.settled):
+                    self._read_what_acknowledging_hid(reading)
             except MarketplaceError as error:
                 self._committed("_stop", "pull", error)
 
@@ -90,18 +99,26 @@ class MarketplaceConfig(models.Model):
         if not self._may_work("pull"):
             return None
         left = self._state("pull").reading
-        if left and fields.Datetime.to_datetime(left["began"]) > fields.Datetime.now() - STALE_AFTER:
-            return Reading(**left)
-        return self._new_reading(self._pull_since())
+        if not left:
+            return self._new_reading(self._pull_since())
+        reading = Reading(**left)
+        is_stale = moment(reading.left) < datetime.now(timezone.utc) - self._stale_after()
+        return self._from_its_beginning(reading) if is_stale else reading
+
+    def _stale_after(self):
+        """Give how long a reading may rest: what it acknowledges at its end must have been seen lately."""
+        return DRAINED_STALE_AFTER if self._dialect().can_acknowledge else STALE_AFTER
 
     def _new_reading(self, since):
         """Give a reading that begins.
 
         :param datetime since: aware UTC, or None: of all there is
         """
-        first = self._dialect().orders_request(since).as_json()
-        began = fields.Datetime.to_string(fields.Datetime.now())
-        return Reading(began, since and since.isoformat(), first)
+        now = datetime.now(timezone.utc).isoformat()
+        return Reading(now, since and since.isoformat(), self._dialect().orders_request(since).as_json())
+
+    def _from_its_beginning(self, reading):
+        return self._new_reading(reading.since and moment(reading.since))
 
     def _read_feed(self, reading):
         """Store the pages of the feed; only what was read to its end moves the place to read from.
@@ -115,9 +132,11 @@ class MarketplaceConfig(models.Model):
                 if reading.request and time.monotonic() > deadline:
                     self._committed("_leave_reading", reading)
                     return False
-        except MarketplaceError:
-            # Pages that were read are not read again; one that fails at once, perhaps as it is gone, is.
-            self._committed("_keep_reading", reading if reading.pages > before else None)
+        except MarketplaceError as error:
+            reading.failures = 0 if reading.pages > before else reading.failures + 1
+            # A page that is refused, or fails again and again, may be gone.
+            is_gone = isinstance(error, Refused) or reading.failures >= PAGE_TRIES
+            self._committed("_keep_interrupted", reading, is_gone)
             raise
         self._committed("_finish_pull", reading)
         return True
@@ -135,22 +154,56 @@ class MarketplaceConfig(models.Model):
         if not reading.request and is_long and {"new", "changed"} & set(reading.counts):
             # An order that changes meanwhile leaves its page, and the first one behind the cut slides onto a
             # page that was read before.
-            again = self._new_reading(reading.since and moment(reading.since))
-            reading.request, reading.is_second = again.request, True
+            reading.request, reading.pages = self._from_its_beginning(reading).request, 0
+            reading.is_second = True
 
     def _leave_reading(self, reading):
         """Have a fresh job go on: one that takes long is ended by the server."""
         self._keep_reading(reading)
         self._enqueue("pull")
 
-    def _keep_reading(self, reading):
-        self._state("pull").reading = reading and vars(reading)
+    def _keep_interrupted(self, reading, is_gone):
+        """Have the reading go on when the trouble is over; anew where what it has seen is too old by then."""
+        is_over = is_gone or self._dialect().can_acknowledge
+        self._keep_reading(self._from_its_beginning(reading) if is_over else reading)
 
-    def _read_what_acknowledging_hid(self):
-        """Read the last hour once more where an acknowledgement may have hidden a change; see the dialect."""
+    def _keep_reading(self, reading):
+        reading.left = datetime.now(timezone.utc).isoformat()
+        self._state("pull").reading = vars(reading)
+
+    def _read_since(self, since):
+        """Have the next reading begin at a time, or earlier if it would have.
+
+        :param datetime since: aware UTC
+        """
+        left = self._state("pull").reading
+        if left and left["since"]:
+            since = min(since, moment(left["since"]))
+        if not self._dialect().can_acknowledge:
+            # The place to read from moves on with this reading: what lies before it must not be left out.
+            usual = (not left or left["since"]) and self._pull_since()
+            since = usual and min(usual, since)
+        self._keep_reading(self._new_reading(since or None))
+
+    def _read_what_acknowledging_hid(self, reading):
+        """Read the time of a reading, and the hour before, once more where the dialect says so.
+
+        An acknowledgement may have hidden what changed since its page was read.
+        """
         overlap = self._dialect().reread_after_acknowledging
         if overlap:
-            self._read_feed(self._new_reading(datetime.now(timezone.utc) - overlap))
+            check = self._new_reading(moment(reading.began) - overlap)
+            check.is_check = True
+            self._read_feed(check)
+
+    def write(self, vals):
+        res = super().write(vals)
+        if PLACE & set(vals):
+            # Superuser: where the work stands is nobody's to write.
+            for account in self.sudo():
+                if left := account._state("pull").reading:
+                    account._keep_reading(account._from_its_beginning(Reading(**left)))
+        return res
 
     def _pull_since(self):
         """Give the time to read from: that of the newest stored order with an overlap, never our clock.

@@ -22,21 +22,30 @@ class MarketplaceConfig(models.Model):
         """Tell what stored messages would do now; see :meth:`_rehearse_event`."""
         return self._rehearse("_rehearse_events", events.ids)
 
-    def _rehearse_new(self, messages):
-        """Tell what messages would do that are not stored yet; see :meth:`_rehearse_event`."""
-        return self._rehearse("_rehearse_messages", messages[:REHEARSED])
+    def _rehearse_new(self, messages, origin):
+        """Tell what messages would do that are not stored yet; see :meth:`_rehearse_event`.
+
+        :param str origin: as of the stored message
+        """
+        own = [message for message in messages[:REHEARSED] if self._is_shown(message)]
+        return self._rehearse("_rehearse_messages", own, origin)
+
+    def _is_shown(self, message):
+        """Tell whether the user may see what becomes of a message: the token may be other companies', too."""
+        [account] = self._routed([message])
+        return account.sudo().company_id in self.env.companies
 
     def _rehearse_events(self, ids):
         return [self._rehearse_event(event) for event in self.env["marketplace.event"].browse(ids)]
 
-    def _rehearse_messages(self, messages):
-        return [self._rehearse_message(message) for message in messages]
+    def _rehearse_messages(self, messages, origin):
+        return [self._rehearse_message(message, origin) for message in messages]
 
-    def _rehearse_message(self, message):
+    def _rehearse_message(self, message, origin):
         [account] = self._routed([message])
         account = account._as_actor()
         events = account.env["marketplace.event"]
-        if events._store(account, [message], "file")["known"]:
+        if events._store(account, [message], origin)["known"]:
             return {"order": message.order_id, "account": account.name, "outcome": "known"}
         event = events.search([("account_id", "=", account.id)], order="id desc", limit=1)
         return account._rehearse_event(event)
@@ -67,11 +76,11 @@ class MarketplaceConfig(models.Model):
         customer = self._customer_of(event)
         key = customer and self._customer_key(customer)
         # Superuser: only whether it is there is told.
-        partners = self.env["res.partner"].sudo()
+        partners = self.env["res.partner"].sudo().with_context(active_test=False)
         return {
             "sale": sale,
             "known": partners.search([("cartona_id", "=", key)]) if key else partners,
-            "newest": partners.with_context(active_test=False).search([], order="id desc", limit=1).id,
+            "newest": partners.search([], order="id desc", limit=1).id,
             "notes": sale.message_ids,
         }
 

@@ -8,9 +8,6 @@ from odoo.exceptions import ValidationError
 from ..compat import PHONES
 from .search import search_by
 
-# What a contact may be taken for a customer by: of two candidates one may be none any more.
-TELLS_APART = {"active", "company_id", "country_id", "email", "parent_id", "vat", *PHONES}
-
 
 def international(number, country):
     """Give a phone number in E.164, such as +201001234567, or None for what is none.
@@ -97,14 +94,6 @@ class ResPartner(models.Model):
         result = super().write(vals)
         if vals.get("cartona_id"):
             self.env["marketplace.event.hold"]._wake_waiting("customer", {vals["cartona_id"]})
-        if TELLS_APART & set(vals):
-            self.env["marketplace.event.hold"]._wake_waiting("customer")
-        return result
-
-    def unlink(self):
-        result = super().unlink()
-        # Contacts that are merged end this way, too.
-        self.env["marketplace.event.hold"]._wake_waiting("customer")
         return result
 
     def _refuse_doubles(self, vals_list, keys):

@@ -118,6 +118,17 @@ class TestFetch(ByHandCase):
             self.fetch(self.rest, "N1")
         self.assertFalse(self.door.requests)
 
+    def test_what_becomes_of_another_companys_order_is_not_shown(self):
+        company = self.env["res.company"].create({"name": "Other"})
+        other = self.make_account("cartona", code="other", company_id=company.id, supplier_code="2")
+        (self.cartona | other).auth_token = "one-token-of-two-0123456789"
+        self.cartona.supplier_code = "1"
+        self.door.will("orders", ok([self.cartona_order(supplier_code="2")]))
+        wizard = self.env["marketplace.fetch.order"].with_user(self.manager)
+        action = wizard.create({"account_id": self.cartona.id, "number": "K1"}).action_rehearse()
+        shown = self.env["marketplace.rehearsal"].browse(action["res_id"]).result
+        self.assertNotIn("TEA-25", shown)
+
     def test_what_an_order_would_do_is_shown_before_it_is_fetched(self):
         self.door.will("order", ok({"order": self.neutral()}))
         wizard = self.env["marketplace.fetch.order"].with_user(self.manager)
@@ -169,6 +180,18 @@ class TestReadAgain(ByHandCase):
             elsewhere.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCKS["pull"], self.rest.id])
             with self.assertRaisesRegex(UserError, "just now"):
                 self.read_again(self.rest)
+
+    def test_the_wish_survives_an_outage_and_a_later_wish_for_less(self):
+        for account, name in ((self.rest, "since"), (self.cartona, "from")):
+            if account == self.rest:
+                account._state("pull").cursor = "2026-11-20T10:00:00+00:00"
+            self.door.will("orders", ok(status=503))
+            self.read_again(account)
+            with self.assertRaisesRegex(UserError, "paused"):
+                self.read_again(account)
+            account._state("pull")._resume()
+            self.door.will("orders", ok(status=503))
+            self.assertEqual(self.read_again(account, "2026-11-19 08:00:00")[name], "2026-11-10T08:00:00Z")
 
     def test_an_account_that_does_not_work_reads_nothing(self):
         self.rest.action_pause()

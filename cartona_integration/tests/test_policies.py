@@ -290,15 +290,20 @@ class TestCustomerKey(OrderCase):
         self.run_job(self.rest, "import")
         self.assertEqual(self.order(self.rest, "R1").partner_id, first)
 
+    def sweep(self):
+        self.env.flush_all()
+        self.wakeups.clear()
+        self.env["marketplace.config"]._cron_sweep()
+        self.assertIn((self.rest.id, "import"), self.wakeups)
+        self.run_job(self.rest, "import")
+
     def test_merging_the_candidates_lets_the_order_in(self):
         first, second = self.partner(), self.partner()
         self.send(customer=self.PHONE)
-        self.wakeups.clear()
         self.run_job(self.rest, "import")
         self.assertEqual(self.last_event().state, "hold")
         self.env["base.partner.merge.automatic.wizard"]._merge((first | second).ids, first)
-        self.assertIn((self.rest.id, "import"), self.wakeups)
-        self.run_job(self.rest, "import")
+        self.sweep()
         self.assertEqual(self.order(self.rest, "R1").partner_id, first)
 
     def test_a_candidate_that_is_put_away_or_corrected_lets_the_order_in(self):
@@ -307,10 +312,8 @@ class TestCustomerKey(OrderCase):
                 phone = f"+20100123450{number}"
                 first, second = self.partner(phone=phone), self.partner(phone=phone)
                 self.send(id=f"A{number}", customer={"phone": phone})
-                self.wakeups.clear()
                 second.write(vals)
-                self.assertIn((self.rest.id, "import"), self.wakeups)
-                self.run_job(self.rest, "import")
+                self.sweep()
                 self.assertEqual(self.order(self.rest, f"A{number}").partner_id, first)
 
     def test_two_orders_of_one_new_phone_number_in_a_batch_are_one_customers(self):

@@ -350,22 +350,40 @@ class TestPull(TrafficCase):
 
     def test_what_was_read_before_an_outage_is_not_read_again(self):
         self.run_pull(self.feed(self.neutral("A"), next_page=2), ok(status=503))
+        for _time in range(2):
+            self.resume(ok(status=503))
+        self.resume(self.feed())
+        self.assertEqual(self.pages_asked(), ["1", "2", "2", "2", "2"] + ["1"])
+
+    def resume(self, answer):
         self.rest._state("pull")._resume()
-        self.run_pull(self.feed())
-        self.assertEqual(self.pages_asked(), ["1", "2", "2"] + ["1"])
+        self.run_pull(answer)
 
     def test_a_page_that_is_gone_makes_the_reading_begin_anew(self):
+        self.rest.import_from = "2026-11-01 08:00:00"
+        self.run_pull(self.feed(self.neutral("A"), next_page=2), ok({"error": "no such page"}, status=410))
+        self.resume(self.feed())
+        self.assertEqual(self.pages_asked(), ["1", "2", "1"])
+        self.assertEqual(dict(self.door.requests[-1].query)["since"], "2026-11-01T08:00:00Z")
+
+    def test_a_page_that_fails_again_and_again_makes_the_reading_begin_anew(self):
         self.run_pull(self.feed(self.neutral("A"), next_page=2), ok(status=503))
-        for _again in range(2):
-            self.rest._state("pull")._resume()
-            self.run_pull(ok({"error": "no such page"}, status=410))
-        self.assertEqual(self.pages_asked(), ["1", "2", "2", "1"])
+        for _time in range(marketplace_feed.PAGE_TRIES + 1):
+            self.resume(ok(status=503))
+        self.assertEqual(self.pages_asked(), ["1", *["2"] * (marketplace_feed.PAGE_TRIES + 1), "1"])
+
+    def test_another_address_has_other_pages(self):
+        with patch.object(marketplace_feed, "JOB_SECONDS", -1):
+            self.run_pull(self.feed(self.neutral("A"), next_page=2))
+        self.rest.api_base_url = "https://other.test/"
+        self.run_pull(self.feed())
+        self.assertEqual(self.pages_asked(), ["1", "1"])
 
     def test_a_reading_that_was_left_for_long_begins_anew(self):
         with patch.object(marketplace_feed, "JOB_SECONDS", -1):
             self.run_pull(self.feed(self.neutral("A"), next_page=2))
         state = self.rest._state("pull")
-        state.reading = {**state.reading, "began": "2026-11-01 00:00:00"}
+        state.reading = {**state.reading, "left": "2026-11-01T00:00:00+00:00"}
         self.run_pull(self.feed())
         self.assertEqual(self.pages_asked(), ["1", "1"])
 
@@ -603,6 +621,34 @@ class TestAcknowledge(TrafficCase):
                     self.assertFalse(self.asked())
                     self.run_job(self.cartona, "pull")
         self.assertEqual(self.asked(), [["K1", "K2"]])
+
+    def test_what_was_seen_before_an_outage_is_not_acknowledged_after_it(self):
+        first, second = self.cartona_order("K1"), self.cartona_order("K2")
+        with patch.object(Cartona, "page_size", 1):
+            self.pull(self.cartona, [first], [second], [])
+            self.door.will("orders", ok([first]), ok(status=503))
+            self.run_job(self.cartona, "pull")
+            self.cartona._state("pull")._resume()
+            self.show_feed()
+        self.assertFalse(self.asked())
+
+    def test_reading_once_more_after_acknowledging_is_nothing_to_acknowledge(self):
+        rows = [self.cartona_order("K1"), self.cartona_order("K2")]
+        with patch.object(Cartona, "page_size", 1):
+            self.pull(self.cartona, *([row] for row in rows), [])
+            self.door.will("orders", *(ok([row]) for row in rows), ok([]))
+            self.run_job(self.cartona, "pull")
+            self.assertEqual(self.asked(), [["K1", "K2"]])
+            self.door.will("orders", *(ok([row]) for row in rows), ok([]), ok([rows[0]]))
+            with patch.object(marketplace_feed, "JOB_SECONDS", -1):
+                for _job in range(4):
+                    self.run_job(self.cartona, "pull")
+                self.assertEqual(len(self.asked()), 2)
+                self.assertTrue(self.cartona._state("pull").reading["is_check"])
+            self.door.will("orders", ok([rows[1]]), ok([]))
+            self.run_job(self.cartona, "pull")
+        self.assertEqual(len(self.asked()), 2)
+        self.assertFalse(self.cartona._state("pull").reading)
 
     def test_pages_are_read_to_the_end_before_anything_is_acknowledged(self):
         with patch.object(Cartona, "page_size", 1):

@@ -463,10 +463,12 @@ class TestWebhookBody(WebhookCase):
 
     def test_a_call_that_came_to_the_proxy_without_encryption_is_refused(self):
         headers = {"X-Forwarded-Host": "shop.test", "X-Forwarded-Proto": "http"}
-        refused = (403, b'{"error": "https required"}')
+        refused = (403, b'{"error": "https required: the token came over http"}')
         with patch.dict(config.options, proxy_mode=True):
             self.assertEqual(self.call(data=body(order()), **headers), refused)
+            self.assertEqual(self.call("test", None, "GET", **headers), refused)
             self.assert_nothing_stored()
+            self.assertEqual(self.call("test", None, "GET", Authorization=None, **headers)[0], 200)
             self.assertEqual(
                 self.call(data=body(order()), **headers | {"X-Forwarded-Proto": "https"})[0], 200
             )

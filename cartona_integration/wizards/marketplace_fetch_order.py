@@ -31,8 +31,8 @@ class MarketplaceFetchOrder(models.TransientModel):
 
     def action_rehearse(self):
         """Read the order and show what it would do, without doing it."""
-        results = self.account_id._rehearse_new([self._read()])
-        return self.env["marketplace.rehearsal"]._show(results, len(results))
+        results = self.account_id._rehearse_new([self._read()], "manual")
+        return self.env["marketplace.rehearsal"]._show(results, 1)
 
     def _read(self):
         """Read the order.

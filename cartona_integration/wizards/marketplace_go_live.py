@@ -33,6 +33,7 @@ class MarketplaceGoLive(models.TransientModel):
     recounts_ids = fields.One2many(
         "marketplace.go.live.line", "wizard_id", domain=[("kind", "=", "recounts")]
     )
+    import_from = fields.Datetime(related="account_id.import_from", readonly=False)
     is_understood = fields.Boolean(string="Go on although not everything was compared")
 
     @api.model_create_multi

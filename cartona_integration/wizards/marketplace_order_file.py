@@ -42,7 +42,7 @@ class MarketplaceOrderFile(models.TransientModel):
     def action_rehearse(self):
         """Show what the file would do, without doing it."""
         messages, errors = self._parse()
-        results = self.account_id._rehearse_new(messages)
+        results = self.account_id._rehearse_new(messages, "file")
         return self.env["marketplace.rehearsal"]._show(results, len(messages), errors[:SHOWN_ERRORS])
 
     def action_view_events(self):

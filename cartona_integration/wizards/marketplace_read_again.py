@@ -31,9 +31,7 @@ class MarketplaceReadAgain(models.TransientModel):
             raise UserError(_("The list of orders is being read just now. Try again in a moment."))
         # Superuser: users have no write access to where the work stands, nor to other companies' accounts.
         leader, since = account._feed_leader().sudo(), self.since.replace(tzinfo=timezone.utc)
-        if not leader._dialect().can_acknowledge:
-            # The place to read from moves on with this reading: what lies before it must not be left out.
-            usual = leader._pull_since()
-            since = usual and min(usual, since)
-        leader._keep_reading(leader._new_reading(since))
+        if not leader._may_work("pull"):
+            raise UserError(_("Reading is paused: %s", leader._state("pull").pause_reason))
+        leader._read_since(since)
         return account.action_pull_orders()
