@@ -57,11 +57,11 @@ class MarketplaceSyncState(models.Model):
         self.env.cr.execute(
             "INSERT INTO marketplace_sync_state"
             " (account_id, kind, failures, create_uid, write_uid, create_date, write_date)"
-            " SELECT account.id, kind, 0, %(uid)s, %(uid)s, now() AT TIME ZONE 'UTC',"
+            " SELECT account.id, wanted.kind, 0, %(uid)s, %(uid)s, now() AT TIME ZONE 'UTC',"
             " now() AT TIME ZONE 'UTC'"
-            " FROM marketplace_config account, unnest(%(kinds)s) kind"
+            " FROM marketplace_config account, unnest(%(kinds)s) wanted (kind)"
             " WHERE NOT EXISTS (SELECT FROM marketplace_sync_state known"
-            " WHERE known.account_id = account.id AND known.kind = kind)",
+            " WHERE known.account_id = account.id AND known.kind = wanted.kind)",
             {"uid": SUPERUSER_ID, "kinds": list(self.KINDS)},
         )
 
