@@ -118,7 +118,9 @@ class MarketplaceConfig(models.Model):
         return Reading(now, since and since.isoformat(), self._dialect().orders_request(since).as_json())
 
     def _from_its_beginning(self, reading):
-        return self._new_reading(reading.since and moment(reading.since))
+        again = self._new_reading(reading.since and moment(reading.since))
+        again.is_check = reading.is_check
+        return again
 
     def _read_feed(self, reading):
         """Store the pages of the feed; only what was read to its end moves the place to read from.

@@ -632,6 +632,14 @@ class TestAcknowledge(TrafficCase):
             self.show_feed()
         self.assertFalse(self.asked())
 
+    def test_a_check_after_acknowledging_that_fails_stays_a_check(self):
+        self.pull(self.cartona, [self.cartona_order()])
+        self.door.will("orders", ok([self.cartona_order()]), ok(status=503))
+        self.run_job(self.cartona, "pull")
+        self.cartona._state("pull")._resume()
+        self.show_feed(self.cartona_order())
+        self.assertEqual(self.asked(), [["K1"]])
+
     def test_reading_once_more_after_acknowledging_is_nothing_to_acknowledge(self):
         rows = [self.cartona_order("K1"), self.cartona_order("K2")]
         with patch.object(Cartona, "page_size", 1):
