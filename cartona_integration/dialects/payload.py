@@ -27,6 +27,9 @@ MAX_ID = 128  # characters: ids are indexed
 MAX_TEXT = 10_000  # characters
 MAX_ROWS = 2_000
 MAX_RETRY_AFTER = 3600  # seconds
+FIRST_YEAR, LAST_YEAR = 1970, 2199
+# How MySQL and .NET write that there is no date.
+NO_DAYS = ("0000-00-00", "0001-01-01")
 
 _EXACT = Context(prec=100, Emin=MIN_EMIN, Emax=MAX_EMAX)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -110,6 +113,31 @@ def _fraction(text):
     if len(number.as_tuple().digits) > MAX_DIGITS or abs(number.adjusted()) > MAX_EXPONENT:
         raise wrong("body", f"a number of at most {MAX_DIGITS} digits", text)
     return number
+
+
+def loads_answer(raw):
+    """Parse the JSON a marketplace answers: more leniently than what strangers send.
+
+    A number no field can hold stays the text it is: the field that has it cannot be read, all others can.
+
+    :param bytes raw: UTF-8
+    :return: the data; whole numbers are int, all others Decimal
+    :raise ValueError: it is no JSON
+    :raise RecursionError: it is nested without end
+    """
+    return json.loads(
+        raw,
+        parse_int=partial(_or_text, _whole),
+        parse_float=partial(_or_text, _fraction),
+        parse_constant=str,
+    )
+
+
+def _or_text(read, text):
+    try:
+        return read(text)
+    except PayloadError:
+        return text
 
 
 def _constant(text):
@@ -296,14 +324,30 @@ def timestamp(value, path, zone=None):
 
     :param str zone: name of the time zone of a time without offset; without it one is refused
     """
+    if _is_no_day(value):
+        return None
     found = _TIMESTAMP.fullmatch(value.strip()) if isinstance(value, str) else None
     if not found or not (found[4] or zone):
         raise wrong(path, "a time with offset such as 2026-01-31T10:00:00Z", value)
     try:
-        moment = datetime.fromisoformat(f"{found[1]}T{found[2]}.{(found[3] or '0')[:6]:0<6}")
+        moment = datetime.fromisoformat(f"{_dated(found[1])}T{found[2]}.{(found[3] or '0')[:6]:0<6}")
         return moment.replace(tzinfo=_zone(found[4], zone)).astimezone(timezone.utc)
     except (ValueError, OverflowError, ZoneInfoNotFoundError):
         raise wrong(path, "a time that exists", value) from None
+
+
+def _is_no_day(value):
+    return isinstance(value, str) and value.strip()[:10] in NO_DAYS
+
+
+def _dated(day):
+    """Refuse a slip of the pen: Odoo's dates and people's calendars end somewhere.
+
+    :raise ValueError: it is none of our time
+    """
+    if not FIRST_YEAR <= int(day[:4]) <= LAST_YEAR:
+        raise ValueError(day)
+    return day
 
 
 def _zone(offset, name):
@@ -318,9 +362,11 @@ def _zone(offset, name):
 @_converter
 def day(value, path):
     """Read a calendar day; of a time the day as it is written."""
+    if _is_no_day(value):
+        return None
     found = _DAY.fullmatch(value.strip()) if isinstance(value, str) else None
     try:
-        return date.fromisoformat(found[1])
+        return date.fromisoformat(_dated(found[1]))
     except (TypeError, ValueError):
         raise wrong(path, "a day such as 2026-01-31", value) from None
 

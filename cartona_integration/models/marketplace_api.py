@@ -1,10 +1,8 @@
 import io
-import json
 import logging
 import threading
 import time
 from dataclasses import replace
-from decimal import Decimal
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 
@@ -22,7 +20,8 @@ from ..exceptions import PayloadError, Unavailable
 _logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 3.05  # seconds; a little over a TCP retransmission
-MAX_ANSWER = 5 * 1024 * 1024  # bytes, decoded
+# Bytes. A hundred orders of some hundred lines each are one page.
+MAX_ANSWER = 20 * 1024 * 1024
 CHUNK = 64 * 1024
 MAX_PAGES = 1000
 MIN_TOKEN_TO_REDACT = 8  # characters; a shorter one would cut ordinary words
@@ -369,6 +368,6 @@ class MarketplaceApi(models.AbstractModel):
         if not raw.strip():
             return None
         try:
-            return json.loads(raw, parse_float=Decimal, parse_constant=str)
+            return payload.loads_answer(raw)
         except (ValueError, RecursionError):
             return UNREADABLE

@@ -41,24 +41,28 @@ class MarketplaceConfig(models.Model):
         """
         left = self._left_for(free)
         products = self.env["product.product"].browse(left if self.allocation_ids else ())
-        rules = {product.id: self._rule_of(product) for product in products}
+        rules, usual = {product.id: self._rule_of(product) for product in products}, self._limits(self)
+        limits = {product_id: self._limits(rule) for product_id, rule in rules.items()}
         return {
-            product_id: self._offered(quantity, rules.get(product_id, self))
+            product_id: self._offered(quantity, *limits.get(product_id, usual))
             for product_id, quantity in left.items()
         }
 
     @api.model
-    def _offered(self, free, rule):
+    def _limits(self, rule):
+        """Give the limits of a record of rules, see :meth:`_rule_of`."""
+        return rule.stock_buffer, rule.stock_percentage, rule.stock_minimum, rule.stock_maximum
+
+    @api.model
+    def _offered(self, free, buffer, percentage, minimum, maximum):
         """Give how much of a free quantity is offered, in the product's unit.
 
         Safety stock first, then the share, then the limits.
-
-        :param rule: the record whose limits count, see :meth:`_rule_of`
         """
-        offered = max(0.0, free - rule.stock_buffer) * rule.stock_percentage / 100
-        if rule.stock_maximum:
-            offered = min(offered, rule.stock_maximum)
-        return 0.0 if offered < rule.stock_minimum else offered
+        offered = max(0.0, free - buffer) * percentage / 100
+        if maximum:
+            offered = min(offered, maximum)
+        return 0.0 if offered < minimum else offered
 
     def _explain_offered(self, product, free):
         """Tell the rules that make the offered quantity differ from the free one."""

@@ -14,8 +14,12 @@ from ..exceptions import Hold
 from .marketplace_order_processor import QUIET
 from .res_partner import international
 
-# The contact's field each kind of key is looked up in.
-KEY_FIELDS = {"phone": "marketplace_phone", "email": "email_normalized", "vat": "vat"}
+# The contact's fields each kind of key is looked up in.
+KEY_FIELDS = {
+    "phone": ("marketplace_phone", "marketplace_phone2"),
+    "email": ("email_normalized",),
+    "vat": ("vat",),
+}
 # Characters of what Odoo indexes of a contact. An index row holds 2,700 bytes, and the name of an address its
 # customer's as well.
 MAX_NAME = 256
@@ -120,27 +124,32 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         customer = order.customer
         if account.customer_key == "phone":
             country = order.shipping and order.shipping.country
-            return international(
-                customer.phone, country or account.country_id.code or account.company_id.country_id.code
-            )
+            country = country or account.country_id.code or account.company_id.country_id.code
+            return international(customer.phone, country) or international(customer.phone2, country)
         if account.customer_key == "email":
             return email_normalize(customer.email or "") or None
         if account.customer_key == "vat":
-            return re.sub(r"\s", "", customer.vat or "") or None
+            return self._vat(customer)
         return None
+
+    @staticmethod
+    def _vat(customer):
+        """Give the tax number as it is stored and compared: without spaces."""
+        return re.sub(r"\s", "", customer.vat or "") or None
 
     def _find_alike(self, account, values):
         """Give {value of the account's key: contacts of the company, or shared, that have it}."""
-        partners, field = self.env["res.partner"], KEY_FIELDS.get(account.customer_key)
-        if wanted := [value for value in values if value]:
-            partners = partners.search(
-                [
-                    (field, "in", wanted),
-                    ("parent_id", "=", False),
-                    ("company_id", "in", (False, account.company_id.id)),
-                ]
-            )
-        return defaultdict(partners.browse, partners.grouped(field) if partners else {})
+        partners = self.env["res.partner"]
+        alike, wanted = defaultdict(partners.browse), [value for value in values if value]
+        for field in KEY_FIELDS.get(account.customer_key, ()) if wanted else ():
+            domain = [
+                (field, "in", wanted),
+                ("parent_id", "=", False),
+                ("company_id", "in", (False, account.company_id.id)),
+            ]
+            for value, found in partners.search(domain).grouped(field).items():
+                alike[value] |= found
+        return alike
 
     @staticmethod
     def _identity(account, key, value, order):
@@ -157,17 +166,31 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         self._create_addresses(account, plans, places)
 
     def _create_customers(self, account, plans, places):
-        news = {}
-        for plan in plans:
-            if not plan.partner:
-                order = plan.order
-                key, value = account._customer_key(order.customer), self._strong_key(account, order)
-                news.setdefault(self._identity(account, key, value, order), []).append(plan)
-        values = [self._prepare_customer(account, same[0].order, places) for same in news.values()]
+        news, strangers = {}, [plan for plan in plans if not plan.partner]
+        keys = {
+            plan.order.id: (account._customer_key(plan.order.customer), self._strong_key(account, plan.order))
+            for plan in strangers
+        }
+        owners = defaultdict(set)
+        for key, value in keys.values():
+            owners[value] |= {key} - {None}
+        for plan in strangers:
+            key, value = keys[plan.order.id]
+            if not key and value and len(owners[value]) == 1:
+                [key] = owners[value]  # who has no id in this message has one in another
+            news.setdefault(self._identity(account, key, value, plan.order), []).append(plan)
+        values = [
+            self._prepare_customer(account, self._telling(account, same), places) for same in news.values()
+        ]
         partners = self.env["res.partner"].with_context(**QUIET).create(values)
         for same, partner in zip(news.values(), partners, strict=True):
             for plan in same:
                 plan.partner = partner
+
+    @staticmethod
+    def _telling(account, plans):
+        """Give the order that tells most of the customer of several: its id."""
+        return next((plan for plan in plans if account._customer_key(plan.order.customer)), plans[0]).order
 
     def _name_customers(self, account, plans):
         """Give contacts that were found by another key the marketplace's id: it finds them from now on."""
@@ -186,7 +209,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "name": name[:MAX_NAME],
             "is_company": bool(customer.company),
             "email": customer.email,
-            "vat": customer.vat,
+            "vat": self._vat(customer),
             "customer_rank": 1,
             **dict(zip(PHONES, numbers, strict=False)),
             **self._prepare_language(account, customer),

@@ -1,4 +1,3 @@
-import logging
 import re
 from datetime import timedelta
 
@@ -10,11 +9,8 @@ from odoo.exceptions import UserError
 from ..dialects import payload
 from ..dialects.words import GONE, ORDERS, OTHER, STATUS, StatusChange
 from ..exceptions import Hold, Holds, NotYet, PayloadError, Unwanted
-from .marketplace_mark import STOCK
 from .marketplace_traffic import is_conflict
 from .marketplace_work_mixin import OPEN, STOPPED
-
-_logger = logging.getLogger(__name__)
 
 MAX_KEY_LENGTH = 256
 # Kinds of holds that end with the next message of the order, and how long that may take.
@@ -60,10 +56,6 @@ class MarketplaceEvent(models.Model):
     is_given_up = fields.Boolean(
         compute="_compute_is_given_up", help="No order came of it, and none will unless a person says so."
     )
-    held_quantities = fields.Json(
-        readonly=True,
-        help="{product id: quantity} an order on hold wants of products we know: not for sale meanwhile.",
-    )
     sale_order_id = fields.Many2one("sale.order", ondelete="set null", readonly=True, index="btree_not_null")
     customer_id = fields.Many2one(
         "res.partner", readonly=True, ondelete="set null", help="The contact a person chose as the customer."
@@ -77,8 +69,6 @@ class MarketplaceEvent(models.Model):
             " ON marketplace_event (account_id, topic, delivery_id)",
             "CREATE INDEX IF NOT EXISTS marketplace_event_order"
             " ON marketplace_event (external_order_id, account_id)",
-            "CREATE INDEX IF NOT EXISTS marketplace_event_held"
-            " ON marketplace_event (account_id) WHERE held_quantities IS NOT NULL",
             "CREATE INDEX IF NOT EXISTS marketplace_event_open"
             " ON marketplace_event (account_id, state, id) WHERE state IN ('new', 'hold', 'failed')",
         ):
@@ -140,13 +130,14 @@ class MarketplaceEvent(models.Model):
         ]
 
     def _is_replaced(self):
-        """Tell whether a newer message tells the whole order."""
+        """Tell whether a newer message tells the whole order, and nobody has ignored it."""
         return bool(
             self.search_count(
                 [
                     ("account_id", "=", self.account_id.id),
                     ("external_order_id", "=", self.external_order_id),
                     ("topic", "=", ORDERS),
+                    ("state", "!=", "ignored"),
                     ("id", ">", self.id),
                 ],
                 limit=1,
@@ -375,16 +366,29 @@ class MarketplaceEvent(models.Model):
 
         :param dict orders: {event: its sale order, a false value for an old message}
         """
-        for event, order in orders.items():
-            if order:
-                event._close("done", sale_order_id=order.id)
-            else:
-                event._close("ignored", _("Older than what is known of the order."))
-            event._mind_feed()
-        done = self.filtered(lambda event: event.state == "done")
+        done = self.filtered(orders.get)
+        done._close("done")
+        done._keep_orders(orders)
+        (self - done)._close("ignored", _("Older than what is known of the order."))
+        self[:1]._mind_feed()
         if len(self) == 1:
             done._replace_older()
         done._resume_statuses()
+
+    def _keep_orders(self, orders):
+        """Keep which orders messages became, with one statement: the ORM takes one for each.
+
+        :param dict orders: {event: its sale order}
+        """
+        self.env.cr.execute(
+            "UPDATE marketplace_event event SET sale_order_id = found.order_id"
+            " FROM unnest(%s::int[], %s::int[]) AS found (event_id, order_id)"
+            " WHERE event.id = found.event_id",
+            [self.ids, [orders[event].id for event in self]],
+        )
+        self.invalidate_recordset(["sale_order_id"], flush=False)
+        names = ["marketplace_event_ids", "marketplace_sync_status"]
+        self.sale_order_id.invalidate_recordset(names, flush=False)
 
     def _fail(self, error):
         """Keep the failure. The marketplace has sold the goods all the same: they are not for sale here."""
@@ -408,7 +412,8 @@ class MarketplaceEvent(models.Model):
 
     def _close(self, state, reason=False, **values):
         self.hold_ids.unlink()
-        self._keep_back({})
+        for event in self:
+            event._keep_back({})
         if state in STOPPED and self.external_order_id:
             known = self.env["sale.order"]._find_marketplace_order(self.account_id, self.external_order_id)
             values = {"sale_order_id": known.id, **values}
@@ -430,7 +435,9 @@ class MarketplaceEvent(models.Model):
                 for kind, key, *listing in hold.keys
             ]
         )
-        self._replace_older()
+        # What cannot be read replaces nothing: the older one may be all there ever is of the order.
+        if all(kind != "message" for kind, *_key in hold.keys):
+            self._replace_older()
         if self.topic == STATUS:
             # The list may show an order that no webhook brought, or that waited for this very status.
             self.account_id._ask_feed()
@@ -457,40 +464,6 @@ class MarketplaceEvent(models.Model):
             return self._parse() if self.topic == ORDERS else None
         except Hold:
             return None
-
-    def _wanted_quantities(self):
-        """Give {product id: quantity} the order wants of products we know, as far as it can be read."""
-        order = self._lenient_order()
-        if not order:
-            return {}
-        return self.env["marketplace.order.processor"]._wanted_quantities(self.account_id, order)
-
-    @api.model
-    def _waiting_orders(self, account):
-        """Give the newest message of each order that waits and has kept nothing back yet.
-
-        An order that wants something else by now wants no more what an older message of it said.
-        """
-        domain = [*self._waiting_domain(account), ("topic", "=", ORDERS)]
-        waiting = self.search(domain, order="id")
-        newest = self.union(*{event.external_order_id: event for event in waiting}.values())
-        for event in (waiting - newest).filtered("held_quantities"):
-            event._keep_back({})
-        return newest.filtered(lambda event: not event.held_quantities)
-
-    def _keep_wanted(self):
-        """Take what an order that is not here yet wants off what is offered, as far as it can be told."""
-        _nothing, error = self._attempt(lambda: self._keep_back(self._wanted_quantities()))
-        if error:
-            _logger.error("%s %s: what it wants is not kept back", self._description, self.id, exc_info=error)
-
-    def _keep_back(self, quantities):
-        """Take what an order on hold wants off what is offered, or give it free again."""
-        before = self.held_quantities or {}
-        if quantities != before:
-            products = self.env["product.product"].browse({int(key) for key in (*before, *quantities)})
-            self.held_quantities = quantities or False
-            self.env["marketplace.mark"].sudo()._note(STOCK, products)
 
     def _payload_hold(self, error):
         reason = _(

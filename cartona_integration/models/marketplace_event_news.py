@@ -1,3 +1,5 @@
+from datetime import datetime
+
 from odoo import _, fields, models
 
 from ..dialects.words import ORDERS, STATUSES
@@ -5,6 +7,9 @@ from ..exceptions import Unwanted
 from .marketplace_config import SKEW
 from .marketplace_event_store import READINGS
 from .marketplace_work_mixin import OPEN
+
+# Before any time of a message.
+NEVER = datetime.min
 
 
 class MarketplaceEvent(models.Model):
@@ -16,10 +21,10 @@ class MarketplaceEvent(models.Model):
         """Compare an Order or StatusChange with what we know of its order."""
         order = self.env["sale.order"]._find_marketplace_order(self.account_id, value.id)
         known = order.marketplace_status, order.marketplace_modified_at
-        if not order:
-            held = self._older_open()[:1]
-            is_past = held.modified_at and held.modified_at <= fields.Datetime.now() + SKEW
-            known = held.status, is_past and held.modified_at
+        waiting = self._newest_open()
+        held_at = waiting._told_at()
+        if not order or (waiting.status in STATUSES and held_at and (not known[1] or held_at > known[1])):
+            known = waiting.status, held_at
         if known[0] not in STATUSES:
             return True
         at = value.modified_at and value.modified_at.replace(tzinfo=None)
@@ -28,6 +33,16 @@ class MarketplaceEvent(models.Model):
             self.account_id._ask_feed()
             return False
         return dialect.is_newer(*known, value.status, at)
+
+    def _newest_open(self):
+        """Give what waits and tells the latest of what is known: a newer one may have come in before."""
+        waiting = self._older_open()
+        return max(waiting, key=lambda event: (event._told_at() or NEVER, event.id), default=waiting)
+
+    def _told_at(self):
+        """Give when the marketplace last changed the order; nothing where that is still to come."""
+        at = self.modified_at
+        return at if at and at <= fields.Datetime.now() + SKEW else None
 
     def _is_told_later(self):
         """Tell whether the order list has the last word on this message, and is read now.
@@ -79,7 +94,12 @@ class MarketplaceEvent(models.Model):
         )
 
     def _replace_older(self):
-        """Close earlier messages of the order: this one tells the whole order anew."""
-        if self.topic == ORDERS:
-            for event in self._older_open():
+        """Close earlier messages of the order: this one tells the whole order anew.
+
+        One that came in before and is newer all the same stays, such as one nobody could read.
+        """
+        at = self._told_at()
+        for event in self._older_open() if self.topic == ORDERS else ():
+            other_at = event._told_at()
+            if not (at and other_at and other_at > at):
                 event._close("ignored", _("A newer message of the order came in."))

@@ -5,7 +5,7 @@ from markupsafe import Markup
 from odoo import _, fields, models
 from odoo.tools import float_compare
 
-from ..compat import SOL_TAXES
+from ..compat import REVERSALS, SOL_TAXES
 from ..dialects import words
 from ..exceptions import Hold
 from .marketplace_order_processor import QUIET, UNDERWAY, Plan
@@ -30,6 +30,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             self._check_total(account, order)
             self._update_lines(account, sale, order)
             self._update_address(account, sale, order)
+            self._note_customer(sale, order)
             values |= self._prepare_header_news(sale, order)
         self._take_status(sale, order.status, values)
 
@@ -148,9 +149,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             )
         posted = sale.sudo().invoice_ids.filtered(
             lambda move: (
-                move.state == "posted"
-                and move.move_type == "out_invoice"
-                and move.payment_state != "reversed"
+                move.state == "posted" and move.move_type == "out_invoice" and not self._is_credited(move)
             )
         )
         if posted:
@@ -159,6 +158,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 _("Credit the invoice, then process the message again."),
                 [("changed", sale.cartona_id)],
             )
+
+    def _is_credited(self, invoice):
+        """Tell whether an invoice is credited whole; a paid one that is does not count as reversed."""
+        credits = invoice[REVERSALS].filtered(lambda move: move.state == "posted")
+        left = invoice.amount_total - sum(credits.mapped("amount_total"))
+        return invoice.payment_state == "reversed" or invoice.currency_id.compare_amounts(left, 0) <= 0
 
     def _update_lines(self, account, sale, order):
         """Carry changed, new and removed lines into the order, each by the marketplace's line id.
@@ -339,8 +344,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
         What people chose stays while the marketplace repeats itself.
         """
-        before, told = (sale.marketplace_told or {}).get("address"), self._told(order)["address"]
-        if not before or not told or told == before:
+        known, told = sale.marketplace_told or {}, self._told(order)["address"]
+        if "address" not in known or not told or told == known["address"]:
             return
         plan = Plan(order, [], {}, sale.pricelist_id, partner=sale.partner_id)
         self._create_addresses(account, [plan], self._find_places(account, [order.shipping]))
@@ -350,6 +355,17 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             sale._message_log(
                 body=_(
                     "The marketplace changed the delivery address: %s", plan.delivery.contact_address_inline
+                )
+            )
+
+    def _note_customer(self, sale, order):
+        """Say that the marketplace names another customer than before, or one at last: people change it."""
+        known, told = sale.marketplace_told or {}, self._told(order)["customer"]
+        if "customer" in known and told and told != known["customer"]:
+            name = " ".join(filter(None, (order.customer.company, order.customer.name, order.customer.id)))
+            sale._message_log(
+                body=_(
+                    "The marketplace names another customer now: %s. Change the order's if it is so.", name
                 )
             )
 

@@ -96,6 +96,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         sales = self.env["sale.order"].with_context(**QUIET).create(values)
         self._settle_totals(account, plans, sales)
         self._note_unread(plans, sales)
+        self._note_taxes(account, plans, sales)
         self._set_first_stages(account, plans, sales)
         return {plan.order.id: sale for plan, sale in zip(plans, sales, strict=True)}
 
@@ -231,6 +232,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "marketplace_delivery_otp": order.delivery_otp,
             "lines": [row.id for row in self._rows(order) if row.quantity],
             "address": order.shipping and asdict(order.shipping),
+            "customer": order.customer.id or order.customer.company or order.customer.name,
             "prices_include_tax": order.prices_include_tax,
         }
 

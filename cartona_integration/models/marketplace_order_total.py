@@ -1,7 +1,7 @@
 from decimal import Decimal
 
 from odoo import _, fields, models
-from odoo.tools import float_round
+from odoo.tools import float_compare, float_round
 
 from ..compat import SOL_TAXES
 from ..dialects import words
@@ -33,12 +33,35 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 _("Ask the marketplace to correct the order, then process the message again."),
                 [("total", order.id)],
             )
+        self._check_accuracy(order)
         total = sum((line.amount for line in order.lines), Decimal(0))
         total += sum((charge.amount for charge in order.charges), Decimal(0))
         if order.prices_include_tax is False:
             total += sum((taxed.tax for taxed in (*order.lines, *order.charges)), Decimal(0))
         if abs(total - order.total) >= HALF_A_CENT + Decimal(str(account.total_tolerance)):
             self._hold_for_total(order, total)
+
+    def _check_accuracy(self, order):
+        """Refuse a quantity that Odoo would round: other goods would leave than were sold.
+
+        :raise Hold: the setting has too few decimals
+        """
+        digits = self._decimals("product_uom_qty")
+        for line in order.lines:
+            if float_compare(float(line.quantity), float_round(float(line.quantity), digits), UNROUNDED):
+                raise Hold(
+                    _(
+                        "%(line)s: quantities have %(digits)d decimals here, %(quantity)s has more.",
+                        line=line.name or line.key or line.id,
+                        digits=digits,
+                        quantity=line.quantity,
+                    ),
+                    _(
+                        "Raise the decimal accuracy of quantities in Odoo's technical settings, then process "
+                        "the message again."
+                    ),
+                    [("total", order.id)],
+                )
 
     def _settle_totals(self, account, plans, sales):
         """Make the totals of new orders the marketplace's, with one insert for all rounding lines.

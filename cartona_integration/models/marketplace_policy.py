@@ -202,7 +202,9 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         if account.paid_only and order.paid is False:
             raise NotYet(_("Waiting for the payment."), now + LOOK_AGAIN)
         if account.import_delay:
-            placed_at = self._naive(order.placed_at) or self._first_seen(account, order)
+            placed_at = self._naive(order.placed_at)
+            if not placed_at or placed_at > now:  # a clock of theirs, or its time zone, is wrong
+                placed_at = self._first_seen(account, order)
             due = placed_at + timedelta(minutes=account.import_delay)
             if due > now:
                 raise NotYet(_("Waiting: the customer may still correct the order."), due)

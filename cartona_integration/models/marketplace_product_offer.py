@@ -186,7 +186,8 @@ class MarketplaceProductLink(models.Model):
         """
         self.fetch(DECIDES)
         account = self.account_id
-        self.filtered("reason").reason = False
+        # By function here and below: a field's name takes filtered() several times as long.
+        self.filtered(lambda link: link.reason).reason = False
         told = self._with_a_unit()
         told.product_id._fetch_goods()
         goods = told._goods()
@@ -207,9 +208,11 @@ class MarketplaceProductLink(models.Model):
 
     def _with_a_unit(self):
         """Leave out listings in a pack that the product, whose unit was changed since, is not sold in."""
-        lost = self.filtered("pack_uom_id").filtered(
+        lost = self.filtered(
             lambda link: (
-                link.product_id and not self._is_convertible(link.product_id.uom_id, link.pack_uom_id)
+                link.pack_uom_id
+                and link.product_id
+                and not self._is_convertible(link.product_id.uom_id, link.pack_uom_id)
             )
         )
         if lost:

@@ -64,8 +64,10 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             return self.env["account.tax"]
         if account.tax_policy == "rate" and line.tax_rate is not None:
             taxes = self._taxes_of_rate(account, line.tax_rate)
+        elif product in memo:
+            taxes = memo[product]
         else:
-            taxes = self._taxes_of_product(account, product)
+            taxes = memo[product] = self._taxes_of_product(account, product)
         return self._mapped_taxes(account, order, position, taxes, memo)
 
     def _charge_taxes(self, account, order, position, charge, usual, memo):
@@ -88,6 +90,26 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             key=lambda taxes: abs(self._tax_amount(taxes, charge.amount) - float(charge.tax)),
             default=self.env["account.tax"],
         )
+
+    def _note_taxes(self, account, plans, sales):
+        """Say on new orders that another tax is counted than over there; their total is right all the same.
+
+        That the marketplace tells no tax may mean that it counts none, or that it does not tell.
+        """
+        for plan, sale in zip(plans, sales, strict=True):
+            order = plan.order
+            taxed = [it for it in (*order.lines, *order.charges) if it.tax]
+            told = float(sum(it.tax for it in taxed))
+            cents = sale.currency_id.rounding * (len(taxed) + 0.5)  # each is rounded over there
+            if taxed and account.tax_policy != "none" and abs(told - sale.amount_tax) > cents:
+                sale._message_log(
+                    body=_(
+                        "The marketplace counts %(theirs)s of tax, here it is %(ours)s. Check the account's "
+                        "tax rule and the products' taxes.",
+                        theirs=sale.currency_id.format(told),
+                        ours=sale.currency_id.format(sale.amount_tax),
+                    )
+                )
 
     def _tax_amount(self, taxes, amount):
         return sum(tax["amount"] for tax in taxes.compute_all(float(amount))["taxes"])
@@ -151,8 +173,34 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 ("amount", "=", tax.amount),
             ]
         )
-        twins = twins.filtered(lambda other: other.price_include == included)
+        twins = twins.filtered(
+            lambda other: other.price_include == included and self._books(other) == self._books(tax)
+        )
         return twins[:1] or self._create_twin(account, tax, included)
+
+    @staticmethod
+    def _books(tax):
+        """Give where and when a tax is booked: another one of the same rate may be reported elsewhere.
+
+        Superuser: the acting user has no accounting rights.
+        """
+        tax = tax.sudo()
+        lines = tax.invoice_repartition_line_ids | tax.refund_repartition_line_ids
+        return (
+            tax.tax_group_id,
+            tax.tax_exigibility,
+            tax.cash_basis_transition_account_id,
+            [
+                (
+                    line.document_type,
+                    line.repartition_type,
+                    line.factor_percent,
+                    line.account_id,
+                    line.tag_ids,
+                )
+                for line in lines
+            ],
+        )
 
     def _create_twin(self, account, tax, included):
         """Copy a tax, with its accounts and tags, for prices of the other convention.

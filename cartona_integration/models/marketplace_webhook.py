@@ -1,16 +1,14 @@
 import base64
 import hashlib
 import hmac
-import logging
 import re
 import secrets
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from statistics import median
 
-from psycopg2 import Error, OperationalError
+from psycopg2 import OperationalError
 from psycopg2.errors import ReadOnlySqlTransaction, SerializationFailure
 
 from odoo import _, api, fields, models, tools
@@ -23,8 +21,6 @@ from ..dialects.words import OTHER
 from ..exceptions import PayloadError, Unavailable
 from .marketplace_config_connection import MASK
 
-_logger = logging.getLogger(__name__)
-
 # How long a secret still counts after another took its place.
 ROTATION = timedelta(days=7)
 SECRET_BYTES = 32
@@ -33,10 +29,6 @@ MIN_WINDOW, MAX_WINDOW = 60, 900
 # Classes of SQLSTATE: connection lost, read-only, no space or memory, shut down.
 NOT_NOW = {"08", "25", "53", "57"}
 GONE = "08006"  # what a connection that is gone does not say itself
-CLOCKS_APART = 60  # seconds
-CALLS_FOR_CLOCK = 9
-# Per process: (database, account) -> {id of a signed call: seconds its sender's clock was ahead}.
-leads = {}
 # Fields of an account its entrance is made of.
 ENTRANCE = (
     "dialect", "webhook_rate", "webhook_window", "webhook_token_digest", "webhook_signing",
@@ -322,38 +314,6 @@ class MarketplaceConfig(models.Model):
         if len(proven) > 1 and not accounts <= accounts[:1]._token_group():
             return None  # whose it is cannot be told
         return proven[0] if proven else None
-
-    def _note_lead(self, delivery, lead):
-        """Ask for help when the clocks here and there are apart: in the end no signed call counts any more.
-
-        :param str delivery: id of a signed call, one that is repeated counts once; None: it tells no time
-        :param float lead: seconds the sender's clock is ahead
-        """
-        known = leads.setdefault((self.env.cr.dbname, self.id), {})
-        known[delivery] = lead
-        known.pop(None, None)
-        found = list(known.values())
-        if len(found) < CALLS_FOR_CLOCK:
-            return
-        known.clear()
-        apart = abs(median(found))
-        if apart > min(CLOCKS_APART, self.sudo().webhook_window / 2):
-            _logger.warning("Marketplace account %s: clocks are %d seconds apart", self.id, apart)
-            # Beside the message's transaction, which must not end with it, and without a mail on its way.
-            with suppress(Error):
-                account = self._speaking().with_context(mail_notify_force_send=False)
-                account._committed("_ask_about_clock", apart)
-
-    def _ask_about_clock(self, apart):
-        self._ask_for_help(
-            "clock",
-            _(
-                "The clocks of the marketplace and of this server are %(apart)d seconds apart. From "
-                "%(window)d on no signed call counts. Let the server set its clock by the network (NTP).",
-                apart=apart,
-                window=self.webhook_window,
-            ),
-        )
 
     @api.model
     def _entrances(self, key):

@@ -39,6 +39,12 @@ class ResPartner(models.Model):
         store=True,
         help="The phone number in international form: accounts that find customers by phone compare it.",
     )
+    marketplace_phone2 = fields.Char(
+        string="Second Phone to Compare",
+        compute="_compute_marketplace_phone",
+        store=True,
+        help="As above, of a contact with two numbers.",
+    )
     marketplace_sync_status = fields.Selection(
         [("synced", "Marketplace customer")],
         string="Marketplace",
@@ -48,11 +54,12 @@ class ResPartner(models.Model):
 
     @api.depends(*PHONES, "country_id", "company_id")
     def _compute_marketplace_phone(self):
-        """Take the first that is one: many contacts have nothing but a mobile phone."""
+        """Leave out what is none: many contacts have nothing but a mobile phone."""
         for partner in self:
             country = partner.country_id or partner.company_id.country_id or self.env.company.country_id
-            numbers = (international(partner[name], country.code) for name in PHONES if partner[name])
-            partner.marketplace_phone = next(filter(None, numbers), False)
+            numbers = {international(partner[name], country.code): name for name in PHONES if partner[name]}
+            numbers.pop(None, None)
+            partner.marketplace_phone, partner.marketplace_phone2 = (*numbers, False, False)[:2]
 
     @api.depends("cartona_id")
     def _compute_marketplace_sync_status(self):
@@ -71,6 +78,8 @@ class ResPartner(models.Model):
             " WHERE cartona_id IS NOT NULL AND cartona_id != ''",
             "CREATE INDEX IF NOT EXISTS res_partner_marketplace_phone"
             " ON res_partner (marketplace_phone) WHERE marketplace_phone IS NOT NULL",
+            "CREATE INDEX IF NOT EXISTS res_partner_marketplace_phone2"
+            " ON res_partner (marketplace_phone2) WHERE marketplace_phone2 IS NOT NULL",
             # Odoo stores it without an index; accounts may find customers by it.
             "CREATE INDEX IF NOT EXISTS res_partner_marketplace_email"
             " ON res_partner (email_normalized) WHERE email_normalized IS NOT NULL",

@@ -343,5 +343,5 @@ class SaleOrderLine(models.Model):
         Superuser: sellers see no marks.
         """
         if self.env["marketplace.config"]._has_active_account():
-            lines = self.filtered("order_id.marketplace_config_id")
+            lines = self.filtered(lambda line: line.order_id.marketplace_config_id)
             self.env["marketplace.mark"].sudo()._note(RECOUNT, lines.product_id)

@@ -6,6 +6,7 @@ from . import (
     test_api,
     test_batch,
     test_by_hand,
+    test_contradictions,
     test_customer,
     test_delivery,
     test_delivery_code,

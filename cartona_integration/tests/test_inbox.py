@@ -562,7 +562,7 @@ class TestFailures(InboxCase):
 
     def test_goods_that_cannot_be_counted_stop_no_other_message(self):
         bug = patch.object(type(self.env["marketplace.event"]), "_wanted_quantities", side_effect=TypeError)
-        logger = "odoo.addons.cartona_integration.models.marketplace_event"
+        logger = "odoo.addons.cartona_integration.models.marketplace_event_kept"
         with bug, self.assertLogs(logger, "ERROR"):
             self.receive_bad_among_good()
         self.assertEqual(self.states(), ["done", "failed", "done"])

@@ -233,6 +233,16 @@ class TestCustomerKey(OrderCase):
         known.country_id = self.env.ref("base.eg")
         self.assertEqual(self.send(customer=self.PHONE).partner_id, known)
 
+    def test_a_contact_is_found_by_its_second_number_too(self):
+        numbers = ("+20 100 123 4567", "+20 2 2461 0000")
+        known = self.partner(**dict(zip(reversed(PHONES), numbers, strict=False)))
+        self.assertEqual(self.send(customer=self.PHONE).partner_id, known)
+
+    def test_a_message_with_nothing_but_a_second_number_matches_by_it(self):
+        known = self.partner()
+        customer = {"id": "C1", "name": "Shop", "phone": "-", "phone2": "010 0123 4567"}
+        self.assertEqual(self.send(customer=customer).partner_id, known)
+
     def test_what_is_no_phone_number_matches_nobody(self):
         known = self.partner(phone="12")
         self.assertFalse(known.marketplace_phone)
@@ -248,6 +258,16 @@ class TestCustomerKey(OrderCase):
         self.rest.customer_key = "vat"
         known = self.partner(vat="12345678")
         self.assertEqual(self.send(customer={"id": "C1", "vat": "1234 5678"}).partner_id, known)
+        new = self.send(id="R2", customer={"name": "New", "vat": "8765 4321"}).partner_id
+        self.assertEqual(self.send(id="R3", customer={"name": "New", "vat": "8765 4321"}).partner_id, new)
+
+    def test_one_customer_with_and_without_its_id_in_one_batch_is_one_contact(self):
+        customers = {"R1": {"name": "Shop", "phone": "0100 123 4567"}, "R2": self.PHONE}
+        for order_id, customer in customers.items():
+            self.receive(self.rest, self.message(id=order_id, customer=customer), run=False)
+        self.run_job(self.rest, "import")
+        first, second = (self.order(self.rest, order_id).partner_id for order_id in customers)
+        self.assertEqual((first, first.cartona_id), (second, "retailer_rest_test_C1"))
 
     def test_two_candidates_hold_and_the_chosen_one_gets_the_order_and_the_id(self):
         first, second = self.partner(), self.partner()

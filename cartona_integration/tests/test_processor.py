@@ -226,6 +226,13 @@ class TestOrderTaxes(TaxCase):
         order = self.send(line(quantity="1", price="114.00"))
         self.assertEqual((order.order_line[SOL_TAXES], self.taxes()), (included, before))
 
+    def test_a_tax_of_the_same_rate_that_is_booked_elsewhere_is_not_used(self):
+        other = self.make_tax("VAT 14% of another kind", 14, TAX_INCLUDED)
+        other.tax_group_id = self.env["account.tax.group"].create({"name": "Import VAT"})
+        order = self.send(line(quantity="1", price="114.00"), prices_include_tax=True)
+        self.assertNotEqual(order.order_line[SOL_TAXES], other)
+        self.assertEqual(order.order_line[SOL_TAXES].tax_group_id, self.tax_group)
+
     def test_prices_without_tax_get_the_products_tax_on_top(self):
         row = line(quantity="1", price="100.00", taxes=[{"amount": "14.00"}])
         order = self.send(row, prices_include_tax=False, total="114.00")
@@ -251,6 +258,19 @@ class TestOrderTaxes(TaxCase):
         self.rest.prices_include_tax = False
         order = self.send(line(quantity="1", price="114.00"), prices_include_tax=True)
         self.assertEqual((order.amount_total, order.amount_untaxed), (114.0, 100.0))
+
+    def test_another_tax_in_the_price_is_told_on_the_order(self):
+        def notes(order):
+            return "".join(order.message_ids.mapped("body"))
+
+        row = line(quantity="1", price="114.00", taxes=[{"amount": "14.00"}])
+        self.assertNotIn("of tax", notes(self.send(row, prices_include_tax=True)))
+        row = line(quantity="1", price="114.00", taxes=[{"amount": "5.43"}])
+        order = self.send(row, id="R2", prices_include_tax=True)
+        self.assertEqual(order.amount_total, 114.0)
+        self.assertIn("5.43", notes(order))
+        self.rest.tax_policy = "none"
+        self.assertNotIn("of tax", notes(self.send(row, id="R3", prices_include_tax=True)))
 
     def test_an_account_without_taxes_has_none_on_its_lines(self):
         self.rest.tax_policy = "none"

@@ -23,9 +23,9 @@ from ..controllers.marketplace_webhook import BURST, MAX_BODY, PATH, allowances
 from ..dialects import payload
 from ..dialects.rest import Rest
 from ..dialects.signature import HmacBody
-from ..models import marketplace_webhook
+from ..models import marketplace_webhook, marketplace_webhook_clock
 from ..models.marketplace_event_store import MarketplaceEvent
-from ..models.marketplace_webhook import CALLS_FOR_CLOCK
+from ..models.marketplace_webhook_clock import CALLS_FOR_CLOCK
 from .common import MarketplaceCase, sample
 
 KEYS = ("TEA-25", "SUGAR-1", "SALT-500")
@@ -528,7 +528,7 @@ class TestSignature(WebhookCase):
 
     def setUp(self):
         super().setUp()
-        marketplace_webhook.leads.clear()
+        marketplace_webhook_clock.leads.clear()
         self.secret = self.rest.action_rotate_webhook_secret()["params"]["message"]
         (self.rest | self.cartona).webhook_token = False
         self.message = sample("rest/neutral_order_created")
@@ -780,11 +780,13 @@ class TestRate(WebhookCase):
         self.assertFalse(allowances)
 
     def test_who_only_asks_whether_the_door_is_there_is_not_answered_without_end(self):
-        allowances[self.env.cr.dbname, "test"] = 0, time.monotonic() + 60
+        allowances[self.env.cr.dbname, "test", None] = 0, time.monotonic() + 60
         answer = self.call("test", method="GET", data=None, Authorization=None)
         self.assertEqual(answer, (429, b'{"error": "too many"}'))
         self.assertTrue(int(self.headers["Retry-After"]))
         self.assertEqual(self.call(data=body(order()))[0], 200)
+        health_check = self.call("test", method="GET", data=None)
+        self.assertEqual(health_check[0], 200, "strangers cannot keep an account's own question waiting")
 
 
 class TestUnavailable(WebhookCase):

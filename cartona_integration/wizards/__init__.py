@@ -1,4 +1,5 @@
 from . import (
+    base_partner_merge,
     marketplace_allocation_preview,
     marketplace_customer_chooser,
     marketplace_delivery_code,

@@ -61,8 +61,8 @@ class MarketplaceAllocationPreview(models.TransientModel):
         return {
             "name": product.display_name,
             "free": free,
-            "now": account._offered(free, counted),
-            "then": account._offered(free, self if mine else counted),
+            "now": account._offered(free, *account._limits(counted)),
+            "then": account._offered(free, *account._limits(self if mine else counted)),
             "unit": product.uom_id.name,
         }
 

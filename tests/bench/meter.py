@@ -4,6 +4,7 @@ CPU is this process's and that of its PostgreSQL sessions, in seconds: neighbour
 little.
 """
 
+import gc
 import os
 import time
 from collections import Counter
@@ -76,6 +77,7 @@ class Inside:
     @contextmanager
     def meter(self):
         """Give a Cost that is filled in at the end."""
+        gc.collect()  # what was measured before leaves nothing to this one
         cost, sql, ours, theirs = Cost(), Counter(self.counts), time.process_time(), self._sessions()
         yield cost
         ended = self._sessions()
