@@ -62,7 +62,7 @@ class MarketplaceConfig(models.Model):
             if not token.isascii() or not token.isprintable():
                 raise ValidationError(_("The API token may hold printable ASCII characters only."))
             account.sudo().auth_secret = token or False
-            account._resume_after_new_credentials()
+            account._resume_after_refusal()
 
     @api.constrains("api_base_url")
     def _check_api_base_url(self):
@@ -81,6 +81,7 @@ class MarketplaceConfig(models.Model):
         res = super().write(vals)
         if moved:
             moved._forget_acknowledged()
+            moved.filtered(lambda account: account.connection_status == "refused")._resume_after_refusal()
             # Superuser: managers need not see marks.
             moved.env["marketplace.mark"].sudo()._insert_both(moved)
             moved.filtered(lambda account: account.state in account.WORKING_STATES)._wake("listings")
@@ -103,6 +104,8 @@ class MarketplaceConfig(models.Model):
 
     def _show_connection(self, status, message=False):
         """Keep the outcome of a connection test and tell it. Not an exception: that would roll it back."""
+        if status == "ok" and self.connection_status == "refused":
+            self._resume_after_refusal()
         self.write({"connection_status": status, "connection_message": message})
         if status == "ok":
             return self._notify(_("Connected"), _("The marketplace accepts the account."), "success")

@@ -13,6 +13,7 @@ class MarketplaceConfig(models.Model):
     pricelist_id = fields.Many2one(
         "product.pricelist",
         check_company=True,
+        ondelete="restrict",
         help="The account's orders are in its currency; the prices themselves come from the marketplace.",
     )
     currency_id = fields.Many2one(

@@ -73,12 +73,14 @@ class MarketplaceConfig(models.Model):
     def _go_live(self, links=None):
         """Let the account send.
 
-        :param links: only for these, the others and new ones wait; for all when None
+        :param links: only for these, the others and new ones wait; on an account that is live already they go
+            on. For all when None
         """
         if links is not None:
-            listings = self.env["marketplace.product.link"]
-            domain = [("account_id", "=", self.id), ("state", "=", "linked"), ("is_paused", "=", False)]
-            (listings.search(domain) - links).write({"is_paused": True})
+            if self.state != "live":
+                listings = self.env["marketplace.product.link"]
+                domain = [("account_id", "=", self.id), ("state", "=", "linked"), ("is_paused", "=", False)]
+                (listings.search(domain) - links).write({"is_paused": True})
+                self.new_links_wait = True
             links.filtered("is_paused").write({"is_paused": False})
-            self.new_links_wait = True
         return self.action_activate()

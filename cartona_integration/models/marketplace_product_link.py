@@ -179,12 +179,15 @@ class MarketplaceProductLink(models.Model):
             self._drop_found(vals["external_id"])
         if IDENTIFIES & set(vals):
             self._refuse_doubles([link._identity_with(vals) for link in self if link._is_renamed(vals)])
+        # A file that is imported again names what is there already.
+        identity = {name: vals[name] for name in IDENTITY & set(vals)}
+        other = self.filtered(lambda link: link._is_renamed(identity))
         res = super().write(vals)
         if vals.get("product_id"):
             self._settle_found()
         # What comes from the marketplace says when it was asked.
-        if IDENTITY & set(vals) and "looked_up_at" not in vals:
-            self._seek_anew()
+        if other and "looked_up_at" not in vals:
+            other._seek_anew()
         if {"product_id", "pack_uom_id", "is_paused"} & set(vals):
             self._show_anew()
         return res

@@ -19,7 +19,7 @@ SAME = 6  # decimals
 DECIDES = [
     "account_id", "state", "is_paused", "in_doubt", "reason", "product_id", "pack_uom_id", "key",
     "external_id", "held_price", "approved_price", "acknowledged_price", "acknowledged_quantity",
-    "acknowledged_unlimited", "price_acknowledged", "quantity_acknowledged",
+    "acknowledged_unlimited", "price_acknowledged", "quantity_acknowledged", "observed_price",
 ]  # fmt: skip
 
 
@@ -296,7 +296,8 @@ class MarketplaceProductLink(models.Model):
         return _("There is no exchange rate for %s: enter one, the price is then sent.", currency)
 
     def _is_a_jump(self, price):
-        limit, before = self.account_id.price_jump, self.acknowledged_price
+        # What was never sent from here is compared with what stands there.
+        limit, before = self.account_id.price_jump, self.acknowledged_price or self.observed_price
         if not limit or not before or abs(float(price) - before) <= before * limit / 100:
             return False
         return _(

@@ -283,7 +283,8 @@ class MarketplaceConfig(models.Model):
     def _job_check(self):
         """Mark the listings whose figures are no longer what the marketplace acknowledged. No calls."""
         with self._locked("check"):
-            last = self._may_work("check") and self._committed("_check_links", 0)
+            # While nothing is sent, marks would only pile up: all is compared when it goes on.
+            last = self._may_work("check") and self._may_work("push") and self._committed("_check_links", 0)
             while last:
                 last = self._committed("_check_links", last)
 

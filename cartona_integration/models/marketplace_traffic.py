@@ -368,7 +368,10 @@ class MarketplaceConfig(models.Model):
         self.sudo().write({"connection_status": "refused", "connection_message": str(error)})
         self._ask_for_help("credentials", str(error))
 
-    def _resume_after_new_credentials(self):
+    def _resume_after_refusal(self):
+        """Go on after a refusal: the credentials or the address changed, or a test went well."""
+        if not self:
+            return
         # Superuser: managers have no write access to the state rows.
         self.sudo().sync_state_ids._resume()
         self.connection_status = "unknown"

@@ -168,7 +168,7 @@ class SaleOrder(models.Model):
         )
         result = super().write(vals)
         moved._enqueue_status(STATUS_OF_STATE.get(state))
-        if state:
+        if state or "warehouse_id" in vals:
             self.order_line._note_marketplace_stock()
         return result
 

@@ -254,6 +254,22 @@ class TestAccountSecrets(AccountCase):
         self.assertFalse(self.rest.activity_ids)
         self.assertIn((self.rest.id, "pull"), self.wakeups)
 
+    def test_a_test_that_goes_well_lets_a_refused_account_work_again(self):
+        self.door.will("orders", CredentialsRefused("HTTP 403"))
+        self.run_job(self.rest, "pull")
+        self.assertTrue(self.rest._state("push")._is_paused())
+        with patch.object(type(self.env["marketplace.api"]), "_test"):
+            self.rest.action_test_connection()
+        self.assertFalse(self.rest._state("push")._is_paused())
+        self.assertEqual(self.rest.connection_status, "ok")
+        self.assertFalse(self.rest.activity_ids)
+
+    def test_another_address_lets_a_refused_account_work_again(self):
+        self.door.will("orders", CredentialsRefused("HTTP 403"))
+        self.run_job(self.rest, "pull")
+        self.rest.api_base_url = "https://other.test/api"
+        self.assertFalse(self.rest._state("pull")._is_paused())
+
     def test_a_webhook_token_is_shown_once_and_kept_as_a_digest(self):
         action = self.rest.action_generate_webhook_token()
         token = action["params"]["message"]

@@ -83,11 +83,20 @@ class TestPreview(GoingLiveCase):
     def test_what_was_not_compared_needs_a_word(self):
         preview = self.preview()
         self.assertEqual(preview.unknown_count, 2)
-        with self.assertRaisesRegex(UserError, "not compared"):
+        with self.assertRaisesRegex(UserError, "not compared|not read"):
             preview.action_confirm()
         preview.is_understood = True
         preview.action_confirm()
         self.assertEqual(self.rest.state, "live")
+
+    def test_listings_that_were_never_read_need_a_word(self):
+        (self.on_rest | self.on_sugar).unlink()
+        preview = self.preview()
+        self.assertEqual((preview.unknown_count, preview.is_unread), (0, True))
+        with self.assertRaisesRegex(UserError, "not read"):
+            preview.action_confirm()
+        self.compare()
+        self.assertFalse(self.preview().is_unread)
 
     def test_a_held_price_is_no_change_and_counted_apart(self):
         self.rest.price_floor = "cost"
@@ -156,6 +165,15 @@ class TestSelection(GoingLiveCase):
         self.sugar.list_price = 9
         self.drop_marks()
         self.assertFalse(self.marks(self.rest))
+
+    def test_on_a_live_account_the_others_go_on(self):
+        self.compare()
+        self.preview().action_confirm()
+        self.on_rest.action_stop_sending()
+        self.preview(self.on_rest).action_confirm()
+        self.assertFalse(self.on_rest.is_paused)
+        self.assertFalse(self.on_sugar.is_paused)
+        self.assertFalse(self.rest.new_links_wait)
 
     def test_listings_of_two_accounts_are_refused(self):
         with self.assertRaises(UserError):

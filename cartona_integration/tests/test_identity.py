@@ -115,6 +115,13 @@ class TestFile(ListedCase):
         self.assertEqual((done["ids"], done["messages"]), (self.on_rest.ids, []))
         self.assertEqual(self.on_rest.key, "T-NEW")
 
+    def test_a_file_that_changes_nothing_leaves_listings_linked(self):
+        self.rest.new_links_wait = True
+        rows = self.on_rest.with_user(self.manager).export_data(["id", *self.FIELDS])["datas"]
+        done = self.links.load(["id", *self.FIELDS], [[cell or "" for cell in row] for row in rows])
+        self.assertEqual((done["ids"], done["messages"]), (self.on_rest.ids, []))
+        self.assertEqual((self.on_rest.state, self.on_rest.is_paused), ("linked", False))
+
     def test_a_double_in_the_file_is_told_in_words_and_nothing_is_imported(self):
         other = self.make_product(False, name="Salt")
         for rows in (

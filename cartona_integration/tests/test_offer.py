@@ -241,6 +241,13 @@ class TestGuardRails(OfferCase):
         self.assertEqual([row["price"] for row in self.push()], ["10.00"])
         self.assertFalse(self.on_rest.reason)
 
+    def test_the_first_price_is_compared_with_what_stands_there(self):
+        self.rest.price_jump = 30
+        self.on_rest.observed_price = 250
+        [row] = self.push()
+        self.assertIsNone(row.get("price"))
+        self.assertIn("250", self.on_rest.reason)
+
     def test_an_approval_is_for_that_price_only(self):
         self.send_all()
         self.rest.price_jump = 30

@@ -12,12 +12,16 @@ class MarketplaceGoLive(models.TransientModel):
     _description = "Go Live"
 
     account_id = fields.Many2one("marketplace.config", required=True, readonly=True, ondelete="cascade")
+    account_state = fields.Selection(related="account_id.state")
     link_ids = fields.Many2many("marketplace.product.link", string="Only These", readonly=True)
     link_count = fields.Integer(string="Linked Listings", readonly=True)
     unknown_count = fields.Integer(
         string="Not Compared Yet",
         readonly=True,
         help="Linked listings that were not read yet, or whose figures were not computed yet.",
+    )
+    is_unread = fields.Boolean(
+        string="Never Read", readonly=True, help="The marketplace's listings were not read to the end yet."
     )
     waiting_count = fields.Integer(
         string="Held Back", readonly=True, help="A person has to look at them first."
@@ -69,6 +73,7 @@ class MarketplaceGoLive(models.TransientModel):
         self.write(
             {
                 "link_count": total,
+                "is_unread": not account._state("listings").last_run,
                 "unknown_count": total - counts.pop("compared"),
                 "waiting_count": listings.search_count([*domain, ("reason", "!=", False)]),
                 "line_ids": [
@@ -88,7 +93,17 @@ class MarketplaceGoLive(models.TransientModel):
         return {"kind": kind, "link_id": change["id"], **{name: change[name] for name in names}}
 
     def action_confirm(self):
-        """Go live."""
+        """Go live.
+
+        :raise UserError: nobody said that it shall happen although not everything is known
+        """
+        if self.is_unread and not self.is_understood:
+            raise UserError(
+                _(
+                    "The marketplace's listings were not read yet: nobody can tell what would change. Let "
+                    "the account work in shadow for a while, or say that you go on all the same."
+                )
+            )
         if self.unknown_count and not self.is_understood:
             raise UserError(
                 _(
