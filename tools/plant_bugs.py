@@ -227,6 +227,27 @@ BUGS = [
         "addon", "processor",
     ),
     (
+        "an order cancelled with goods at the customer is a decision",
+        f"{MODELS}/sale_order.py",
+        "status == words.CANCELLED and any(line._is_with_customer() for line in self.order_line)",
+        "False",
+        "addon", "test_delivery",
+    ),
+    (
+        "what a vendor is still asked for is to come",
+        f"{MODELS}/marketplace_order_delivery.py",
+        "and not self._awaits_vendor()",
+        "",
+        "addon", "test_delivery",
+    ),
+    (
+        "a file that is imported again unlinks nothing",
+        f"{MODELS}/marketplace_product_link.py",
+        "other = self.filtered(lambda link: link._is_renamed(identity))",
+        "other = self if identity else self.browse()",
+        "addon", "test_identity",
+    ),
+    (
         "safety stock is kept back",
         f"{MODELS}/marketplace_config_allocation.py",
         "max(0.0, free - buffer)",

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from ..exceptions import CredentialsRefused, Refused, Unavailable
 from . import payload as reading
 from .words import (
+    BY_MARKETPLACE,
     CANCELLED,
     CONFIRMED,
     FORWARD,
@@ -106,9 +107,11 @@ class Dialect:
     def sends(self, status, delivered_by=None):
         """Tell whether the marketplace takes this status from the seller at all.
 
+        What it delivers itself it knows best.
+
         :param str delivered_by: BY_SELLER, BY_MARKETPLACE or None for unknown
         """
-        return True
+        return delivered_by != BY_MARKETPLACE or status == CANCELLED
 
     def outlook(self, known, status):
         """Tell what telling a status would come to.

@@ -206,6 +206,8 @@ class Cartona(base.Dialect):
 
     def is_repeat(self, refusal, status):
         """How a repeat is answered is open (?): "already (in status) approved" is taken for one."""
+        if status not in STATUS_OUT:  # it was never sent
+            return False
         word = STATUS_OUT[status].partition("_by_")[0].replace("_", ".")
         known = rf"already\W+(\w+\W+){{0,2}}(this status|same status|{word})"
         return bool(re.search(known, str(refusal).lower()))

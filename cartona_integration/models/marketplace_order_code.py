@@ -100,19 +100,33 @@ class MarketplaceConfig(models.Model):
         return super()._cron_sweep()
 
     def _find_forgotten_deliveries(self):
-        """Ask a person about deliveries the marketplace has taken and nobody has validated here."""
+        """Ask about deliveries the marketplace has taken, or may have, and nobody has validated here."""
+        since = fields.Datetime.now() - FORGOTTEN_AFTER
         steps = self.env["marketplace.order.step"].search(
             [
                 ("account_id", "=", self.id),
                 ("needs_code", "=", True),
                 ("is_followed", "=", False),
+                "|",
+                "&",
                 ("state", "=", "done"),
-                ("done_at", "<", fields.Datetime.now() - FORGOTTEN_AFTER),
+                ("done_at", "<", since),
+                "&",
+                "&",
+                ("state", "=", "failed"),
+                ("in_doubt", "=", True),
+                ("write_date", "<", since),
             ]
         )
         for step in steps:
             step.is_followed = True
-            if step.sale_order_id._is_delivered_there_only():
+            if step.state == "failed":
+                self._ask_for_help(
+                    "statuses",
+                    _("Order %s: nobody knows whether the marketplace took the delivery code.",
+                      step.external_order_id),
+                )  # fmt: skip
+            elif step.sale_order_id._is_delivered_there_only():
                 self._ask_for_help(
                     "statuses",
                     _("Order %s: the marketplace took the delivery code, but its delivery is not validated "

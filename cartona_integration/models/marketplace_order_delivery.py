@@ -3,6 +3,9 @@ from odoo import _, api, fields, models
 from ..compat import SOL_UOM, is_for_customer
 from ..dialects import words
 
+# Context: ids of orders that are being cancelled whole.
+CALLED_OFF = "marketplace_called_off"
+
 
 class MarketplaceConfig(models.Model):
     _inherit = "marketplace.config"
@@ -40,8 +43,12 @@ class SaleOrder(models.Model):
             order.marketplace_can_deliver = (
                 bool(order.marketplace_config_id)
                 and (order._are_deliveries_over() or order._has_no_deliveries())
-                and order._is_worth_telling(words.DELIVERED)
+                and (order._is_worth_telling(words.DELIVERED) or order._waits_for_code())
             )
+
+    def _action_cancel(self):
+        """Tell the cancellation only: not that of its deliveries, as if what left had been all."""
+        return super(SaleOrder, self.with_context(**{CALLED_OFF: self.ids}))._action_cancel()
 
     def action_marketplace_delivered(self):
         """Tell the marketplace that the goods are with the customer."""
@@ -111,7 +118,21 @@ class SaleOrder(models.Model):
 
     def _are_deliveries_over(self):
         """Tell whether goods left and no more will."""
-        return "done" in self._last_moves().mapped("state") and not self._coming_moves()
+        return (
+            "done" in self._last_moves().mapped("state")
+            and not self._coming_moves()
+            and not self._awaits_vendor()
+        )
+
+    def _awaits_vendor(self):
+        """Tell whether goods have no move yet: a vendor's get one when the purchase is confirmed."""
+        return any(
+            line.product_id
+            and line.product_id.type != "service"
+            and line.product_uom_qty > 0
+            and not line.move_ids
+            for line in self.order_line
+        )
 
     def _coming_moves(self):
         """Give the open moves that bring goods to the customer, also by a later step of the route."""

@@ -61,8 +61,16 @@ class SaleOrder(models.Model):
             if order.marketplace_config_id and any(order[name] for name in AMOUNTS):
                 told = order.marketplace_to_collect + order.marketplace_receivable
                 told -= order.marketplace_payable + order.marketplace_discount
-                difference = told - order.amount_total
+                difference = told - (order.amount_untaxed if order._is_total_net() else order.amount_total)
             order.marketplace_money_difference = order.currency_id.round(difference) if difference else 0.0
+
+    def _is_total_net(self):
+        """Tell whether the marketplace's total is without tax: it says nothing of tax, the account says so.
+
+        Superuser: sellers see no accounts.
+        """
+        told = (self.marketplace_told or {}).get("prices_include_tax")
+        return told is None and not self.sudo().marketplace_config_id.prices_include_tax
 
     def _prepare_invoice(self):
         """Have the invoice name the marketplace's order, whatever became of the customer's reference."""

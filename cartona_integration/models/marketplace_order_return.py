@@ -87,7 +87,9 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         invoices = sale.sudo().invoice_ids.filtered(
             lambda move: move.move_type == "out_invoice" and move.state == "posted" and not move[REVERSALS]
         )
-        values = [{"ref": _("Return of %s", sale.name), "invoice_date": False} for _move in invoices]
+        number = sale.marketplace_order_number or sale.cartona_id
+        reference = f"{_('Return of %s', sale.name)} ({number})"
+        values = [{"ref": reference, "invoice_date": False} for _move in invoices]
         credits = invoices._reverse_moves(values) if invoices else invoices
         # An invoice may be for several orders.
         credits.invoice_line_ids.filtered(

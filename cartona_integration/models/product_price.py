@@ -42,14 +42,16 @@ class ProductProduct(models.Model):
     def _sales_prices(self, account, pack, when):
         """Yield (product id, sales price) in an account's currency and unit."""
         company, rates = account.company_id, {}
+        # What a variant costs more is the sum over its attributes; most products have none.
+        are_varied = bool(self.product_template_attribute_value_ids)
+        are_owned = bool(self.product_tmpl_id.company_id)
         for product in self:
             template = product.product_tmpl_id
-            owner = template.company_id
+            owner = are_owned and template.company_id
             if owner not in rates:
                 # Whose currency a shared product's price is in, Odoo decides: it may be another company's.
                 currency = template.browse(template.id).currency_id
                 rates[owner] = currency._get_conversion_rate(currency, account.currency_id, company, when)
-            # What a variant costs more is the sum over its attributes; most products have none.
-            varied = product.product_template_attribute_value_ids
+            varied = are_varied and product.product_template_attribute_value_ids
             price = (product.lst_price if varied else template.list_price) * rates[owner]
             yield product.id, template.uom_id._compute_price(price, pack) if pack else price

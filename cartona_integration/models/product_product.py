@@ -152,7 +152,10 @@ class ProductProduct(models.Model):
         contents = self._kit_contents(account.company_id)
         kits = self.browse([kit.id for kit in contents])
         components = self.browse().union(*[component for parts in contents.values() for component in parts])
-        counted = (self - kits).filtered(lambda product: is_storable(product.product_tmpl_id)) | components
+        counted = self - kits
+        if loose := self.product_tmpl_id.filtered(lambda template: not is_storable(template)):
+            counted = counted.filtered(lambda product: product.product_tmpl_id not in loose)
+        counted |= components
         free = dict.fromkeys(counted.ids, 0.0)
         for _name, sign, figures in counted._marketplace_parts(account):
             for product_id, quantity in figures.items():

@@ -232,6 +232,15 @@ class SaleOrder(models.Model):
             "cancel_reason": status == words.CANCELLED
             and (self.marketplace_cancel_reason or self.marketplace_config_id.cancel_reason),
         }
+        if status == words.CANCELLED and any(line._is_with_customer() for line in self.order_line):
+            values |= {
+                "state": "failed",
+                "reason": _("The order was cancelled here, but the customer has goods of it."),
+                "remedy": _(
+                    "Take the goods back with a return, or correct the order at the marketplace; then try "
+                    "again, or ignore this step."
+                ),
+            }
         if self.marketplace_config_id.state == "shadow":
             values |= {"state": "ignored", "reason": _("Shadow: it would have been sent.")}
         return values

@@ -2,6 +2,7 @@ from odoo import models
 
 from ..dialects.words import GONE
 from .marketplace_mark import STOCK
+from .marketplace_order_delivery import CALLED_OFF
 
 
 class StockMove(models.Model):
@@ -18,7 +19,8 @@ class StockMove(models.Model):
     def _action_cancel(self):
         """Have the marketplaces told where this was all that was still to come, whoever wants no more."""
         res = super()._action_cancel()
-        orders = self._marketplace_orders()
+        called_off = self.env.context.get(CALLED_OFF, ())
+        orders = self._marketplace_orders().filtered(lambda order: order.id not in called_off)
         orders.filtered(lambda order: order.marketplace_status not in GONE)._tell_delivery()
         return res
 

@@ -2,6 +2,8 @@ from odoo import api, fields, models
 from odoo.http import request
 from odoo.tools import float_compare, float_round
 
+from ..dialects.words import GONE
+
 # Answers to Odoo's own questions before a validation, as their wizards give them.
 ANSWERS = ("button_validate_picking_ids", "picking_ids_not_to_backorder", "cancel_backorder")
 
@@ -67,7 +69,7 @@ class StockPicking(models.Model):
         """Tell whether nothing of the order is left to deliver after these."""
         moves = order._coming_moves()
         ours = (moves & order._last_moves()).filtered(lambda move: move.picking_id in self)
-        if moves - ours or not ours:
+        if moves - ours or not ours or order._awaits_vendor():
             return False
         return all(self._leaves_no_backorder(move) for move in ours)
 
@@ -115,8 +117,15 @@ class StockPicking(models.Model):
         """Have the marketplaces told what left, and what came back."""
         res = super()._action_done()
         self.activity_unlink(["cartona_integration.activity_delivery_code"])
-        self._marketplace_orders()._tell_delivery()
+        for order in self._marketplace_orders():
+            # Of an order that is over, over there, a return is no news unless it is the last.
+            if order.marketplace_status not in GONE or order._is_all_back() or self._brings(order):
+                order._tell_delivery()
         return res
+
+    def _brings(self, order):
+        """Tell whether these bring goods of the order to its customer."""
+        return bool(order._last_moves() & self.move_ids)
 
     def _marketplace_orders(self):
         return self.move_ids._marketplace_orders()

@@ -346,6 +346,36 @@ class TestPartialDeliveries(DeliveryCase):
         self.assertEqual(self.asked_lines(), [[{"id": "2", "quantity": "3"}]])
         self.assertEqual(order.marketplace_status, "delivered")
 
+    def test_what_a_vendor_is_still_asked_for_is_to_come(self):
+        """Its purchase is not confirmed: Odoo has made no move yet."""
+        order = self.confirmed()
+        sugar = order.order_line[1].move_ids
+        sugar._action_cancel()
+        sugar.unlink()
+        self.ship(order, tea=10)
+        self.send()
+        self.assertFalse(self.asked_lines())
+        self.assertNotIn("delivered", order.marketplace_step_ids.mapped("status"))
+
+    def test_an_order_cancelled_with_goods_at_the_customer_is_a_decision(self):
+        order = self.confirmed()
+        self.ship(order, tea=6)
+        self.send()
+        before = order.marketplace_step_ids
+        order.with_context(disable_cancel_warning=True).action_cancel()
+        new = order.marketplace_step_ids - before
+        self.assertEqual([(step.status, step.state) for step in new], [("cancelled", "failed")])
+        self.assertTrue(new.reason and new.remedy)
+        self.send()
+        self.assertFalse(self.asked_lines())
+
+    def test_of_what_the_marketplace_delivers_only_a_cancellation_is_told(self):
+        order = self.arrive("N1", "pending", delivered_by="marketplace")
+        order.action_confirm()
+        self.assertFalse(order.marketplace_step_ids)
+        order.with_context(disable_cancel_warning=True).action_cancel()
+        self.assertEqual(order.marketplace_step_ids.mapped("status"), ["cancelled"])
+
 
 class TestEditsAreTold(DeliveryCase):
     """What people change about lines goes out as a change of exactly these lines."""

@@ -287,10 +287,27 @@ class TestCodesInTrouble(CodeCase):
         self.enter(self.start(order))
         self.assertFalse(order.picking_ids.activity_search(kind))
 
+    def test_a_code_nobody_knows_the_fate_of_is_asked_about(self):
+        order = self.due()
+        wizard = self.start(order)
+        self.door.will("status", ok(), Unavailable("cut"))
+        self.enter(wizard)
+        step = order.marketplace_step_ids.filtered("needs_code")
+        self.assertTrue(step.in_doubt)
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE marketplace_order_step SET write_date = write_date - INTERVAL '6 minutes' WHERE id = %s",
+            [step.id],
+        )
+        self.env.invalidate_all()
+        self.cartona._find_forgotten_deliveries()
+        self.assertIn("N1", self.cartona.activity_ids.note)
+
     def test_a_delivery_past_the_button_waits_for_the_code(self):
         order = self.due()
         self.pick(order.picking_ids, tea=10, sugar=4)
         order.picking_ids._action_done()
+        self.assertTrue(order.marketplace_can_deliver)
         self.assertEqual(self.steps(order), [("shipped", "new"), ("delivered", "failed")])
         with self.assertRaises(UserError):
             order.marketplace_step_ids[-1].action_process_again()

@@ -1,6 +1,7 @@
 from odoo import fields
 from odoo.exceptions import UserError
 
+from ..compat import TAX_EXCLUDED
 from .common import ok
 from .test_delivery import DeliveryCase
 
@@ -45,6 +46,14 @@ class TestReturns(DeliveryCase):
             move.write({"quantity": move.product_uom_qty, "picked": True})
         back.button_validate()
         self.assertEqual(self.statuses(order), ["shipped"])  # the marketplace knows
+
+    def test_the_first_part_that_comes_back_is_no_news(self):
+        order = self.returned("return")
+        [back] = self.backs(order)
+        for move in back.move_ids:
+            move.write({"quantity": 2, "picked": True})
+        back.with_context(skip_backorder=True).button_validate()
+        self.assertEqual(self.statuses(order), ["shipped"])
 
     def test_what_came_back_before_the_marketplace_says_so_stays_as_it_is(self):
         order = self.confirmed()
@@ -242,6 +251,14 @@ class TestMoney(DeliveryCase):
         order = self.paid(cartona_credit=20, installment_cost=30, wallet_top_up=7)
         self.assertEqual(self.parts(order), [77, 55, 7, 20, 30, 7, 5])
         self.assertEqual((order.marketplace_money_difference, order.marketplace_needs_code), (0, True))
+
+    def test_a_total_without_tax_is_compared_without(self):
+        self.cartona.prices_include_tax = False
+        tax = {"name": "VAT", "amount": 14, "amount_type": "percent", "type_tax_use": "sale"}
+        self.product.taxes_id = self.env["account.tax"].create({**tax, **TAX_EXCLUDED})
+        order = self.paid(cartona_credit=20)
+        self.assertTrue(order.amount_tax)
+        self.assertEqual(order.marketplace_money_difference, 0)
 
     def test_what_became_nothing_is_news(self):
         self.paid(wallet_top_up=7)

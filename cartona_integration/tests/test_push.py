@@ -499,8 +499,8 @@ class TestPushing(PushCase):
         broken = self.rest.link_ids.filtered(lambda link: link.external_id == "P1")
         stock = MarketplaceProductLink._stock
 
-        def _stock(link, *args):
-            return 1 / 0 if link == broken else stock(link, *args)
+        def _stock(links, product, *args):
+            return 1 / 0 if product == broken.product_id else stock(links, product, *args)
 
         self.mark_all()
         with patch.object(MarketplaceProductLink, "_stock", _stock), mute_logger(LOG):
