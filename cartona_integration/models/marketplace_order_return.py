@@ -88,7 +88,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             lambda move: move.move_type == "out_invoice" and move.state == "posted" and not move[REVERSALS]
         )
         number = sale.marketplace_order_number or sale.cartona_id
-        reference = f"{_('Return of %s', sale.name)} ({number})"
+        reference = _("Return of %(order)s (%(number)s)", order=sale.name, number=number)
         values = [{"ref": reference, "invoice_date": False} for _move in invoices]
         credits = invoices._reverse_moves(values) if invoices else invoices
         # An invoice may be for several orders.
