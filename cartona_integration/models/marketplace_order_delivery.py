@@ -3,6 +3,8 @@ from odoo import _, api, fields, models
 from ..compat import SOL_UOM, is_for_customer
 from ..dialects import words
 
+# Types of products that are moved.
+MOVED = ("consu", "product")
 # Context: ids of orders that are being cancelled whole.
 CALLED_OFF = "marketplace_called_off"
 
@@ -127,10 +129,7 @@ class SaleOrder(models.Model):
     def _awaits_vendor(self):
         """Tell whether goods have no move yet: a vendor's get one when the purchase is confirmed."""
         return any(
-            line.product_id
-            and line.product_id.type != "service"
-            and line.product_uom_qty > 0
-            and not line.move_ids
+            line.product_id.type in MOVED and line.product_uom_qty > 0 and not line.move_ids
             for line in self.order_line
         )
 

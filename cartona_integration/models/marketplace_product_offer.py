@@ -6,6 +6,7 @@ from decimal import Decimal
 from psycopg2 import OperationalError
 
 from odoo import _, api, fields, models
+from odoo.exceptions import UserError
 from odoo.tools import float_compare, float_round
 
 from ..dialects.words import ProductUpdate
@@ -42,11 +43,14 @@ class MarketplaceProductLink(models.Model):
     # -- buttons ------------------------------------------------------------------------------
 
     def action_approve_price(self):
-        """Send the price the guard rails hold back. The approval is for this very price."""
-        for link in self.filtered("held_price"):
+        """Send the prices the guard rails hold back. The approval is for these very prices."""
+        held = self.filtered("held_price")
+        if not held:
+            raise UserError(_("No price of these listings is held back."))
+        for link in held:
             # Superuser: marketplace users may approve without write access to listings.
             link.sudo().write({"approved_price": link.held_price, "reason": False})
-        self.env["marketplace.mark"].sudo()._insert_both(self, asked=True)
+        self.env["marketplace.mark"].sudo()._insert_both(held, asked=True)
         return True
 
     # -- explained ------------------------------------------------------------------------------

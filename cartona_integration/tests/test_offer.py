@@ -3,7 +3,7 @@ from decimal import Decimal
 from unittest.mock import patch
 
 from odoo import fields
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
 from odoo.tests import new_test_user
 
 from ..compat import SERIES, TAX_INCLUDED
@@ -247,6 +247,17 @@ class TestGuardRails(OfferCase):
         [row] = self.push()
         self.assertIsNone(row.get("price"))
         self.assertIn("250", self.on_rest.reason)
+
+    def test_many_are_approved_at_once_and_those_without_are_left_alone(self):
+        self.send_all()
+        self.rest.price_jump = 30
+        self.tea.list_price = 10
+        self.push()
+        other = self.make_link(self.rest, self.make_product("SALT"), "R7")
+        (self.on_rest | other).action_approve_price()
+        self.assertEqual((self.on_rest.approved_price, other.approved_price), (10, 0))
+        with self.assertRaisesRegex(UserError, "held back"):
+            other.action_approve_price()
 
     def test_an_approval_is_for_that_price_only(self):
         self.send_all()
