@@ -106,11 +106,19 @@ def _whole(text):
 
 
 def _fraction(text):
+    number = _scaled(text)
+    if len(number.as_tuple().digits) > MAX_DIGITS:
+        raise wrong("body", f"a number of at most {MAX_DIGITS} digits", text)
+    return number
+
+
+def _scaled(text):
+    """Read a number with any tail; 33.3 is as long as 33.2999999999999971578290569595992565155029296875."""
     exponent = text.lower().partition("e")[2]
     if len(exponent) > 4 or abs(int(exponent or 0)) > MAX_EXPONENT:
         raise wrong("body", f"an exponent within {MAX_EXPONENT}", text)
     number = Decimal(text)
-    if len(number.as_tuple().digits) > MAX_DIGITS or abs(number.adjusted()) > MAX_EXPONENT:
+    if abs(number.adjusted()) > MAX_EXPONENT:
         raise wrong("body", f"a number of at most {MAX_DIGITS} digits", text)
     return number
 
@@ -128,7 +136,7 @@ def loads_answer(raw):
     return json.loads(
         raw,
         parse_int=partial(_or_text, _whole),
-        parse_float=partial(_or_text, _fraction),
+        parse_float=partial(_or_text, _scaled),
         parse_constant=str,
     )
 

@@ -387,7 +387,7 @@ class MarketplaceEvent(models.Model):
             [self.ids, [orders[event].id for event in self]],
         )
         self.invalidate_recordset(["sale_order_id"], flush=False)
-        names = ["marketplace_event_ids", "marketplace_sync_status"]
+        names = ["marketplace_event_ids", "marketplace_sync_status", "marketplace_error_message"]
         self.sale_order_id.invalidate_recordset(names, flush=False)
 
     def _fail(self, error):
@@ -435,8 +435,9 @@ class MarketplaceEvent(models.Model):
                 for kind, key, *listing in hold.keys
             ]
         )
-        # What cannot be read replaces nothing: the older one may be all there ever is of the order.
-        if all(kind != "message" for kind, *_key in hold.keys):
+        # What cannot be read replaces nothing, the older one may be all there ever is of the order; but that
+        # the order is over can always be read.
+        if self.status in GONE or all(kind != "message" for kind, *_key in hold.keys):
             self._replace_older()
         if self.topic == STATUS:
             # The list may show an order that no webhook brought, or that waited for this very status.

@@ -115,7 +115,7 @@ class MarketplaceConfig(models.Model):
                 "&",
                 ("state", "=", "failed"),
                 ("in_doubt", "=", True),
-                ("write_date", "<", since),
+                ("code_sent_at", "<", since),
             ]
         )
         for step in steps:

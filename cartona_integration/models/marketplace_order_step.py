@@ -231,6 +231,10 @@ class MarketplaceOrderStep(models.Model):
     def _arrive(self, _found=None):
         self._close("done", in_doubt=False, done_at=fields.Datetime.now())
 
+    def _awaits_decision(self):
+        """Tell whether only a person can say that it is to be told: the customer has goods of the order."""
+        return self.status == words.CANCELLED and self.sale_order_id._is_with_customer()
+
     def _refuse(self, error):
         """Keep the marketplace's own words; the same call again would be refused again."""
         self._give_up(str(error), _("Clear it up with the marketplace, then try again; or ignore this step."))

@@ -17,6 +17,7 @@ class MarketplaceOrderStep(models.Model):
     _inherit = "marketplace.order.step"
 
     needs_code = fields.Boolean(readonly=True, help="Sent by a person, with the code the customer tells.")
+    code_sent_at = fields.Datetime(readonly=True, help="When the last code was sent (UTC).")
     is_followed = fields.Boolean(readonly=True, help="That the delivery here followed was looked at.")
 
     def action_process_again(self):
@@ -44,6 +45,7 @@ class MarketplaceOrderStep(models.Model):
             {
                 "tries": self.tries + 1,
                 "in_doubt": True,
+                "code_sent_at": fields.Datetime.now(),
                 "idempotency_key": str(uuid4()),
                 "reason": _("A delivery code was sent; what became of it is not known."),
                 "remedy": _("Press 'It Is Delivered' on the order."),
@@ -52,11 +54,16 @@ class MarketplaceOrderStep(models.Model):
         details = {"idempotency_key": self.idempotency_key}
         return Call(self.id, self.external_order_id, self.status, details, was_in_doubt)
 
+    def _arrive(self, found=None):
+        """What was asked about while it was in doubt is looked at once more."""
+        super()._arrive(found)
+        self.filtered("is_followed").is_followed = False
+
     def _doubt(self):
         return _(
             "A code was sent at %s, and no answer came. Look at the order at the marketplace: is it "
             "delivered there?",
-            fields.Datetime.context_timestamp(self, self.write_date).strftime("%H:%M"),
+            fields.Datetime.context_timestamp(self, self.code_sent_at).strftime("%H:%M"),
         )
 
     def _refuse_code(self, told):
@@ -149,16 +156,6 @@ class SaleOrder(models.Model):
                 "remedy": _("Ask the customer for the code and press 'It Is Delivered' on the order."),
             }
         return values
-
-    def _enqueue_steps(self, vals_list):
-        super()._enqueue_steps(vals_list)
-        for values in vals_list:
-            if values.get("needs_code"):
-                account = self.env["marketplace.config"].browse(values["account_id"])
-                note = _(
-                    "Order %(order)s: %(reason)s", order=values["external_order_id"], reason=values["reason"]
-                )
-                account._ask_for_help("statuses", note)
 
     def _send_code(self, code, planned=None, again=False):
         """Tell the marketplace that the order is delivered, with the code, and wait for its answer.

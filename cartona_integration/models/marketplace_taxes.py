@@ -207,8 +207,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
         Superuser: the acting user has no accounting rights.
         """
-        kind = _("included") if included else _("on top")
-        name = f"{tax.name} ({kind})"
+        name = self._twin_name(tax, _("included") if included else _("on top"))
         twin = tax.sudo().copy({"name": name, **(TAX_INCLUDED if included else TAX_EXCLUDED)})
         account.sudo()._message_log(
             body=_(
@@ -218,3 +217,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             )
         )
         return twin.with_env(self.env)
+
+    @staticmethod
+    def _twin_name(tax, kind):
+        """Give a name no tax has yet: there may be a twin that somebody books otherwise by now."""
+        base = f"{tax.name} ({kind})"
+        domain = [("company_id", "=", tax.company_id.id), ("name", "=like", f"{base}%")]
+        taken = set(tax.sudo().with_context(active_test=False).search(domain).mapped("name"))
+        names = (base, *(f"{base} {number}" for number in range(2, len(taken) + 2)))
+        return next(name for name in names if name not in taken)

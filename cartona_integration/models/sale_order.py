@@ -189,6 +189,8 @@ class SaleOrder(models.Model):
                 self.env["marketplace.order.step"].with_env(self.env(su=True, context={})).create(vals_list)
             )
             steps.filtered(lambda step: step.state == "new").account_id._wake("steps")
+            for step in steps.filtered(lambda step: step.state == "failed"):
+                step.with_context(lang=self.env.lang)._give_up(step.reason, step.remedy)
 
     def _is_worth_telling(self, status):
         """Tell whether the marketplace takes the status from us and is not about to show it anyway.
@@ -232,7 +234,7 @@ class SaleOrder(models.Model):
             "cancel_reason": status == words.CANCELLED
             and (self.marketplace_cancel_reason or self.marketplace_config_id.cancel_reason),
         }
-        if status == words.CANCELLED and any(line._is_with_customer() for line in self.order_line):
+        if status == words.CANCELLED and self._is_with_customer():
             values |= {
                 "state": "failed",
                 "reason": _("The order was cancelled here, but the customer has goods of it."),
@@ -244,6 +246,10 @@ class SaleOrder(models.Model):
         if self.marketplace_config_id.state == "shadow":
             values |= {"state": "ignored", "reason": _("Shadow: it would have been sent.")}
         return values
+
+    def _is_with_customer(self):
+        """Tell whether the customer has something of the order."""
+        return any(line._is_with_customer() for line in self.order_line)
 
     def _search_marketplace_sync_status(self, operator, value):
         """Search by it. Only users who may see inbox and steps are offered to."""
@@ -265,8 +271,9 @@ class SaleOrder(models.Model):
         accounts = self.marketplace_config_id._at_work()
         self.marketplace_event_ids.filtered(lambda event: event.state in STOPPED).action_process_again()
         # Codes are not kept, so that what waits for one cannot be sent.
-        stopped = self.marketplace_step_ids.filtered(lambda step: step.state in STOPPED)
-        stopped.filtered(lambda step: not step.needs_code)._reset()
+        self.marketplace_step_ids.filtered(
+            lambda step: step.state in STOPPED and not (step.needs_code or step._awaits_decision())
+        )._reset()
         accounts._wake("pull")
         return accounts[:1]._notify(_("Synchronising"), _("Both sides agree in a few seconds."), "info")
 

@@ -32,6 +32,17 @@ class TestLateAmongOpen(OrderCase):
         self.assertEqual((known.state, broken.state), ("done", "hold"))
         self.assertTrue(self.order(self.rest, "R1"))
 
+    def test_that_it_is_over_counts_whatever_else_cannot_be_read(self):
+        self.rest.order_policy = "confirm"
+        self.send(line(1, "NOWHERE"))
+        waiting = self.last_event()
+        self.send(status="cancelled", lines=None)
+        self.assertHeld("lines")
+        self.make_product("NOWHERE")
+        self.run_job(self.rest, "import")
+        self.assertEqual(waiting.state, "ignored")
+        self.assertFalse(self.order(self.rest, "R1"))
+
     def test_what_was_replaced_counts_again_when_the_newer_one_is_ignored(self):
         self.send(line(1, "NOWHERE"))
         self.send(line(1, "ELSEWHERE"))

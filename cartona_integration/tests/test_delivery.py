@@ -356,6 +356,10 @@ class TestPartialDeliveries(DeliveryCase):
         self.send()
         self.assertFalse(self.asked_lines())
         self.assertNotIn("delivered", order.marketplace_step_ids.mapped("status"))
+        self.assertFalse(order.marketplace_can_deliver)
+        order.order_line[1].product_uom_qty = 0  # its purchase was called off
+        self.send()
+        self.assertEqual(order.marketplace_status, "delivered")
 
     def test_an_order_cancelled_with_goods_at_the_customer_is_a_decision(self):
         order = self.confirmed()
@@ -366,8 +370,13 @@ class TestPartialDeliveries(DeliveryCase):
         new = order.marketplace_step_ids - before
         self.assertEqual([(step.status, step.state) for step in new], [("cancelled", "failed")])
         self.assertTrue(new.reason and new.remedy)
+        self.assertIn("N1", self.rest.activity_ids.note)
+        order.action_marketplace_sync()
         self.send()
-        self.assertFalse(self.asked_lines())
+        self.assertEqual((new.state, self.asked_lines()), ("failed", []))
+        new.action_process_again()
+        self.send()
+        self.assertEqual(new.state, "done")
 
     def test_of_what_the_marketplace_delivers_only_a_cancellation_is_told(self):
         order = self.arrive("N1", "pending", delivered_by="marketplace")

@@ -169,6 +169,15 @@ class TestCodes(CodeCase):
         self.enter(self.wizard(order.action_marketplace_delivered()))
         self.assertEqual(order.marketplace_status, "delivered")
 
+    def test_while_a_vendor_is_to_send_the_rest_nothing_is_asked(self):
+        order = self.due()
+        sugar = order.order_line[1].move_ids
+        sugar._action_cancel()
+        sugar.unlink()
+        self.pick(order.picking_ids, tea=10)
+        self.assertIs(self.validate(order.picking_ids), True)
+        self.assertNotIn("delivered", order.marketplace_step_ids.mapped("status"))
+
     def test_orders_without_it_ask_nothing(self):
         self.ship(self.confirmed(self.cartona))
         order = self.confirmed(self.cartona, "K2", installment_cost=3, delivered_by="delivered_by_cartona")
@@ -296,12 +305,16 @@ class TestCodesInTrouble(CodeCase):
         self.assertTrue(step.in_doubt)
         self.env.flush_all()
         self.env.cr.execute(
-            "UPDATE marketplace_order_step SET write_date = write_date - INTERVAL '6 minutes' WHERE id = %s",
+            "UPDATE marketplace_order_step SET code_sent_at = code_sent_at - INTERVAL '6 minutes'"
+            " WHERE id = %s",
             [step.id],
         )
         self.env.invalidate_all()
         self.cartona._find_forgotten_deliveries()
         self.assertIn("N1", self.cartona.activity_ids.note)
+        self.assertTrue(step.is_followed)
+        step._arrive()
+        self.assertFalse(step.is_followed, "that its delivery is validated is another question")
 
     def test_a_delivery_past_the_button_waits_for_the_code(self):
         order = self.due()

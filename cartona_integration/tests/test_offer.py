@@ -254,7 +254,9 @@ class TestGuardRails(OfferCase):
         self.tea.list_price = 10
         self.push()
         other = self.make_link(self.rest, self.make_product("SALT"), "R7")
+        self.drop_marks()
         (self.on_rest | other).action_approve_price()
+        self.assertNotIn(other, {link for link, _kind in self.marks()})
         self.assertEqual((self.on_rest.approved_price, other.approved_price), (10, 0))
         with self.assertRaisesRegex(UserError, "held back"):
             other.action_approve_price()

@@ -226,6 +226,14 @@ class TestOrderTaxes(TaxCase):
         order = self.send(line(quantity="1", price="114.00"))
         self.assertEqual((order.order_line[SOL_TAXES], self.taxes()), (included, before))
 
+    def test_a_twin_that_is_booked_otherwise_since_gets_another_beside_it(self):
+        first = self.send(line(quantity="1", price="114.00")).order_line[SOL_TAXES]
+        first.tax_group_id = self.env["account.tax.group"].create({"name": "Import VAT"})
+        second = self.send(line(quantity="1", price="114.00"), id="R2").order_line[SOL_TAXES]
+        third = self.send(line(quantity="1", price="114.00"), id="R3").order_line[SOL_TAXES]
+        self.assertEqual((second.tax_group_id, third), (self.tax_group, second))
+        self.assertNotEqual(second.name, first.name)
+
     def test_a_tax_of_the_same_rate_that_is_booked_elsewhere_is_not_used(self):
         other = self.make_tax("VAT 14% of another kind", 14, TAX_INCLUDED)
         other.tax_group_id = self.env["account.tax.group"].create({"name": "Import VAT"})

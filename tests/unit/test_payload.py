@@ -490,6 +490,13 @@ def test_a_day_of_no_calendar_of_ours_is_refused(text):
             read(text)
 
 
+def test_an_answer_may_write_a_number_with_a_long_tail():
+    data = payload.loads_answer(b'{"price": 33.2999999999999971578290569595992565155029296875}')
+    assert payload.decimal(data["price"]) == Decimal("33.3")
+    long = "9" * 5000 + ".5"
+    assert payload.loads_answer(f"[{long}]".encode()) == [long]
+
+
 def test_an_answer_with_a_number_no_field_can_hold_is_read_all_the_same():
     long = "9" * 5000
     data = payload.loads_answer(
