@@ -13,6 +13,7 @@ import requests
 
 from ..system.conftest import sample
 from ..system.harness import wait_for
+from ..system.test_statuses import reopen
 from .common import SEED, post, size
 
 LIVES = size("LIVES", 1000)
@@ -222,6 +223,10 @@ def differing(shop, lives):
 def test_shuffled_lives_end_as_the_model_says(open_shop, products, dialect, show):
     # What our own confirmations do over there is another test's business.
     shop = open_shop(dialect, order_policy="draft", auto_pull_orders=False)
+    if dialect == "cartona":
+        # What changes while it is acknowledged leaves the feed unseen, and a fifth of the webhooks is lost
+        # here: then only a feed that lists a time again can tell.
+        reopen(shop, window="all")
     rng = random.Random(f"{SEED}{dialect}")
     lives = [Life(dialect, number, rng) for number in range(LIVES // 2)]
     sent, begun = Counter(), time.monotonic()
