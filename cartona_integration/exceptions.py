@@ -23,6 +23,10 @@ class Unavailable(MarketplaceError):
         self.retry_after = retry_after
 
 
+class TooManyCalls(Unavailable):
+    """The account called too often: none of its calls is welcome for a while, whatever it is about."""
+
+
 class Refused(MarketplaceError):
     """The marketplace understood the call and said no: repeating it unchanged is pointless.
 

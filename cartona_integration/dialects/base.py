@@ -3,7 +3,7 @@
 from dataclasses import replace
 from urllib.parse import quote
 
-from ..exceptions import CredentialsRefused, Refused, Unavailable
+from ..exceptions import CredentialsRefused, Refused, TooManyCalls, Unavailable
 from . import payload as reading
 from .words import (
     BY_MARKETPLACE,
@@ -20,6 +20,8 @@ from .words import (
     UNREADABLE,
     WAIT,
 )
+
+TOO_MANY_CALLS = 429
 
 
 class Dialect:
@@ -62,7 +64,7 @@ class Dialect:
     #: HTTP statuses of a refusal of our credentials
     credentials_statuses = frozenset({401, 403})
     #: HTTP statuses (beside 3xx and 5xx) after which the same call may be made again
-    unavailable_statuses = frozenset({408, 425, 429})
+    unavailable_statuses = frozenset({408, 425, TOO_MANY_CALLS})
 
     # -- calls --------------------------------------------------------------------------------
 
@@ -233,7 +235,7 @@ class Dialect:
 
         :raise CredentialsRefused: our credentials are not accepted
         :raise Refused: the call will not succeed by repeating it
-        :raise Unavailable: it may succeed later
+        :raise Unavailable: it may succeed later; TooManyCalls: no call of the account will before
         """
         if self._refuses_credentials(answer):
             raise CredentialsRefused(self._reason(answer), code=str(answer.status))
@@ -241,7 +243,8 @@ class Dialect:
             raise Unavailable(f"HTTP {answer.status}: a redirect, not followed")
         if answer.status >= 500 or answer.status in self.unavailable_statuses:
             pause = reading.retry_after(answer.header("Retry-After"))
-            raise Unavailable(f"HTTP {answer.status}", retry_after=pause)
+            problem = TooManyCalls if answer.status == TOO_MANY_CALLS else Unavailable
+            raise problem(f"HTTP {answer.status}", retry_after=pause)
         if answer.status >= 400 or self._refuses_inside(answer):
             raise Refused(self._reason(answer), code=self._error_code(answer))
         if answer.data is UNREADABLE:

@@ -14,7 +14,7 @@ from odoo.service.model import PG_CONCURRENCY_ERRORS_TO_RETRY
 from odoo.addons.queue_job.exception import RetryableJobError
 
 from ..dialects import payload
-from ..exceptions import CredentialsRefused, PayloadError, Refused, Unavailable
+from ..exceptions import CredentialsRefused, PayloadError, Refused, TooManyCalls, Unavailable
 from .marketplace_work_mixin import OPEN
 
 _logger = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ WAITING = {
     "push": "marketplace.mark",
     "link": "marketplace.product.link",
 }
+# Kinds of work that call the marketplace for what waits, or for little.
+CALLING = {"pull", "steps", "push", "link"}
 CONFLICT_TRIES = 6
 # A job hands over to a fresh one well before any sensible limit_time_real.
 JOB_SECONDS = 40
@@ -356,10 +358,25 @@ class MarketplaceConfig(models.Model):
         if isinstance(error, CredentialsRefused):
             self._stop_for_credentials(error)
         elif isinstance(error, Unavailable):
-            self._enqueue(kind, delay=self._state(kind)._back_off(str(error), error.retry_after))
+            pause = self._state(kind)._back_off(str(error), error.retry_after)
+            self._enqueue(kind, delay=pause)
+            if isinstance(error, TooManyCalls):
+                self._rest_from_calling(str(error), pause)
         elif isinstance(error, Refused | PayloadError):
             # Repeating it unchanged would be refused again: the next regular run tries once more.
             self._state(kind)._back_off(str(error), self.pull_interval * 60)
+
+    def _rest_from_calling(self, reason, seconds):
+        """Have the account's other calls wait as long: the marketplace counts all of them.
+
+        All listings are read once a day and take many calls: only a reading under way has to be resumed.
+        """
+        until = fields.Datetime.now() + timedelta(seconds=seconds)
+        for state in self.sync_state_ids:
+            calls = state.kind in CALLING or (state.kind == "listings" and state.cursor)
+            if calls and (not state.pause_reason or (state.paused_until and state.paused_until < until)):
+                state._pause(reason, seconds)
+                self._enqueue(state.kind, delay=seconds)
 
     def _stop_for_credentials(self, error):
         """Stop every call of the account until its credentials change, and ask for a person once."""

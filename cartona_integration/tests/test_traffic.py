@@ -490,6 +490,31 @@ class TestPull(TrafficCase):
         self.assertEqual(len(self.door.requests), 2)
         self.assertFalse(self.rest._state("pull").pause_reason)
 
+    def test_too_many_calls_of_one_kind_are_too_many_of_all(self):
+        self.rest._state("listings").cursor = "{}"
+        self.rest._state("steps")._pause("down", 600)
+        later = self.rest._state("steps").paused_until
+        self.rest._state("link")._pause("no such token")
+        self.run_pull(Answer(429, None, {"Retry-After": "120"}))
+        for kind in ("pull", "push", "listings"):
+            self.assert_seconds(self.rest._state(kind).paused_until, 120)
+            self.assert_seconds(self.jobs(self.rest, kind).eta, 120)
+        self.assertEqual(self.rest._state("push").failures, 0)
+        self.assertEqual(self.rest._state("steps").paused_until, later, "a longer pause stays")
+        self.assertFalse(self.rest._state("link").paused_until, "one that waits for a person, too")
+        for kind in ("import", "check", "match"):
+            self.assertFalse(self.rest._state(kind).pause_reason, "it makes no calls")
+        self.run_pull(Answer(429, None, {"Retry-After": "120"}))
+        self.assertEqual(len(self.door.requests), 1)
+
+    def test_a_reading_of_all_listings_is_not_begun_by_a_pause(self):
+        self.run_pull(Answer(429, None, {}))
+        self.assertFalse(self.jobs(self.rest, "listings"))
+
+    def test_trouble_of_one_kind_leaves_the_others_at_work(self):
+        self.run_pull(Answer(503, None, {"Retry-After": "120"}))
+        self.assertFalse(self.rest._state("push").pause_reason)
+
     def test_the_job_that_resumes_does_not_come_before_the_pause_ends(self):
         state = self.rest._state("pull")
         for share in (0.753, 0.999, 1.0, 1.249):
