@@ -39,6 +39,7 @@ from . import (
     marketplace_order_total,
     marketplace_pace,
     marketplace_policy,
+    marketplace_price_guard,
     marketplace_product_history,
     marketplace_product_link,
     marketplace_product_listing,

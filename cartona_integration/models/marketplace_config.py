@@ -13,6 +13,7 @@ SHOWN_BY = {
     "active", "state", "pricelist_id", "currency_id", "prices_include_tax", "tax_policy", "company_id",
     "warehouse_id", "stock_warehouse_ids", "stock_buffer", "auto_sync_prices", "auto_sync_stock",
     "stock_percentage", "stock_maximum", "stock_minimum", "price_jump", "price_floor",
+    "floor_pricelist_id",
 }  # fmt: skip
 # So much a marketplace's clock may be ahead of ours.
 SKEW = timedelta(minutes=10)
@@ -214,7 +215,7 @@ class MarketplaceConfig(models.Model):
             self._wake("import")  # what waits keeps its goods back
         if SHOWN_BY & set(vals) and vals.get("state") != "paused":
             self.env["marketplace.mark"].sudo()._insert_both(self)
-        if {"state", "active", "pricelist_id"} & set(vals):
+        if {"state", "active", "pricelist_id", "floor_pricelist_id"} & set(vals):
             # Rules that begin or end soon were of no interest before. Superuser: a cron is nobody's to start.
             self.env.ref("cartona_integration.cron_dated_prices").sudo()._trigger()
         return res

@@ -3,7 +3,7 @@ from odoo.exceptions import ValidationError
 
 
 class MarketplaceConfig(models.Model):
-    """How much of the free stock an account offers, and which prices it does not send unasked."""
+    """How much of the free stock an account offers."""
 
     _inherit = "marketplace.config"
 
@@ -15,15 +15,6 @@ class MarketplaceConfig(models.Model):
     )
     stock_minimum = fields.Float(
         string="Sold Out Below", help="Offer 0 when less than this is left to offer, in the product's unit."
-    )
-    price_jump = fields.Float(
-        help="A price that changes by more per cent waits for approval. 0: every change is sent.",
-    )
-    price_floor = fields.Selection(
-        [("none", "No floor"), ("cost", "The product's cost")],
-        default="none",
-        required=True,
-        help="A price below the floor waits for approval.",
     )
 
     @api.constrains("stock_percentage", "stock_maximum", "stock_minimum", "price_jump")

@@ -6,7 +6,6 @@ from decimal import Decimal
 from psycopg2 import OperationalError
 
 from odoo import _, api, fields, models
-from odoo.exceptions import UserError
 from odoo.tools import float_compare, float_round
 
 from ..dialects.words import ProductUpdate
@@ -25,33 +24,16 @@ DECIDES = [
 
 
 class MarketplaceProductLink(models.Model):
-    """What a listing should show, why, and what a person has to approve first."""
+    """What a listing should show, and why."""
 
     _inherit = "marketplace.product.link"
 
     is_paused = fields.Boolean(
         string="Paused", copy=False, help="Nothing is sent for this listing; it keeps showing what it shows."
     )
-    held_price = fields.Float(
-        readonly=True, copy=False, help="A price the account's guard rails hold back until it is approved."
-    )
-    approved_price = fields.Float(readonly=True, copy=False)
     explanation = fields.Text(
         compute="_compute_explanation", help="How the price and the quantity come about, as of now."
     )
-
-    # -- buttons ------------------------------------------------------------------------------
-
-    def action_approve_price(self):
-        """Send the prices the guard rails hold back. The approval is for these very prices."""
-        held = self.filtered("held_price")
-        if not held:
-            raise UserError(_("No price of these listings is held back."))
-        for link in held:
-            # Superuser: marketplace users may approve without write access to listings.
-            link.sudo().write({"approved_price": link.held_price, "reason": False})
-        self.env["marketplace.mark"].sudo()._insert_both(held, asked=True)
-        return True
 
     # -- explained ------------------------------------------------------------------------------
 
@@ -258,75 +240,15 @@ class MarketplaceProductLink(models.Model):
             products = self.env["product.product"].union(*packed.values())
             found = products._marketplace_prices(account, pack)
             listed = account._listed_prices([(product, found[product.id][0]) for product in products])
+            floors = account._floor_prices(products, pack)
             for link, product in packed.items():
                 net, rule_id = found[product.id]
-                doubt = guarded and link._doubt(listed[product], net, None if converts else rule_id)
+                doubt = guarded and link._doubt(
+                    listed[product], net, None if converts else rule_id, floors.get(product.id)
+                )
                 if not link._is_price_held(listed[product], doubt):
                     prices[link] = listed[product]
         return prices
-
-    def _is_price_held(self, price, doubt):
-        """Tell whether a price waits for a person, and say why.
-
-        :param Decimal price: what would be sent
-        :param doubt: why a person should look at it first, or False
-        """
-        reason, held = False, 0.0
-        if self.approved_price and not self._is_same("approved_price", price):
-            self.approved_price = 0  # it was approved once, not for whenever it comes back
-        if price <= 0:
-            reason = _("The product has no price: enter one, it is then sent by itself.")
-        elif doubt and not self._is_same("approved_price", price):
-            reason, held = doubt, float(price)
-        if reason or self.held_price:
-            self.held_price = held
-            self.reason = reason or self.reason
-        return bool(reason)
-
-    def _doubt(self, price, net, rule_id):
-        """Say why the account's guard rails hold a price back, or False.
-
-        :param float net: the price as Odoo has it, in the account's currency and the listed unit
-        :param rule_id: of the pricelist, False for the sales price; None where every price can be converted
-        """
-        lacks_rate = rule_id is not None and self._lacks_rate(rule_id)
-        return lacks_rate or self._is_a_jump(price) or self._is_below_floor(net)
-
-    def _lacks_rate(self, rule_id):
-        """Say that a price would be converted at 1 : 1, as Odoo does where nobody entered a rate.
-
-        :param int rule_id: of the pricelist, False for the sales price
-        """
-        rule = self.env["product.pricelist.item"].browse(rule_id or ())
-        if rule.compute_price == "fixed":
-            return False
-        currency = self.account_id.currency_id.name
-        return _("There is no exchange rate for %s: enter one, the price is then sent.", currency)
-
-    def _is_a_jump(self, price):
-        # What was never sent from here is compared with what stands there.
-        limit, before = self.account_id.price_jump, self.acknowledged_price or self.observed_price
-        if not limit or not before or abs(float(price) - before) <= before * limit / 100:
-            return False
-        return _(
-            "The price would go from %(before)g to %(price)s, more than %(limit)g %%: approve it.",
-            before=before,
-            price=price,
-            limit=limit,
-        )
-
-    def _is_below_floor(self, net):
-        account = self.account_id
-        if account.price_floor != "cost":
-            return False
-        product = self.product_id.with_company(account.company_id)
-        cost = product.uom_id._compute_price(product.standard_price, self.pack_uom_id or product.uom_id)
-        cost = account.company_id.currency_id._convert(
-            cost, account.currency_id, account.company_id, fields.Date.today()
-        )
-        if account.currency_id.compare_amounts(account._untaxed(product, net), cost) >= 0:
-            return False
-        return _("The price is below the cost of %g: approve it.", cost)
 
     def _stocks(self, account, goods):
         """Give {link: {quantity, unlimited}} in whole listed units.

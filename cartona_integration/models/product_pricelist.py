@@ -29,7 +29,7 @@ class ProductPricelist(models.Model):
         return res
 
     def _marketplace_accounts(self):
-        """Give the accounts whose prices these pricelists decide, also as a base of their own pricelist.
+        """Give the accounts whose prices or floors these pricelists decide, also as a base of theirs.
 
         Superuser: whoever edits a pricelist need not see accounts, nor other companies' ones.
         """
@@ -40,7 +40,14 @@ class ProductPricelist(models.Model):
                 break
             pricelists |= based.pricelist_id
         accounts = self.env["marketplace.config"].sudo()
-        return accounts.search([("state", "!=", "draft"), ("pricelist_id", "in", pricelists.ids)])
+        return accounts.search(
+            [
+                ("state", "!=", "draft"),
+                "|",
+                ("pricelist_id", "in", pricelists.ids),
+                ("floor_pricelist_id", "in", pricelists.ids),
+            ]
+        )
 
 
 class ProductPricelistItem(models.Model):

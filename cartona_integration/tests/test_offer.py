@@ -290,6 +290,46 @@ class TestGuardRails(OfferCase):
         self.tea.standard_price = 90
         self.assertEqual(self.offer().price, 100)
 
+    def floor_pricelist(self, **rule):
+        values = {"applied_on": "1_product", "product_tmpl_id": self.tea.product_tmpl_id.id, **rule}
+        floor = self.env["product.pricelist"].create({"name": "Floor", "item_ids": [(0, 0, values)]})
+        self.rest.write({"price_floor": "pricelist", "floor_pricelist_id": floor.id})
+        return floor
+
+    def test_a_price_below_that_of_the_floor_pricelist_waits(self):
+        floor = self.floor_pricelist(compute_price="fixed", fixed_price=110)
+        self.assertIsNone(self.offer().price)
+        self.assertIn("110", self.on_rest.reason)
+        self.assertIn("Floor", self.on_rest.reason)
+        self.cr.flush()
+        self.drop_marks()
+        floor.item_ids.fixed_price = 100
+        self.cr.flush()
+        self.assertIn((self.on_rest, "price"), self.marks())
+        self.assertEqual(self.offer().price, 100)
+
+    def test_a_floor_follows_the_cost_by_its_own_rule(self):
+        self.floor_pricelist(compute_price="formula", base="standard_price", price_discount=-10)
+        self.tea.standard_price = 95
+        self.assertIsNone(self.offer().price)
+        self.tea.standard_price = 90
+        self.assertEqual(self.offer().price, 100)
+
+    def test_the_floor_of_a_pack_is_that_of_its_units(self):
+        self.floor_pricelist(compute_price="fixed", fixed_price=110)
+        self.on_rest.pack_uom_id = self.env.ref("uom.product_uom_dozen")
+        self.assertIsNone(self.offer().price)
+        self.assertIn("1320", self.on_rest.reason)
+
+    def test_what_no_rule_of_the_floor_pricelist_is_for_has_no_floor(self):
+        floor = self.floor_pricelist(compute_price="fixed", fixed_price=110)
+        floor.item_ids.product_tmpl_id = self.make_product("SUGAR-9").product_tmpl_id
+        cheaper = {"compute_price": "percentage", "percent_price": 10}
+        self.rest.pricelist_id = self.env["product.pricelist"].create(
+            {"name": "Shop", "item_ids": [(0, 0, cheaper)]}
+        )
+        self.assertEqual(self.offer().price, 90)
+
     def test_the_tax_in_a_price_does_not_pay_the_cost(self):
         self.rest.price_floor = "cost"
         self.tea.standard_price = 95

@@ -1,0 +1,138 @@
+from odoo import _, fields, models
+from odoo.exceptions import UserError
+
+
+class MarketplaceConfig(models.Model):
+    """Which prices an account does not send unasked."""
+
+    _inherit = "marketplace.config"
+
+    price_jump = fields.Float(
+        help="A price that changes by more per cent waits for approval. 0: every change is sent.",
+    )
+    price_floor = fields.Selection(
+        [("none", "No floor"), ("cost", "The product's cost"), ("pricelist", "The price in a pricelist")],
+        default="none",
+        required=True,
+        help="A price below the floor waits for approval.",
+    )
+    floor_pricelist_id = fields.Many2one(
+        "product.pricelist",
+        check_company=True,
+        ondelete="restrict",
+        help="Its rules say what a product must cost at least, for example its cost and 10 %. A product none "
+        "of its rules is for has no floor.",
+    )
+
+    def _floor_prices(self, products, pack):
+        """Give {product id: floor} as the floor pricelist has it, in the account's currency.
+
+        :param pack: the unit that is priced; empty: each product's own
+        """
+        if self.price_floor != "pricelist" or not self.floor_pricelist_id:
+            return {}
+        found = self.floor_pricelist_id._compute_price_rule(
+            products.with_company(self.company_id),
+            1.0,
+            uom=pack,
+            currency=self.currency_id,
+            date=fields.Datetime.now(),
+        )
+        return {product_id: price for product_id, (price, rule_id) in found.items() if rule_id}
+
+
+class MarketplaceProductLink(models.Model):
+    """Prices that a person has to approve before they are sent."""
+
+    _inherit = "marketplace.product.link"
+
+    held_price = fields.Float(
+        readonly=True, copy=False, help="A price the account's guard rails hold back until it is approved."
+    )
+    approved_price = fields.Float(readonly=True, copy=False)
+
+    def action_approve_price(self):
+        """Send the prices the guard rails hold back. The approval is for these very prices."""
+        held = self.filtered("held_price")
+        if not held:
+            raise UserError(_("No price of these listings is held back."))
+        for link in held:
+            # Superuser: marketplace users may approve without write access to listings.
+            link.sudo().write({"approved_price": link.held_price, "reason": False})
+        self.env["marketplace.mark"].sudo()._insert_both(held, asked=True)
+        return True
+
+    def _is_price_held(self, price, doubt):
+        """Tell whether a price waits for a person, and say why.
+
+        :param Decimal price: what would be sent
+        :param doubt: why a person should look at it first, or False
+        """
+        reason, held = False, 0.0
+        if self.approved_price and not self._is_same("approved_price", price):
+            self.approved_price = 0  # it was approved once, not for whenever it comes back
+        if price <= 0:
+            reason = _("The product has no price: enter one, it is then sent by itself.")
+        elif doubt and not self._is_same("approved_price", price):
+            reason, held = doubt, float(price)
+        if reason or self.held_price:
+            self.held_price = held
+            self.reason = reason or self.reason
+        return bool(reason)
+
+    def _doubt(self, price, net, rule_id, floor):
+        """Say why the account's guard rails hold a price back, or False.
+
+        :param float net: the price as Odoo has it, in the account's currency and the listed unit
+        :param rule_id: of the pricelist, False for the sales price; None where every price can be converted
+        :param floor: what the account's floor pricelist says, as ``net``; None where it says nothing
+        """
+        lacks_rate = rule_id is not None and self._lacks_rate(rule_id)
+        below_floor = self._is_below_pricelist(net, floor) or self._is_below_cost(net)
+        return lacks_rate or self._is_a_jump(price) or below_floor
+
+    def _lacks_rate(self, rule_id):
+        """Say that a price would be converted at 1 : 1, as Odoo does where nobody entered a rate.
+
+        :param int rule_id: of the pricelist, False for the sales price
+        """
+        rule = self.env["product.pricelist.item"].browse(rule_id or ())
+        if rule.compute_price == "fixed":
+            return False
+        currency = self.account_id.currency_id.name
+        return _("There is no exchange rate for %s: enter one, the price is then sent.", currency)
+
+    def _is_a_jump(self, price):
+        # What was never sent from here is compared with what stands there.
+        limit, before = self.account_id.price_jump, self.acknowledged_price or self.observed_price
+        if not limit or not before or abs(float(price) - before) <= before * limit / 100:
+            return False
+        return _(
+            "The price would go from %(before)g to %(price)s, more than %(limit)g %%: approve it.",
+            before=before,
+            price=price,
+            limit=limit,
+        )
+
+    def _is_below_pricelist(self, net, floor):
+        account = self.account_id
+        if floor is None or account.currency_id.compare_amounts(net, floor) >= 0:
+            return False
+        return _(
+            "The price is below %(floor)g, the floor of pricelist %(pricelist)s: approve it.",
+            floor=floor,
+            pricelist=account.floor_pricelist_id.name,
+        )
+
+    def _is_below_cost(self, net):
+        account = self.account_id
+        if account.price_floor != "cost":
+            return False
+        product = self.product_id.with_company(account.company_id)
+        cost = product.uom_id._compute_price(product.standard_price, self.pack_uom_id or product.uom_id)
+        cost = account.company_id.currency_id._convert(
+            cost, account.currency_id, account.company_id, fields.Date.today()
+        )
+        if account.currency_id.compare_amounts(account._untaxed(product, net), cost) >= 0:
+            return False
+        return _("The price is below the cost of %g: approve it.", cost)
