@@ -132,6 +132,7 @@ LISTING = {
     ),
     "price": Field("selling_price", reading.lenient(reading.decimal)),
     "quantity": Field("available_stock_quantity", reading.lenient(reading.decimal)),
+    "unlimited": Field("is_unlimited_stock", reading.lenient(reading.boolean)),
     "active": Field("is_published", reading.lenient(reading.boolean)),
     "unit": Field("unit", reading.lenient(reading.text)),
     "unit_count": Field("unit_count", reading.lenient(reading.quantity)),

@@ -122,6 +122,13 @@ ORDER = (
     | {name: Field(name, reading.decimal) for name in SETTLEMENT}
 )
 
+
+def _unlimited(value, path):
+    """Read whether a listing never sells out: its stock is not managed."""
+    managed = reading.boolean(value, path)
+    return None if managed is None else not managed
+
+
 LISTING = {
     "product_id": Field("id", reading.lenient(reading.identifier)),
     "key": Field("sku", reading.lenient(reading.identifier)),
@@ -129,6 +136,7 @@ LISTING = {
     "barcode": Field("barcode", reading.lenient(reading.identifier)),
     "price": Field("price", reading.lenient(reading.decimal)),
     "quantity": Field("stock", reading.lenient(reading.decimal)),
+    "unlimited": Field("stock_managed", reading.lenient(_unlimited)),
     "active": Field("active", reading.lenient(reading.boolean)),
     "unit": Field("unit", reading.lenient(reading.text)),
     "unit_count": Field("unit_count", reading.lenient(reading.quantity)),

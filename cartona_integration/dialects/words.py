@@ -256,6 +256,7 @@ class Listing:
     barcode: str | None = None
     price: Decimal | None = None
     quantity: Decimal | None = None
+    unlimited: bool | None = None
     active: bool | None = None
     unit: str | None = None
     unit_count: Decimal | None = None

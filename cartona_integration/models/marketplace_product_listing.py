@@ -169,7 +169,7 @@ class MarketplaceProductLink(models.Model):
         :return: whether the price, and whether the quantity, is still known to stand there
         """
         price = listing.price is None or self._is_same("acknowledged_price", listing.price)
-        quantity = (
+        quantity = not self._sells_otherwise(listing) and (
             listing.quantity is None
             or self.acknowledged_unlimited
             or self._is_same("acknowledged_quantity", listing.quantity)

@@ -41,7 +41,8 @@ class MarketplaceProductLink(models.Model):
             return self.drift or None
         if self.reason and self.sent_at:
             return "refused" if self._differs(listing, "sent") else None
-        counted, cause = self.quantity_acknowledged and not self.acknowledged_unlimited, None
+        counted = self.quantity_acknowledged and not self.acknowledged_unlimited
+        cause = "changed" if self.quantity_acknowledged and self._sells_otherwise(listing) else None
         if counted and self._differs_in(listing.quantity, "acknowledged_quantity"):
             cause = self._cause(listing.quantity, "observed_quantity")
             if cause == "changed" and listing.quantity < self.acknowledged_quantity:
@@ -50,6 +51,10 @@ class MarketplaceProductLink(models.Model):
         if self.price_acknowledged and self._differs_in(listing.price, "acknowledged_price"):
             return self._cause(listing.price, "observed_price")
         return cause
+
+    def _sells_otherwise(self, listing):
+        """Tell whether a listing never sells out there, and should, or the other way round."""
+        return listing.unlimited not in (None, self.acknowledged_unlimited)
 
     def _differs(self, listing, prefix):
         figures = ((listing.price, f"{prefix}_price"), (listing.quantity, f"{prefix}_quantity"))

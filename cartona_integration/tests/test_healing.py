@@ -22,8 +22,8 @@ class HealingCase(LinkCase):
         self.cr.execute(f"UPDATE marketplace_product_link SET {changes}")
         self.env.invalidate_all()
 
-    def see(self, price="100.00", stock="10"):
-        self.read_all(listing("TEA-25", "R1", price=price, stock=stock))
+    def see(self, price="100.00", stock="10", **values):
+        self.read_all(listing("TEA-25", "R1", price=price, stock=stock, **values))
 
     def log(self):
         return self.env["marketplace.sync.log"].search([("kind", "=", "listings")], limit=1).message or ""
@@ -97,6 +97,15 @@ class TestDrift(HealingCase):
         self.assertEqual(self.on_rest.drift, "changed")
         self.push()
         self.assertEqual([row["stock"] for row in self.sent()], ["10"])
+
+    def test_a_listing_set_to_never_sell_out_by_hand_is_counted_again(self):
+        self.see(stock_managed=True)
+        self.assertFalse(self.on_rest.drift)
+        self.yesterday()
+        self.see(stock_managed=False)
+        self.assertEqual(self.on_rest.drift, "changed")
+        self.push()
+        self.assertEqual([(row["stock"], row["stock_managed"]) for row in self.sent()], [("10", True)])
 
     def test_what_was_sent_while_it_was_read_tells_nothing(self):
         self.on_rest.sent_at = fields.Datetime.now() + timedelta(seconds=5)

@@ -14,6 +14,7 @@ from cartona_integration.exceptions import (
     MarketplaceError,
     PayloadError,
     Refused,
+    TooManyCalls,
     Unavailable,
 )
 
@@ -93,7 +94,7 @@ JUDGED = [
     (409, None, Refused),
     (422, {"errors": ["is invalid"]}, Refused),
     (425, None, Unavailable),
-    (429, None, Unavailable),
+    (429, None, TooManyCalls),
     (500, {"error": "oops"}, Unavailable),
     (502, words.UNREADABLE, Unavailable),
     (503, None, Unavailable),

@@ -439,7 +439,8 @@ def test_a_refused_acknowledgement_says_why():
 
 def test_listings_are_read_in_all_spellings():
     page = CARTONA.read_products(
-        CARTONA.products_request(), answer(sample("supplier_products") + [{"id": 7}])
+        CARTONA.products_request(),
+        answer(sample("supplier_products") + [{"id": 7, "is_unlimited_stock": True}]),
     )
     first, second, third = page.rows
     assert first == words.Listing(
@@ -453,7 +454,7 @@ def test_listings_are_read_in_all_spellings():
         unit_count=Decimal(24),
     )
     assert (second.product_id, second.key, second.quantity) == ("90002", "SUGAR-1", 0)
-    assert third == words.Listing(product_id="7")
+    assert third == words.Listing(product_id="7", unlimited=True)
 
 
 def test_a_listing_that_is_partly_unreadable_is_still_seen():

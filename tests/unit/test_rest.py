@@ -375,10 +375,13 @@ def test_products_are_asked_by_the_sellers_key():
 
 def test_listings_are_read():
     row = {"id": 7, "sku": "A", "price": "12.50", "stock": "3", "active": True, "name": "x"}
+    row["stock_managed"] = False
     data = {"products": [row, "x", {"id": "8", "price": "free"}], "next_page": 2}
     page = REST.read_products(REST.products_request(), answer(data))
     assert page.rows == (
-        words.Listing("7", "A", "x", price=Decimal("12.50"), quantity=Decimal(3), active=True),
+        words.Listing(
+            "7", "A", "x", price=Decimal("12.50"), quantity=Decimal(3), unlimited=True, active=True
+        ),
         words.Listing("8"),
     )
     assert dict(page.next.query)["page"] == "2"
