@@ -59,6 +59,8 @@ class MarketplaceProductLink(models.Model):
     def _explain_stock(self):
         """Tell the quantity as people would write it."""
         account, product = self.account_id, self.product_id
+        if unsold := self._unsold(product):
+            return [_("%s is archived or not for sale: 0 offered", unsold.display_name)]
         free = product._marketplace_free(account).get(product.id)
         if free is None:
             return [_("Not counted in stock: it never sells out.")]
@@ -67,7 +69,7 @@ class MarketplaceProductLink(models.Model):
         lines.append(_("= %g free", free))
         rules = account._explain_offered(product, free)
         offered = account._all_offered({product.id: free})
-        offered = self._stock(product, offered, self._unsold(product), self.pack_uom_id)["quantity"]
+        offered = self._stock(product, offered, unsold, self.pack_uom_id)["quantity"]
         unit = (self.pack_uom_id or product.uom_id).name
         return [*lines, *rules, _("= %(quantity)s %(unit)s offered", quantity=offered, unit=unit)]
 

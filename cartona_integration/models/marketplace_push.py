@@ -283,26 +283,32 @@ class MarketplaceConfig(models.Model):
     def _job_check(self):
         """Mark the listings whose figures are no longer what the marketplace acknowledged. No calls."""
         with self._locked("check"):
-            # While nothing is sent, marks would only pile up: all is compared when it goes on.
-            last = self._may_work("check") and self._may_work("push") and self._committed("_check_links", 0)
-            while last:
-                last = self._committed("_check_links", last)
+            self._until_done("check", partial(self._committed, "_check_links"))
 
-    def _check_links(self, after):
-        """Compare one batch of listings.
+    def _check_links(self):
+        """Compare the next batch of listings; another job goes on behind the last one.
 
-        :param int after: the last link id of the batch before
-        :return: the last of this one; None at the end
+        :return: whether there are more
         """
-        domain = [("account_id", "=", self.id), ("state", "=", "linked"), ("is_paused", "=", False)]
-        links = self.env["marketplace.product.link"].sudo()
-        batch = links.search([*domain, ("id", ">", after)], order="id", limit=CHECKED_AT_ONCE)
+        state = self._state("check")
+        if not (self._may_work("check") and self._may_work("push")):
+            # While nothing is sent, marks would only pile up: all is compared when it goes on.
+            state.cursor = False
+            return False
+        domain = [
+            ("account_id", "=", self.id),
+            ("state", "=", "linked"),
+            ("is_paused", "=", False),
+            ("id", ">", int(state.cursor or 0)),
+        ]
+        batch = self.env["marketplace.product.link"].sudo().search(domain, order="id", limit=CHECKED_AT_ONCE)
         if not batch:
-            self._state("check")._succeed()
-            return None
+            state._succeed(cursor=False)
+            return False
         self.env["marketplace.mark"].sudo()._put_back(self, batch._outdated(), "found")
         self._wake("push")
-        return batch[-1].id
+        state.cursor = str(batch[-1].id)
+        return True
 
     # -- the sweep ------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.tests import new_test_user
 
 from ..compat import SERIES, TAX_INCLUDED
-from ..models import marketplace_push
+from ..models import marketplace_push, marketplace_traffic
 from .common import ListedCase, rows_of, taken
 
 PRICING = "sales_team.group_sale_manager" + (",product.group_product_manager" if SERIES >= 19 else "")
@@ -225,6 +225,10 @@ class TestAllocation(OfferCase):
         for part in ("10 on hand", "= 10 free", "− 2 safety stock", "× 50 % share", "= 4 "):
             self.assertIn(part, said)
 
+    def test_what_is_not_for_sale_any_more_explains_its_0(self):
+        self.tea.active = False
+        self.assertIn("archived or not for sale: 0 offered", self.on_rest.explanation)
+
 
 class TestGuardRails(OfferCase):
     """Prices that look wrong wait for a person, the rest goes on."""
@@ -371,6 +375,31 @@ class TestCheck(OfferCase):
         self.run_job(self.rest, "check")
         self.assertFalse(self.door.requests)
         return self.marks(self.rest)
+
+    def change_unseen(self):
+        """Make two products' prices differ from what was sent, and nobody told of it."""
+        self.make_link(self.rest, self.make_product("OTHER", list_price=7), "R2")
+        self.rest.link_ids.write({"price_acknowledged": False})
+
+    def test_a_comparison_that_takes_longer_than_a_job_may_goes_on_in_another(self):
+        self.change_unseen()
+        with (
+            patch.object(marketplace_traffic, "JOB_SECONDS", -1),
+            patch.object(marketplace_push, "CHECKED_AT_ONCE", 1),
+        ):
+            first, second = ({link for link, _kind in self.check()} for _job in range(2))
+            self.assertEqual((len(first), len(second), first & second), (1, 1, set()))
+            self.assertFalse(self.check())
+            self.assertFalse(self.rest._state("check").cursor)
+            self.assertEqual({link for link, _kind in self.check()}, first, "and from its beginning")
+
+    def test_a_comparison_that_a_pause_interrupts_begins_anew(self):
+        self.change_unseen()
+        self.rest._state("check").cursor = str(max(self.rest.link_ids.ids))
+        self.rest._state("push")._pause("down", 60)
+        self.assertFalse(self.check())
+        self.rest._state("push")._resume()
+        self.assertEqual({link for link, _kind in self.check()}, set(self.rest.link_ids))
 
     def test_what_the_marketplace_has_is_left_alone(self):
         self.send_all()
