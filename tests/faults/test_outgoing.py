@@ -13,8 +13,10 @@ from .common import SEED, Trouble, conflicts, size
 
 PRODUCTS = size("PRODUCTS", 50)
 CHANGES = size("CHANGES", 2000)
+# A fifth of what people do is about so many products at once, at most.
+BULK = size("BULK", 1)
 CLERKS = 4
-KILLS = max(3, CHANGES // 500)
+KILLS = min(60, max(3, CHANGES // 500))
 
 
 def some(share):
@@ -54,35 +56,39 @@ class Clerk(threading.Thread):
 
     def run(self):
         while self.left > 0:
+            many = self.random.randint(1, BULK) if BULK > 1 and self.random.random() < 0.2 else 1
             try:
-                self.change()
-                self.left -= 1
+                self.change(many)
+                self.left -= many
             except AssertionError as error:
                 # The server's answer: two people at the same product is Odoo's affair.
                 self.refused[str(error)[:60]] += 1
-                self.left -= 1
+                self.left -= many
             except Exception:  # a killed worker's connection
                 self.lost += 1
                 time.sleep(0.5)
 
-    def change(self):
+    def change(self, many):
         if self.random.random() < 0.5:
-            self.price(self.random.choice(self.shelf.keys), self.random.randint(1, 999))
+            self.price(self.random.sample(self.shelf.keys, many), self.random.randint(1, 999))
         else:
-            self.count(self.random.choice(self.keys), self.random.randint(0, 99))
+            self.count({key: self.random.randint(0, 99) for key in self.random.sample(self.keys, many)})
 
-    def price(self, key, price):
-        values = {"list_price": price}
-        self.call("product.product", "write", [self.shelf.products[key]], values)
+    def price(self, keys, price):
+        products = [self.shelf.products[key] for key in keys]
+        self.call("product.product", "write", products, {"list_price": price})
 
-    def count(self, key, quantity):
-        values = {
-            "product_id": self.shelf.products[key],
-            "location_id": self.shelf.location,
-            "inventory_quantity": quantity,
-        }
-        quant = self.call("stock.quant", "create", values, context={"inventory_mode": True})
-        self.call("stock.quant", "action_apply_inventory", [quant])
+    def count(self, quantities):
+        values = [
+            {
+                "product_id": self.shelf.products[key],
+                "location_id": self.shelf.location,
+                "inventory_quantity": quantity,
+            }
+            for key, quantity in quantities.items()
+        ]
+        quants = self.call("stock.quant", "create", values, context={"inventory_mode": True})
+        self.call("stock.quant", "action_apply_inventory", quants)
 
     def call(self, *args, **kwargs):
         return self.shelf.server.rpc(*args, login=self.login, password=self.login, **kwargs)

@@ -7,7 +7,8 @@ from decimal import Decimal
 from unittest.mock import patch
 
 from ..faults.common import size
-from .test_growth import clone
+from ..system.crowd import clone
+from .test_growth import statements
 
 SIZE = size("CATALOGUE_LISTINGS", 20_000)
 PAGE = 100
@@ -57,14 +58,14 @@ def seed(inside):
     with inside.transaction() as env:
         product = env["product.product"].create({"name": "Seed", "list_price": 5, "taxes_id": False})
         start = clone(
-            env,
+            statements(env),
             "product_template",
             product.product_tmpl_id.id,
             SIZE,
             ", 'name', jsonb_build_object('en_US', 'Gadget no ' || n || ' of ' || n::bigint * 7919 %% 9973)",
         )
         clone(
-            env,
+            statements(env),
             "product_product",
             product.id,
             SIZE,

@@ -2,38 +2,31 @@
 
 from ..bench.test_orders_in import ORDERS, Import
 from ..faults.common import size
+from ..system.crowd import clone
 
 PRODUCTS = size("GROWN_PRODUCTS", 100_000)
 CUSTOMERS = size("GROWN_CUSTOMERS", 90_000)
 SALES = size("GROWN_ORDERS", 90_000)
 
 
-def clone(env, table, row_id, count, changes=""):
-    """Insert copies of a row, each with an id of its own.
+def statements(env):
+    """Give a function that runs a statement and gives its rows."""
 
-    :param str changes: further names and values of the copies in SQL, made of their number ``n``
-    :return: the id before the first copy
-    """
-    env.flush_all()
-    env.cr.execute(f"SELECT max(id) FROM {table}")
-    [start] = env.cr.fetchone()
-    env.cr.execute(
-        f"INSERT INTO {table} SELECT (jsonb_populate_record("
-        f"known, jsonb_build_object('id', %(start)s + n {changes}))).*"
-        f" FROM {table} known, generate_series(1, %(count)s) n WHERE known.id = %(id)s",
-        {"start": start, "count": count, "id": row_id},
-    )
-    env.cr.execute(f"SELECT setval('{table}_id_seq', %s)", [start + count])
-    return start
+    def execute(query, parameters):
+        env.flush_all()
+        env.cr.execute(query, parameters)
+        return env.cr.fetchall() if env.cr.description else []
+
+    return execute
 
 
 def seed(inside, bench):
     """Make the database large."""
     with inside.transaction() as env:
         product = env["product.product"].browse(bench.products[0])
-        start = clone(env, "product_template", product.product_tmpl_id.id, PRODUCTS)
+        start = clone(statements(env), "product_template", product.product_tmpl_id.id, PRODUCTS)
         clone(
-            env,
+            statements(env),
             "product_product",
             product.id,
             PRODUCTS,
@@ -41,10 +34,14 @@ def seed(inside, bench):
         )
         sale = env["sale.order"].search([("cartona_id", "!=", False)], limit=1)
         customers = clone(
-            env, "res_partner", sale.partner_id.id, CUSTOMERS, ", 'cartona_id', 'retailer_grown-' || n"
+            statements(env),
+            "res_partner",
+            sale.partner_id.id,
+            CUSTOMERS,
+            ", 'cartona_id', 'retailer_grown-' || n",
         )
         clone(
-            env,
+            statements(env),
             "sale_order",
             sale.id,
             SALES,

@@ -7,12 +7,14 @@ import threading
 import time
 from statistics import median
 
+from .crowd import crowd
 from .harness import moment, wait_for
 from .test_prices_and_stock import Shelf
 from .test_statuses import DIALECTS, Orders
 
 COUNT = 50  # of each kind, one per second at each marketplace
 GOAL = 5  # seconds
+PRODUCTS = 10_000
 
 
 class Clock:
@@ -109,12 +111,18 @@ def test_pulled_orders_are_sale_orders_within_five_seconds(open_shop, products, 
 
 
 def test_prices_stock_and_confirmations_arrive_within_five_seconds(open_shop, products, server, show):
-    """All at once, and at both marketplaces: each product is sold at both, under its own id."""
+    """All at once, and at both marketplaces: each product is sold at both, under its own id.
+
+    Among many products, and while orders come in.
+    """
     clock = Clock(show)
     shops = [open_shop(dialect, order_policy="draft") for dialect in DIALECTS]
     sellers = [Orders(shop, products) for shop in shops]
     order_ids = [orders.place(COUNT) for orders in sellers]
     shelf = Shelf(server, 10, *shops)
+    shelf.count(shelf.keys[0], 20)
+    wait_for(shelf.agrees, 30, "both marketplaces show the first stock")
+    crowd(server, shelf.products[shelf.keys[0]], PRODUCTS)
     confirmed = {shop.dialect: {} for shop in shops}
     changed = {"price": {}, "stock": {}}
 
@@ -125,6 +133,7 @@ def test_prices_stock_and_confirmations_arrive_within_five_seconds(open_shop, pr
         for orders, ids in zip(sellers, order_ids, strict=True):
             orders.confirm(ids[number])
             confirmed[orders.shop.dialect][ids[number]] = time.time()
+            make_order(orders.shop, push=1)
 
     clock.tick(change)
     wait_for(shelf.agrees, 30, "both marketplaces show what Odoo says")
