@@ -27,6 +27,10 @@ class TooManyCalls(Unavailable):
     """The account called too often: none of its calls is welcome for a while, whatever it is about."""
 
 
+class ForbiddenTarget(MarketplaceError):
+    """An address leads into a network that is not public: nothing was connected to."""
+
+
 class Refused(MarketplaceError):
     """The marketplace understood the call and said no: repeating it unchanged is pointless.
 

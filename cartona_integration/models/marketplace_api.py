@@ -1,21 +1,13 @@
-import io
 import logging
-import threading
 import time
 from dataclasses import replace
-from http.client import HTTPResponse
-from http.cookiejar import DefaultCookiePolicy
-
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
 
 from odoo import _, api, models
 
+from ..connections import TROUBLE, HeadersOnly, session_of
 from ..dialects import payload
 from ..dialects.words import UNREADABLE, Answer
-from ..exceptions import PayloadError, Unavailable
+from ..exceptions import ForbiddenTarget, PayloadError, Unavailable
 
 _logger = logging.getLogger(__name__)
 
@@ -28,105 +20,6 @@ MIN_TOKEN_TO_REDACT = 8  # characters; a shorter one would cut ordinary words
 WORTH_KEEPING = ("Retry-After", "X-Request-Id")
 # What is left out of a product update that is about stock.
 ONLY_STOCK = dict.fromkeys(("name", "barcode", "price", "currency", "active"))
-
-_local = threading.local()
-
-
-class NoCredentialsFromFiles(requests.auth.AuthBase):
-    """Sets the dialect's own headers; an auth object keeps requests from looking elsewhere for one."""
-
-    def __init__(self, headers):
-        self.headers = headers
-
-    def __call__(self, request):
-        request.headers.update(self.headers)
-        return request
-
-
-class TimedSocket(io.RawIOBase):
-    """Reads a socket until a moment: its own timeout begins anew with every byte a server drips."""
-
-    def __init__(self, raw, sock):
-        self.raw, self.sock, self.patience = raw, sock, sock.gettimeout()
-        self.deadline = self.patience and time.monotonic() + self.patience
-
-    def readable(self):
-        """Tell that it can be read."""
-        return True
-
-    def readinto(self, buffer):
-        """Read what is there.
-
-        :raise TimeoutError: the moment has come
-        """
-        if self.deadline:
-            left = self.deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("the answer takes too long")
-            self.sock.settimeout(left)
-        return self.raw.readinto(buffer)
-
-    def close(self):
-        """End this answer; the connection may go on with another."""
-        if not self.closed and self.sock.fileno() >= 0:
-            self.sock.settimeout(self.patience)
-        self.raw.close()
-        super().close()
-
-
-class TimedResponse(HTTPResponse):
-    """An answer that has to be complete, headers and all, within the connection's timeout."""
-
-    def __init__(self, sock, *args, **kwargs):
-        super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(TimedSocket(self.fp.detach(), sock))
-
-
-class Connection(HTTPConnectionPool.ConnectionCls):
-    response_class = TimedResponse
-
-
-class SecureConnection(HTTPSConnectionPool.ConnectionCls):
-    response_class = TimedResponse
-
-
-class ConnectionPool(HTTPConnectionPool):
-    ConnectionCls = Connection
-
-
-class SecureConnectionPool(HTTPSConnectionPool):
-    ConnectionCls = SecureConnection
-
-
-class Adapter(HTTPAdapter):
-    """Opens our own kind of connections."""
-
-    def init_poolmanager(self, *args, **kwargs):
-        """Make the pools that hold them."""
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": ConnectionPool, "https": SecureConnectionPool}
-
-
-class Session(requests.Session):
-    """A session that knows no redirects."""
-
-    def get_redirect_target(self, resp):
-        """Say that there is none: requests would read a redirect's body whole, even without following it."""
-        return None
-
-
-def session_of(account):
-    """Give this thread's keep-alive session of an account: connections only, no cookies, no environment."""
-    sessions = _local.__dict__.setdefault("sessions", {})
-    key = (account.env.cr.dbname, account.id)
-    if key not in sessions:
-        session = Session()
-        session.trust_env = False
-        session.mount("http://", Adapter())
-        session.mount("https://", Adapter())
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        sessions[key] = session
-    return sessions[key]
 
 
 class MarketplaceApi(models.AbstractModel):
@@ -301,7 +194,10 @@ class MarketplaceApi(models.AbstractModel):
         started = time.monotonic()
         try:
             answer = self._send(account, request)
-        except (OSError, HTTPError) as error:  # requests' own errors are OSErrors
+        except ForbiddenTarget as error:
+            # Not which one: that would tell what there is in our network.
+            raise Unavailable(_("The API address does not lead to a public server.")) from error
+        except TROUBLE as error:
             _logger.info("Marketplace %s: %s: %s", account.code, request.operation, type(error).__name__)
             # The class only: the text of such errors holds addresses and can hold secrets.
             raise Unavailable(_("No answer (%s)", type(error).__name__)) from error
@@ -332,7 +228,7 @@ class MarketplaceApi(models.AbstractModel):
             params=request.query,
             data=body,
             headers=headers,
-            auth=NoCredentialsFromFiles(dict(account._dialect().auth_headers(credentials))),
+            auth=HeadersOnly(dict(account._dialect().auth_headers(credentials))),
             timeout=(CONNECT_TIMEOUT, account.timeout),
             allow_redirects=False,
             stream=True,

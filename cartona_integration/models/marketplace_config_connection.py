@@ -1,14 +1,12 @@
-import os
 import re
 
 from odoo import _, api, fields, models
 from odoo.exceptions import AccessError, UserError, ValidationError
 
+from ..connections import may_be_private
 from ..dialects.words import Credentials
 from ..exceptions import Refused, Unavailable
 
-# Set to 1 to talk to plain-http and private addresses: simulators and tests, never production.
-ALLOW_PRIVATE_TARGETS = "MARKETPLACE_ALLOW_PRIVATE_TARGETS"
 MASK = "••••••••"
 # What says which shop the account is over there.
 PLACE = {"dialect", "api_base_url", "supplier_code"}
@@ -70,7 +68,7 @@ class MarketplaceConfig(models.Model):
             url = account.api_base_url.strip()
             if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", url):
                 raise ValidationError(_("The API address is a plain web address, without query or password."))
-            if not url.startswith("https://") and not os.environ.get(ALLOW_PRIVATE_TARGETS):
+            if not url.startswith("https://") and not may_be_private():
                 raise ValidationError(_("The API address must start with https://."))
 
     def write(self, vals):

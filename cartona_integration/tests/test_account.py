@@ -9,9 +9,10 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import Form, new_test_user
 from odoo.tools import mute_logger
 
+from odoo.addons.cartona_integration.connections import ALLOW_PRIVATE_TARGETS
 from odoo.addons.cartona_integration.dialects.words import ACCOUNT, PLATFORM, Customer
 from odoo.addons.cartona_integration.exceptions import CredentialsRefused, Refused, Unavailable
-from odoo.addons.cartona_integration.models.marketplace_config_connection import ALLOW_PRIVATE_TARGETS, MASK
+from odoo.addons.cartona_integration.models.marketplace_config_connection import MASK
 
 from ..compat import USER_GROUPS
 from .common import MarketplaceCase, ok

@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from odoo.tests.common import _super_send
 
+from odoo.addons.cartona_integration import connections
 from odoo.addons.cartona_integration.dialects import payload
 from odoo.addons.cartona_integration.dialects.words import ProductUpdate, Request
 from odoo.addons.cartona_integration.exceptions import CredentialsRefused, Refused, Unavailable
@@ -97,14 +98,14 @@ class DoorCase(MarketplaceCase):
         super().setUp()
         self.startPatcher(patch.object(marketplace_api.MarketplaceApi, "_send", REAL_SEND))
         # Connections of one test are nobody else's.
-        marketplace_api._local.__dict__.pop("sessions", None)
+        connections._local.__dict__.pop("sessions", None)
         self.server = self.enterContext(Server())
         (self.cartona | self.rest).write({"api_base_url": self.server.address})
         self.api = self.env["marketplace.api"]
         self.addCleanup(self.close_sessions)
 
     def close_sessions(self):
-        for session in marketplace_api._local.__dict__.pop("sessions", {}).values():
+        for session in connections._local.__dict__.pop("sessions", {}).values():
             session.close()
 
     def will(self, body=b"[]", status=200, **headers):
@@ -379,6 +380,12 @@ class TestDoorAnswers(DoorCase):
         self.assertTrue(closed.wait(5))
         self.call()
         self.assertEqual(len(self.server.seen), 2)
+
+    def test_our_own_network_is_no_marketplace(self):
+        with patch.dict(os.environ):
+            os.environ.pop(connections.ALLOW_PRIVATE_TARGETS, None)
+            self.assertUnavailable("does not lead to a public server")
+        self.assertFalse(self.server.seen)
 
     def test_retry_after_is_kept(self):
         self.will(b"{}", 429, Retry_After="17")

@@ -52,7 +52,7 @@ def test_an_import_the_place_must_not_have_is_a_breach(breaches, place, code):
 @pytest.mark.parametrize(
     ("place", "code"),
     [
-        ("models/marketplace_api.py", "import requests\nfrom ..dialects import payload"),
+        ("connections.py", "import requests\nfrom .exceptions import ForbiddenTarget"),
         (
             "models/marketplace_order_processor.py",
             "from ..dialects import words\nfrom ..dialects.words import Order",
