@@ -22,6 +22,7 @@ from . import (
     test_link,
     test_linking,
     test_mark,
+    test_misbehaviour,
     test_offer,
     test_order_import,
     test_pace,

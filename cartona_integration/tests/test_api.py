@@ -86,7 +86,7 @@ class DoorCase(MarketplaceCase):
     @classmethod
     def _request_handler(cls, session, request, /, **options):
         # Odoo's own guard stretches short timeouts; the address is always ours.
-        assert request.url.startswith("http://127.0.0.1:"), request.url
+        assert request.url.startswith(("http://127.0.0.1:", "https://127.0.0.1:")), request.url
         return _super_send(session, request, **options)
 
     @classmethod

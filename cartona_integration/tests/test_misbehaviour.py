@@ -1,0 +1,157 @@
+import ssl
+import tempfile
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from ipaddress import ip_address
+from pathlib import Path
+from unittest.mock import patch
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ..dialects.words import CANCELLED, LineChange, ProductUpdate
+from ..exceptions import CredentialsRefused, MarketplaceError, Refused, TooManyCalls, Unavailable
+from ..models import marketplace_api
+from .test_api import DoorCase
+
+
+def says(body=b"[]", status=200, **headers):
+    return lambda handler: handler.say(body, status, **headers)
+
+
+def hang_up(handler, *said):
+    for text in said:
+        handler.wfile.write(text)
+    handler.close_connection = True
+
+
+def say_nothing(handler):
+    handler.server.over.wait(5)
+
+
+# What any call means that is answered so.
+ANYWHERE = {
+    "301": (says(b"", 301, Location="/elsewhere"), Unavailable),
+    "302": (says(b"[]", 302, Location="/elsewhere"), Unavailable),
+    "304": (says(b"", 304), Unavailable),
+    "307": (says(b"", 307, Location="/elsewhere"), Unavailable),
+    "400": (says(b'{"error": "no"}', 400), Refused),
+    "400 that is no JSON": (says(b"<html>", 400), Refused),
+    "401": (says(b"", 401), CredentialsRefused),
+    "403": (says(b"<html>", 403), CredentialsRefused),
+    "404": (says(b"", 404), Refused),
+    "408": (says(b"", 408), Unavailable),
+    "409": (says(b'{"message": "no"}', 409), Refused),
+    "422": (says(b'{"errors": ["no"]}', 422), Refused),
+    "425": (says(b"", 425), Unavailable),
+    "429": (says(b"", 429, Retry_After="7"), TooManyCalls),
+    "500": (says(b'{"error": "oops"}', 500), Unavailable),
+    "502": (says(b"<html>", 502), Unavailable),
+    "503": (says(b"", 503, Retry_After="soon"), Unavailable),
+    "504": (says(b"", 504), Unavailable),
+    "an error inside": (says(b'{"error": "no"}'), Refused),
+    "a page for people": (says(b"<html>Maintenance</html>"), Unavailable),
+    "half of it": (says(b'[{"id": 1'), Unavailable),
+    "another encoding": (says(b'["\xff\xfe"]'), Unavailable),
+    "compressed unasked": (says(b"\x1f\x8b\x00\x00", Content_Encoding="gzip"), Unavailable),
+    "nested without end": (says(b"[" * 100_000), Unavailable),
+    "too large": (says(b"[" + b" " * 300_000 + b"]"), Unavailable),
+    "hung up": (hang_up, Unavailable),
+    "cut": (lambda handler: hang_up(handler, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[]"), Unavailable),
+    "cut between chunks": (
+        lambda handler: hang_up(handler, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n"),
+        Unavailable,
+    ),
+    "no HTTP": (lambda handler: hang_up(handler, b"SSH-2.0-OpenSSH\r\n"), Unavailable),
+    "silent": (say_nothing, Unavailable),
+}
+# JSON, and not what was asked for.
+SHAPES = {
+    "nothing": says(b""),
+    "204": says(b"", 204, Content_Length=None),
+    "null": says(b"null"),
+    "a number": says(b"42"),
+    "a text": says(b'"ok"'),
+    "an empty object": says(b"{}"),
+    "another object": says(b'{"orders": 7, "products": "x", "results": null}'),
+}
+
+
+class TestMisbehaviour(DoorCase):
+    """Each way to answer wrongly, to each kind of call: what it means is decided at one door."""
+
+    def operations(self, account):
+        """Give {name: function that makes the call}."""
+        door, dialect = self.env["marketplace.api"], account._dialect()
+        update = ProductUpdate(key="A", price=Decimal(1), quantity=Decimal(1), unlimited=False)
+        calls = {
+            "orders": lambda: door._read_orders_page(account, dialect.orders_request(None)),
+            "products": lambda: door._read_products_page(account, dialect.products_request()),
+            "update_products": lambda: door._update_products(account, [update]),
+            "status": lambda: door._update_order_status(account, "N1", CANCELLED, reason="out_of_stock"),
+            "lines": lambda: door._update_order_lines(
+                account, "N1", (LineChange(1, id="1", quantity=Decimal(2)),), "key"
+            ),
+        }
+        if dialect.can_acknowledge:
+            calls["acknowledge"] = lambda: door._acknowledge_orders(account, ["N1"])
+        return calls
+
+    def judged(self, call, behave):
+        """Give the class of what a call raises, or its result."""
+        self.server.behave = behave
+        try:
+            return call()
+        except MarketplaceError as error:
+            return type(error)
+
+    def test_what_any_call_means_that_is_answered_wrongly(self):
+        (self.cartona | self.rest).timeout = 1
+        self.startPatcher(patch.object(marketplace_api, "MAX_ANSWER", 200_000))
+        self.startPatcher(patch.object(marketplace_api, "CONNECT_TIMEOUT", 0.2))
+        for account in (self.cartona, self.rest):
+            for operation, call in self.operations(account).items():
+                for name, (behave, expected) in ANYWHERE.items():
+                    with self.subTest(dialect=account.dialect, operation=operation, answer=name):
+                        self.assertIs(self.judged(call, behave), expected)
+
+    def test_a_list_of_another_shape_is_no_empty_list(self):
+        for account in (self.cartona, self.rest):
+            for operation in ("orders", "products"):
+                for name, behave in SHAPES.items():
+                    with self.subTest(dialect=account.dialect, operation=operation, answer=name):
+                        self.assertIs(self.judged(self.operations(account)[operation], behave), Unavailable)
+
+    def test_what_has_no_row_per_listing_took_none_where_rows_are_promised(self):
+        for name, behave in SHAPES.items():
+            with self.subTest(answer=name):
+                self.assertIs(self.judged(self.operations(self.rest)["update_products"], behave), Unavailable)
+
+    def test_a_certificate_nobody_vouches_for_is_unavailable(self):
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+        now = datetime.now(timezone.utc)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False)
+            .sign(key, hashes.SHA256())
+        )
+        pem = serialization.Encoding.PEM
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "pem").write_bytes(
+                certificate.public_bytes(pem)
+                + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+            )
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(Path(folder, "pem"))
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.rest.api_base_url = self.server.address.replace("http://", "https://")
+        self.assertUnavailable("No answer (SSLError)")
+        self.assertFalse(self.server.seen)
