@@ -13,7 +13,7 @@ SHOWN_BY = {
     "active", "state", "pricelist_id", "currency_id", "prices_include_tax", "tax_policy", "company_id",
     "warehouse_id", "stock_warehouse_ids", "stock_buffer", "auto_sync_prices", "auto_sync_stock",
     "stock_percentage", "stock_maximum", "stock_minimum", "price_jump", "price_floor",
-    "floor_pricelist_id",
+    "floor_pricelist_id", "price_rounding",
 }  # fmt: skip
 # So much a marketplace's clock may be ahead of ours.
 SKEW = timedelta(minutes=10)

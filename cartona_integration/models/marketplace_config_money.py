@@ -29,6 +29,10 @@ class MarketplaceConfig(models.Model):
         default=True,
         help="Whether the marketplace's prices contain the sales tax, when the message is silent.",
     )
+    price_rounding = fields.Float(
+        string="Round Prices To",
+        help="What is sent is a multiple of this, such as 0.25 or 5. 0: as the currency has it.",
+    )
     tax_policy = fields.Selection(
         [
             ("product", "Taxes of the product"),
@@ -47,6 +51,11 @@ class MarketplaceConfig(models.Model):
             account.currency_id = (
                 account.pricelist_id.currency_id or account.currency_id or account.company_id.currency_id
             )
+
+    @api.constrains("price_rounding")
+    def _check_price_rounding(self):
+        if any(account.price_rounding < 0 for account in self):
+            raise ValidationError(_("Limits of stock and prices cannot be negative."))
 
     @api.constrains("currency_id", "pricelist_id", "company_id")
     def _check_currency_id(self):
@@ -115,7 +124,7 @@ class MarketplaceConfig(models.Model):
         return bool(rates.search_count(domain, limit=1))
 
     def _listed_price(self, product, price):
-        """Give a sales price in the account's tax convention, rounded in its currency.
+        """Give a sales price in the account's tax convention, rounded as the account says.
 
         :return: Decimal
         """
@@ -135,7 +144,7 @@ class MarketplaceConfig(models.Model):
         """
         company, currency, taxed = self.company_id, self.currency_id, self.tax_policy != "none"
         total = "total_included" if self.prices_include_tax else "total_excluded"
-        rounding, places, listed = currency.rounding, currency.decimal_places, {}
+        rounding, places, listed = max(self.price_rounding, currency.rounding), currency.decimal_places, {}
         for product, net in prices:
             price = net
             taxes = product.product_tmpl_id.taxes_id if taxed else None

@@ -219,6 +219,27 @@ class TestAllocation(OfferCase):
         self.rest.stock_maximum = 4
         self.assertEqual([row["stock"] for row in self.push()], ["4"])
 
+    def test_prices_are_rounded_as_the_account_says(self):
+        self.tea.list_price = 9.63
+        for rounding, price in ((0, "9.63"), (0.05, "9.65"), (0.25, "9.75"), (5, "10.00"), (0.001, "9.63")):
+            self.rest.price_rounding = rounding
+            self.assertEqual(str(self.offer().price), price)
+        self.tea.taxes_id = self.env["account.tax"].create(
+            {"name": "VAT", "amount": 10, "type_tax_use": "sale"}
+        )
+        self.rest.price_rounding = 0.25
+        self.assertEqual(str(self.offer().price), "10.50", "the price with its tax is rounded, once")
+
+    def test_a_rounding_below_zero_is_refused(self):
+        with self.assertRaises(ValidationError):
+            self.rest.price_rounding = -1
+
+    def test_another_rounding_is_sent(self):
+        self.tea.list_price = 9.63
+        self.send_all()
+        self.rest.price_rounding = 0.25
+        self.assertEqual([row["price"] for row in self.push()], ["9.75"])
+
     def test_the_sum_is_explained_as_people_would_write_it(self):
         self.rest.write({"stock_buffer": 2, "stock_percentage": 50})
         said = self.on_rest.explanation
