@@ -23,6 +23,10 @@ class Unavailable(MarketplaceError):
         self.retry_after = retry_after
 
 
+class AnswerTooLarge(Unavailable):
+    """The answer is larger than what is read of one: it was not."""
+
+
 class TooManyCalls(Unavailable):
     """The account called too often: none of its calls is welcome for a while, whatever it is about."""
 

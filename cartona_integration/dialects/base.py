@@ -228,6 +228,20 @@ class Dialect:
         """Give the query of a list's first page, for platforms that count pages from 1."""
         return (("page", "1"), ("per_page", str(self.page_size)), *wanted)
 
+    def in_smaller_pages(self, request):
+        """Give the request for the first part of a list's page; what follows comes in such parts, too.
+
+        :return: Request; None where a page cannot be made smaller
+        """
+        query = dict(request.query)
+        size, number = int(query.get("per_page", 1)), int(query.get("page", 1))
+        # Parts of equal size: the pages before this one fill whole ones of theirs.
+        parts = next((parts for parts in range(2, size + 1) if size % parts == 0), None)
+        if parts is None:
+            return None
+        query["per_page"] = str(size // parts)
+        return at_page(replace(request, query=tuple(query.items())), (number - 1) * parts + 1)
+
     # -- answers ------------------------------------------------------------------------------
 
     def judge(self, answer):

@@ -7,7 +7,7 @@ from odoo import _, api, models
 from ..connections import TROUBLE, HeadersOnly, session_of
 from ..dialects import payload
 from ..dialects.words import UNREADABLE, Answer
-from ..exceptions import ForbiddenTarget, PayloadError, Unavailable
+from ..exceptions import AnswerTooLarge, ForbiddenTarget, PayloadError, Unavailable
 
 _logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class MarketplaceApi(models.AbstractModel):
         :param Request request: of the first page, or what the page before it named
         :return: Page of :class:`~..dialects.words.Message`
         """
-        return self._interpret(account._dialect().read_orders, request, self._call(account, request))
+        return self._read_page(account, request, account._dialect().read_orders)
 
     @api.model
     def _read_order(self, account, order_id):
@@ -110,7 +110,7 @@ class MarketplaceApi(models.AbstractModel):
         :param Request request: the dialect's for the first page, or ``next`` of the page before
         :return: Page of :class:`~..dialects.words.Listing`
         """
-        return self._interpret(account._dialect().read_products, request, self._call(account, request))
+        return self._read_page(account, request, account._dialect().read_products)
 
     @api.model
     def _update_products(self, account, updates):
@@ -168,12 +168,23 @@ class MarketplaceApi(models.AbstractModel):
     def _pages(self, account, request, read):
         """Follow a list to its proven end."""
         for _number in range(MAX_PAGES):
-            page = self._interpret(read, request, self._call(account, request))
+            page = self._read_page(account, request, read)
             yield page
             request = page.next
             if request is None:
                 return
         raise Unavailable(f"The list has more than {MAX_PAGES} pages")
+
+    def _read_page(self, account, request, read):
+        """Read one page of a list, or the first part of one that is too large."""
+        try:
+            answer = self._call(account, request)
+        except AnswerTooLarge:
+            smaller = account._dialect().in_smaller_pages(request)
+            if smaller is None:
+                raise
+            return self._read_page(account, smaller, read)
+        return self._interpret(read, request, answer)
 
     def _interpret(self, read, *args):
         """Read an answer; one of another shape than promised is no answer."""
@@ -241,14 +252,15 @@ class MarketplaceApi(models.AbstractModel):
     def _read_body(self, response):
         """Read at most MAX_ANSWER bytes; the connection itself ends what takes too long.
 
-        :raise Unavailable: too much, or cut
+        :raise AnswerTooLarge: too much
+        :raise Unavailable: it was cut
         """
         raw = bytearray()
         # Never unpacked: no compression was asked for, and it would multiply what we are made to hold.
         for chunk in response.raw.stream(CHUNK, decode_content=False):
             raw += chunk
             if len(raw) > MAX_ANSWER:
-                raise Unavailable(_("The answer is too large"))
+                raise AnswerTooLarge(_("The answer is too large"))
         announced = response.headers.get("Content-Length", "")
         if announced.isdigit() and int(announced) != len(raw):
             raise Unavailable(_("The answer was cut"))

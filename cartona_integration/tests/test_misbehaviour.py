@@ -5,13 +5,21 @@ from decimal import Decimal
 from ipaddress import ip_address
 from pathlib import Path
 from unittest.mock import patch
+from urllib.parse import parse_qsl, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ..dialects.words import CANCELLED, LineChange, ProductUpdate
-from ..exceptions import CredentialsRefused, MarketplaceError, Refused, TooManyCalls, Unavailable
+from ..exceptions import (
+    AnswerTooLarge,
+    CredentialsRefused,
+    MarketplaceError,
+    Refused,
+    TooManyCalls,
+    Unavailable,
+)
 from ..models import marketplace_api
 from .test_api import DoorCase
 
@@ -56,7 +64,7 @@ ANYWHERE = {
     "another encoding": (says(b'["\xff\xfe"]'), Unavailable),
     "compressed unasked": (says(b"\x1f\x8b\x00\x00", Content_Encoding="gzip"), Unavailable),
     "nested without end": (says(b"[" * 100_000), Unavailable),
-    "too large": (says(b"[" + b" " * 300_000 + b"]"), Unavailable),
+    "too large": (says(b"[" + b" " * 300_000 + b"]"), AnswerTooLarge),
     "hung up": (hang_up, Unavailable),
     "cut": (lambda handler: hang_up(handler, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[]"), Unavailable),
     "cut between chunks": (
@@ -122,6 +130,22 @@ class TestMisbehaviour(DoorCase):
                 for name, behave in SHAPES.items():
                     with self.subTest(dialect=account.dialect, operation=operation, answer=name):
                         self.assertIs(self.judged(self.operations(account)[operation], behave), Unavailable)
+
+    def test_a_page_too_large_is_read_in_parts(self):
+        rows = [f'{{"hashed_id": "K{number}", "note": "{"x" * 4000}"}}' for number in range(100)]
+
+        def page(handler):
+            query = dict(parse_qsl(urlsplit(handler.path).query))
+            size, number = int(query["per_page"]), int(query["page"])
+            handler.say(f"[{', '.join(rows[(number - 1) * size : number * size])}]".encode())
+
+        self.startPatcher(patch.object(marketplace_api, "MAX_ANSWER", 60_000))
+        self.server.behave = page
+        pages = list(self.env["marketplace.api"]._read_orders(self.cartona))
+        found = [message.order_id for page in pages for message in page.rows]
+        self.assertEqual(found, [f"K{number}" for number in range(100)], "each once, in their order")
+        # Twice it was too large: 100 of them, 50, 25; then 5 at a time, and an empty page is the end.
+        self.assertEqual(len(self.server.seen), 3 + 21)
 
     def test_what_has_no_row_per_listing_took_none_where_rows_are_promised(self):
         for name, behave in SHAPES.items():

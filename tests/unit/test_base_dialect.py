@@ -360,3 +360,20 @@ def test_500_mutated_bodies_give_values_or_payload_errors(code, topic):
             except PayloadError:
                 refused += 1
     assert parsed and refused
+
+
+@pytest.mark.parametrize("code", BOTH)
+def test_a_smaller_page_begins_where_the_larger_one_does(code):
+    dialect = dialects.get(code)
+    request, sizes = base.at_page(dialect.orders_request(None), 4), []
+    first = 3 * dialect.page_size
+    while request:
+        query = dict(request.query)
+        sizes.append(int(query["per_page"]))
+        assert (int(query["page"]) - 1) * sizes[-1] == first
+        request = dialect.in_smaller_pages(request)
+    assert sizes == [100, 50, 25, 5, 1]
+
+
+def test_what_has_no_pages_has_no_smaller_ones():
+    assert dialects.get("rest").in_smaller_pages(words.Request("thing", "GET", "thing")) is None
