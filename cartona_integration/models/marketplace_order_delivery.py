@@ -77,12 +77,36 @@ class SaleOrder(models.Model):
         over = self._are_deliveries_over()
         if over and self._is_all_back():
             self._tell_return()
-        elif not self.marketplace_seen_shipped:
+            return
+        is_news = not self.marketplace_seen_shipped
+        if is_news:
             self._enqueue_status(self._word_for_shipped(over))
-            if over:
-                self._tell_lines()
-                if self.marketplace_config_id.delivery_policy == "delivered":
-                    self._enqueue_status(words.DELIVERED)
+        if over:
+            self._tell_lines()
+            if is_news and self.marketplace_config_id.delivery_policy == "delivered":
+                self._enqueue_status(words.DELIVERED)
+
+    def _is_delivered_there_only(self):
+        """Tell whether the marketplace shows it as delivered, and not all of it has left here."""
+        return (
+            self.marketplace_status == words.DELIVERED
+            and self.state == "sale"
+            and self.delivery_status != "full"  # of most, without a look at their moves
+            and not (self._are_deliveries_over() or self._has_no_deliveries())
+        )
+
+    def _find_delivered_there_only(self):
+        candidates = self.search(
+            [
+                ("marketplace_config_id", "!=", False),
+                ("state", "=", "sale"),
+                ("delivery_status", "!=", "full"),
+                "|",
+                ("marketplace_reported_status", "=", words.DELIVERED),
+                ("marketplace_step_ids.status", "=", words.DELIVERED),
+            ]
+        )
+        return candidates.filtered(lambda order: order.sudo()._is_delivered_there_only())
 
     def _tell_return(self):
         """Tell that all came back; where only a person can tell it, ask for one, once."""

@@ -193,6 +193,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             "user_id": account.salesperson_id.id,
             "date_order": self._naive(order.placed_at) or fields.Datetime.now(),
             "order_line": [fields.Command.create(line) for line in lines],
+            "marketplace_seen_shipped": order.status in LEFT,
             **({"team_id": account.team_id.id} if account.team_id else {}),
             **self._prepare_header(account, order),
             **self._prepare_status(order, order.cancel_reason),

@@ -87,16 +87,6 @@ class SaleOrder(models.Model):
         for order in self.sudo():
             order.marketplace_code_due = order._waits_for_code()
 
-    @api.depends("marketplace_step_ids.state", "picking_ids.state")
-    def _compute_marketplace_sync_status(self):
-        super()._compute_marketplace_sync_status()
-        for order in self.sudo().filtered("marketplace_needs_code"):
-            if order.marketplace_sync_status != "error" and order._is_delivered_there_only():
-                order.marketplace_sync_status = "error"
-                order.marketplace_error_message = _(
-                    "The marketplace took the delivery code, but the delivery is not validated here."
-                )
-
     def action_marketplace_delivered(self):
         """Ask for the code first, where one is due."""
         if self._waits_for_code():
@@ -135,15 +125,6 @@ class SaleOrder(models.Model):
 
     def _accepted_now(self):
         return self.env.cr.postcommit.data.setdefault(ACCEPTED, set())
-
-    def _is_delivered_there_only(self):
-        """Tell whether a code was accepted for goods that have not left here."""
-        taken = self.marketplace_step_ids.filtered(lambda step: step.needs_code and step.state == "done")
-        return (
-            bool(taken)
-            and self.state == "sale"
-            and not (self._are_deliveries_over() or self._has_no_deliveries())
-        )
 
     def _prepare_step(self, status=False):
         """A delivery whose code nobody asked for is not sent: a person has to get it."""

@@ -224,8 +224,6 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
         What is not in stock goes all the same: it has left. The button's questions are answered before.
         """
-        # What only repeats the marketplace's own news is not told to it.
-        sales.marketplace_seen_shipped = True
         for sale in sales:
             while pickings := sale.picking_ids.filtered(self._is_next_picking):
                 for move in pickings.move_ids.filtered(lambda move: move.state not in ("done", "cancel")):

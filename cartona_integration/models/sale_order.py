@@ -143,11 +143,20 @@ class SaleOrder(models.Model):
             found = ["|", ("marketplace_config_id", "=", False), *found]
         return found if operator in ("=", "in") else ["!", *found]
 
-    @api.depends("marketplace_event_ids.state", "marketplace_step_ids.state")
+    @api.depends(
+        "state",
+        "marketplace_status",
+        "picking_ids.state",
+        "marketplace_event_ids.state",
+        "marketplace_step_ids.state",
+    )
     def _compute_marketplace_sync_status(self):
-        """Read it from inbox and steps. Superuser: whoever sees the order may know, without seeing these."""
-        for order in self:
-            events, steps = order.sudo().marketplace_event_ids, order.sudo().marketplace_step_ids
+        """Read it from inbox, steps and deliveries.
+
+        Superuser: whoever sees the order may know, without seeing these.
+        """
+        for order in self.sudo():
+            events, steps = order.marketplace_event_ids, order.marketplace_step_ids
             # A step on hold goes on by itself when the marketplace's customer has finished.
             stopped = [work for work in events if work.state in STOPPED]
             stopped += [step for step in steps if step.state == "failed"]
@@ -156,6 +165,12 @@ class SaleOrder(models.Model):
                 order.marketplace_sync_status = False
             elif stopped:
                 order.marketplace_sync_status = "error"
+            elif order._is_delivered_there_only():
+                order.marketplace_sync_status = "error"
+                order.marketplace_error_message = _(
+                    "The marketplace shows the order as delivered, but its delivery is not validated here: "
+                    "validate it, or clear it up with the marketplace."
+                )
             else:
                 waits = any(work.state in OPEN for work in (*events, *steps))
                 order.marketplace_sync_status = "pending" if waits else "synced"
@@ -256,12 +271,13 @@ class SaleOrder(models.Model):
 
         events, steps = "marketplace_event_ids.state", "marketplace_step_ids.state"
         ours = ("marketplace_config_id", "!=", False)
-        error = ["|", (events, "in", STOPPED), (steps, "=", "failed")]
+        ahead = ("id", "in", self._find_delivered_there_only().ids)
+        error = ["|", "|", (events, "in", STOPPED), (steps, "=", "failed"), ahead]
         pending = ["|", (events, "in", OPEN), (steps, "in", OPEN)]
         domains = {
             "error": error,
             "pending": ["&", "!", *error, *pending],
-            "synced": ["&", ours, "!", *pending],
+            "synced": ["&", ours, "!", "|", ahead, *pending],
             False: ["!", ours],
         }
         return search_by(domains, operator, value)

@@ -172,6 +172,76 @@ class TestDeliveriesAreTold(DeliveryCase):
         self.assertEqual(order.picking_ids.state, "done")
         self.assertFalse(order.marketplace_step_ids)
 
+    def test_what_had_left_before_it_was_seen_is_validated_by_hand_and_told_nothing(self):
+        for account in (self.rest, self.cartona):
+            order = self.arrive("L1", "shipped", account)
+            self.ship(order)
+            self.assertFalse(order.marketplace_step_ids)
+            self.assertTrue(order.marketplace_can_deliver)  # a person may know that it arrived
+            self.arrive("L1", "delivered", account, modified_at="2026-11-12T11:00:00Z")
+            self.assertEqual(
+                (order.marketplace_status, order.marketplace_sync_status), ("delivered", "synced")
+            )
+            self.assertFalse(order.marketplace_step_ids or order.marketplace_can_deliver)
+
+    def test_the_button_tells_what_had_left_before_it_was_seen(self):
+        order = self.arrive(account=self.cartona, status="shipped")
+        self.ship(order, backorder=False, tea=6, sugar=4)
+        order.action_marketplace_delivered()
+        self.send(self.cartona)
+        self.assertEqual(self.steps(order), [(False, "done"), ("delivered", "done")])
+        self.assertEqual(self.asked_lines(), [[{"id": 1, "amount": 6}]])
+
+    def test_what_was_delivered_and_held_before_it_was_seen_tells_nothing(self):
+        for account, tells in ((self.rest, ["returned"]), (self.cartona, ["returned"])):
+            account.shipped_policy = "hold"
+            self.receive(account, self.message(account, "L2", "shipped"))
+            self.receive(
+                account, self.message(account, "L2", "delivered", modified_at="2026-11-12T11:00:00Z")
+            )
+            self.assertFalse(self.order(account, "L2"))
+            account.shipped_policy = "confirm"
+            self.run_job(account, "import")
+            order = self.order(account, "L2")
+            self.assertEqual((order.state, order.marketplace_status), ("sale", "delivered"))
+            picking = self.ship(order)
+            self.assertFalse(order.marketplace_step_ids or order.marketplace_can_deliver)
+            self.give_back(picking)
+            self.assertEqual(self.statuses(order), tells)
+
+    def test_less_than_the_marketplace_says_was_delivered_is_shown(self):
+        order = self.arrive(status="delivered")
+        self.ship(order, backorder=False, tea=6, sugar=4)
+        self.send()
+        self.assertEqual((self.steps(order), self.asked_lines()), ([(False, "failed")], []))
+
+    def test_what_had_left_in_part_is_told_when_the_rest_leaves(self):
+        order = self.arrive(status="partially_shipped")
+        self.ship(order)
+        self.assertEqual(self.statuses(order), ["shipped", "delivered"])
+
+    def test_what_is_delivered_there_only_needs_attention(self):
+        order, other = self.confirmed(), self.confirmed(order_id="N2")
+        self.ship(order, tea=10)
+        self.send()
+        self.assertEqual(order.marketplace_sync_status, "synced")
+        self.arrive(status="delivered", modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual((order.marketplace_status, order.marketplace_sync_status), ("delivered", "error"))
+        self.assertIn("validate", order.marketplace_error_message)
+        for status, found in (("error", order), ("synced", other), ("pending", order.browse())):
+            domain = [("id", "in", (order | other).ids), ("marketplace_sync_status", "=", status)]
+            self.assertEqual(order.search(domain), found)
+        self.ship(order)
+        self.assertEqual((order.marketplace_sync_status, order.marketplace_error_message), ("synced", False))
+        domain = [("id", "=", order.id), ("marketplace_sync_status", "=", "synced")]
+        self.assertEqual(order.search(domain), order)
+
+    def test_what_is_delivered_there_and_called_off_here_needs_attention(self):
+        order = self.confirmed()
+        self.arrive(status="delivered", modified_at="2026-11-12T11:00:00Z")
+        order.picking_ids.action_cancel()
+        self.assertEqual(order.marketplace_sync_status, "error")
+
     def test_a_person_without_marketplace_rights_delivers(self):
         carrier = new_test_user(self.env, "carrier", "base.group_user,stock.group_stock_user")
         order = self.confirmed()
