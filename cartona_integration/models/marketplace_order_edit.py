@@ -4,6 +4,7 @@ from odoo import api, models
 
 from ..compat import SOL_TAXES
 from ..dialects import words
+from .marketplace_work_mixin import STOPPED
 
 # Figures of a line that a marketplace may be told.
 EDITED = {"product_uom_qty", "price_unit", "discount"}
@@ -170,8 +171,19 @@ class SaleOrder(models.Model):
     def _tell_lines(self):
         """Have the marketplaces told of changed lines. Superuser: sellers see no steps."""
         for order in self.sudo().filtered("marketplace_config_id"):
-            if order._may_tell_lines() and order._has_lines_to_tell():
+            if not order._may_tell_lines():
+                continue
+            # What was never sent is looked at anew: what stopped it may be gone.
+            again = order._stopped_line_steps().filtered(lambda step: step.state == "failed" and not step.tries)
+            if again:
+                again._reset()
+            elif order._has_lines_to_tell():
                 order._enqueue_steps([order._prepare_step()])
+
+    def _stopped_line_steps(self):
+        return self.marketplace_step_ids.filtered(
+            lambda step: step.kind == "lines" and step.state in STOPPED
+        )
 
     def _tell_removed(self, line_ids):
         """Have the marketplace told of lines that are gone here."""
@@ -209,19 +221,26 @@ class SaleOrder(models.Model):
     def _marketplace_changes(self, planned=None, doubtful=()):
         """Give what the marketplace's lines should become: tuple of LineChange.
 
-        An order of which nothing is left is cancelled or returned as a whole, not line by line.
+        An order whose goods all came back is returned as a whole, not line by line.
 
         :param doubtful: ids of order lines of which it is not known what the marketplace shows
         """
-        lines = self.order_line.filtered(lambda line: line._is_marketplace_goods())
-        if not any(line._marketplace_wanted(planned)[0] for line in lines):
+        if self._is_emptied(planned) and self._are_deliveries_over():
             return ()
         changes = (
-            line._marketplace_change(planned, line.id in doubtful)
-            for line in lines
-            if not line._is_ours_alone()
+            line._marketplace_change(planned, line.id in doubtful) for line in self._marketplace_lines()
         )
         return tuple(change for change in changes if change)
+
+    def _marketplace_lines(self):
+        """Give the lines the marketplace shows, or should."""
+        return self.order_line.filtered(
+            lambda line: line._is_marketplace_goods() and not line._is_ours_alone()
+        )
+
+    def _is_emptied(self, planned=None):
+        """Tell whether nothing is left that the marketplace could show."""
+        return not any(line._marketplace_wanted(planned)[0] for line in self._marketplace_lines())
 
     def _marketplace_figures(self, line):
         """Give (quantity, price) the marketplace shows of a line: what it told, or took from us since."""

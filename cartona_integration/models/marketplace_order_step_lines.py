@@ -59,6 +59,8 @@ class MarketplaceOrderStep(models.Model):
             self._arrive()
         elif known == words.HELD:
             self._wait_for_customer()
+        elif order._is_emptied(self.planned) and dialect.outlook(known, words.CANCELLED) == words.SEND:
+            self._ask_to_cancel(known)
         elif not dialect.takes_lines(known, order.delivered_by or None):
             self._refuse_lines(changes, known)
         elif unnamed := self._unnamed(changes):
@@ -105,6 +107,16 @@ class MarketplaceOrderStep(models.Model):
         )
         self._give_up(
             reason, _("Settle it with the customer, or change the lines back; then ignore this step.")
+        )
+
+    def _ask_to_cancel(self, known):
+        """Have a person cancel an order of which nothing is left: he knows why, and the customer is to hear."""
+        reason = _(
+            "Nothing is left of the order here; the marketplace still shows it as %s.",
+            self._status_labels(self.env.user.lang).get(known) or "?",
+        )
+        self._give_up(
+            reason, _("Cancel the order, with the reason the customer is to hear; or give a line a quantity again.")
         )
 
     def _ask_for_listing(self, lines):

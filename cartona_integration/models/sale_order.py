@@ -193,6 +193,9 @@ class SaleOrder(models.Model):
         Superuser: whoever confirms, delivers or cancels needs no rights on accounts and steps, nor the
         company's.
         """
+        if status == words.CANCELLED:
+            # Changes of lines that stopped are no news any more, and would hold up the cancellation.
+            self.sudo()._stopped_line_steps()._close("ignored", _("The order is over."), in_doubt=False)
         orders = self.sudo().filtered(lambda order: order._is_worth_telling(status))
         orders._enqueue_steps([order._prepare_step(status) for order in orders])
 

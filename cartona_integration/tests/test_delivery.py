@@ -512,6 +512,76 @@ class TestEditsAreTold(DeliveryCase):
         self.send()
         self.assertEqual(self.asked_lines(), [[{"id": "2", "quantity": "0"}]])
 
+    def test_of_an_order_of_which_nothing_is_left_the_cancellation_is_asked_for(self):
+        order = self.confirmed(self.cartona)
+        self.line(order).product_uom_qty = 0
+        self.line(order, 1).product_uom_qty = 0
+        self.send(self.cartona)
+        self.assertEqual((self.steps(order), self.asked_lines()), ([(False, "failed")], []))
+        self.assertIn("Nothing is left", order.marketplace_error_message)
+        self.assertIn("Cancel", self.step(order).remedy)
+        self.assertTrue(self.cartona.activity_search(["cartona_integration.activity_statuses"]))
+        wizard = self.env["marketplace.order.cancel"].with_context(default_sale_order_id=order.id)
+        wizard.create({"reason": "out_of_stock"}).action_confirm()
+        self.send(self.cartona)
+        self.assertEqual(self.steps(order), [(False, "ignored"), ("cancelled", "done")])
+        self.assertEqual(self.door.asked("status")[-1].body["cancellation_reason"], "out_of_stock")
+        self.assertEqual(order.marketplace_sync_status, "synced")
+
+    def test_what_is_taken_out_and_put_in_again_ends_by_itself(self):
+        order = self.confirmed()
+        for line in order.order_line:
+            line.product_uom_qty = 0
+        self.send()
+        self.assertEqual(self.steps(order), [(False, "failed")])
+        self.line(order, 1).product_uom_qty = 4
+        self.send()
+        self.assertEqual(self.steps(order), [(False, "done")])
+        self.assertEqual(self.asked_lines(), [[{"id": "1", "quantity": "0"}]])
+
+    def test_a_quotation_without_lines_asks_for_the_cancellation(self):
+        order = self.arrive()
+        order.order_line.unlink()
+        self.send()
+        self.assertEqual((self.steps(order), self.asked_lines()), ([(False, "failed")], []))
+        salt = self.make_product("SALT-500", list_price=3)
+        order.order_line = [fields.Command.create({"product_id": salt.id, "product_uom_qty": 2})]
+        self.send()
+        [rows] = self.asked_lines()
+        self.assertEqual({row.get("id") or row["sku"] for row in rows}, {"1", "2", "SALT-500"})
+
+    def test_a_fee_does_not_keep_an_order_of_which_no_goods_are_left(self):
+        fee = self.env["product.product"].create({"name": "Fee", **SERVICE})
+        order = self.confirmed()
+        order.order_line = [fields.Command.create({"product_id": fee.id})]
+        for line in order.order_line[:2]:
+            line.product_uom_qty = 0
+        self.send()
+        self.assertEqual((self.steps(order), self.asked_lines()), ([(False, "failed")], []))
+
+    def test_an_emptied_order_that_is_delivered_over_there_is_shown_as_refused(self):
+        order = self.confirmed()
+        self.arrive(status="delivered", modified_at="2026-11-12T11:00:00Z")
+        for line in order.order_line:
+            line.product_uom_qty = 0
+        self.send()
+        self.assertEqual(self.steps(order), [(False, "failed")])
+        self.assertIn("Delivered", order.marketplace_error_message)
+
+    def test_lines_the_marketplace_takes_out_ask_for_nothing(self):
+        order = self.confirmed()
+        self.arrive(status="confirmed", lines=[], total=0, modified_at="2026-11-12T11:00:00Z")
+        self.assertFalse(any(order.order_line.mapped("product_uom_qty")) or order.marketplace_step_ids)
+
+    def test_a_refused_change_does_not_hold_up_the_cancellation(self):
+        order = self.confirmed()
+        self.door.will("lines", ok({"message": "not today"}, 422))
+        self.line(order).product_uom_qty = 7
+        self.send()
+        self.cancel(order)
+        self.send()
+        self.assertEqual(self.steps(order), [(False, "ignored"), ("cancelled", "done")])
+
     def test_a_line_the_marketplace_took_away_is_not_told_back(self):
         order = self.arrive()
         lines = self.message(self.rest, "N1", "pending")["lines"][:1]
