@@ -251,9 +251,16 @@ class SaleOrder(models.Model):
         return figures
 
     def _told_changes(self):
-        """Give the changes the marketplace took and has said nothing newer about, oldest first."""
+        """Give the changes the marketplace took and has said nothing newer about, oldest first.
+
+        A step ignored in doubt is one of which a person said that it arrived.
+        """
         steps = self.sudo().marketplace_step_ids.filtered(
-            lambda step: step.kind == "lines" and step.state == "done" and step.changes
+            lambda step: (
+                step.kind == "lines"
+                and step.changes
+                and (step.state == "done" or (step.state == "ignored" and step.in_doubt))
+            )
         )
         return [change for step in steps for change in step.changes if not change.get("over")]
 
@@ -305,7 +312,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 change | {"over": self._is_told_over(change, rows.get(ids.get(change["ref"])))}
                 for change in step.changes
             ]
-            if step.state == "done" and changes != step.changes:
+            if (step.state == "done" or step.in_doubt) and changes != step.changes:
                 step.changes = changes
 
     def _is_told_over(self, change, row):

@@ -4,9 +4,12 @@ from decimal import Decimal
 from odoo import _, api, fields, models
 
 from ..dialects import words
+from ..exceptions import Refused
 
 # So long after new lines were told nobody has told their ids: somebody has to look.
 UNTOLD_AFTER = timedelta(hours=1)
+# ... or whether they arrived at all: the list of orders was read twice since.
+DOUBTED_AFTER = timedelta(minutes=10)
 
 
 class MarketplaceConfig(models.Model):
@@ -19,20 +22,28 @@ class MarketplaceConfig(models.Model):
         return super()._cron_sweep()
 
     def _find_untold_lines(self):
-        """Ask a person about changes that wait for ids of new lines which the marketplace does not tell."""
+        """Ask a person about changes that wait for what the marketplace does not tell of new lines."""
+        now = fields.Datetime.now()
         steps = self.env["marketplace.order.step"].search(
             [
                 ("account_id", "=", self.id),
                 ("kind", "=", "lines"),
                 ("state", "=", "hold"),
-                ("write_date", "<", fields.Datetime.now() - UNTOLD_AFTER),
+                ("write_date", "<", now - DOUBTED_AFTER),
             ]
         )
         for step in steps.filtered(lambda step: step.sale_order_id._marketplace_known() != words.HELD):
-            remedy = _(
-                "Make the change at the marketplace and ignore this step; or read its orders and try again."
-            )
-            step._give_up(step.reason, remedy)
+            if step.in_doubt:
+                remedy = _(
+                    "Look at the order at the marketplace: ignore this step if they are there, "
+                    "else try again."
+                )
+                step._give_up(step.reason, remedy)
+            elif step.write_date < now - UNTOLD_AFTER:
+                remedy = _(
+                    "Make the change at the marketplace and ignore this step; or read its orders and try again."
+                )
+                step._give_up(step.reason, remedy)
 
 
 class MarketplaceOrderStep(models.Model):
@@ -69,13 +80,8 @@ class MarketplaceOrderStep(models.Model):
             self._wait_for_news(_("The marketplace has not told the ids of new lines yet."))
             self.account_id._ask_feed()
         elif self.in_doubt and not dialect.can_read_order and not all(change.id for change in changes):
-            self._give_up(
-                _("It is not known whether the new lines arrived."),
-                _(
-                    "Look at the order at the marketplace: ignore this step if they are there, "
-                    "else try again."
-                ),
-            )
+            self._wait_for_news(_("It is not known whether the new lines arrived."))
+            self.account_id._ask_feed()
         else:
             return False
         return True
@@ -83,7 +89,9 @@ class MarketplaceOrderStep(models.Model):
     def _changes_due(self):
         """Give what is to be told now: also of lines that were changed back since they were told in vain."""
         gone = [words.LineChange(0, line_id, Decimal(0)) for line_id in self.removed or ()]
-        doubtful = {change["ref"] for change in self.changes or () if self.in_doubt}
+        doubtful = {
+            change["ref"] for change in self.changes or () if self.in_doubt and not change.get("over")
+        }
         return (*self.sale_order_id._marketplace_changes(self.planned, doubtful), *gone)
 
     def _lines_of(self, changes):
@@ -151,8 +159,10 @@ class MarketplaceOrderStep(models.Model):
         if not call.changes:
             return super()._send(account, call)
         network, dialect = self.env["marketplace.api"], account._dialect()
+        if call.is_in_doubt and not dialect.can_read_order:
+            return self._send_again(account, call)
         changes, learned = call.changes, {}
-        if call.is_in_doubt and dialect.can_read_order:
+        if call.is_in_doubt:
             lines = self._read_lines(account, call)
             changes = words.still_to_tell(changes, lines)
             learned = words.new_line_ids(call.changes, lines, call.known_lines)
@@ -161,6 +171,24 @@ class MarketplaceOrderStep(models.Model):
             lines = network._update_order_lines(account, call.order_id, changes, key)
             learned |= words.new_line_ids(changes, lines, call.known_lines | set(learned.values()))
         return learned
+
+    def _send_again(self, account, call):
+        """Send once more what cannot be read back; a line that may be gone by now is taken away by itself.
+
+        That it is not there any more would else refuse the other changes, too.
+        """
+        network, dialect = self.env["marketplace.api"], account._dialect()
+        removals = [change for change in call.changes if change.id and change.quantity == 0]
+        others = tuple(change for change in call.changes if change not in removals)
+        if others:
+            network._update_order_lines(account, call.order_id, others)
+        for removal in removals:
+            try:
+                network._update_order_lines(account, call.order_id, (removal,))
+            except Refused as refusal:
+                if not dialect.is_line_gone(refusal):
+                    raise
+        return {}
 
     def _read_lines(self, account, call):
         message = self.env["marketplace.api"]._read_order(account, call.order_id)
@@ -182,7 +210,7 @@ class MarketplaceOrderStep(models.Model):
                 self.account_id._ask_feed()
 
     def action_process_again(self):
-        """Try once more; a person's word is taken for it that new lines in doubt did not arrive."""
+        """Try once more; the word of a person who was asked is taken that new lines did not arrive."""
         self._check_open()
-        self.sudo().filtered(lambda step: step.kind == "lines").in_doubt = False
+        self.sudo().filtered(lambda step: step.kind == "lines" and step.state == "failed").in_doubt = False
         return super().action_process_again()

@@ -697,19 +697,91 @@ class TestEditsAreTold(DeliveryCase):
         self.assertEqual(len(self.asked_lines()), 1)
         self.assertEqual(order.order_line[-1].marketplace_line_id, "79")
 
-    def test_new_lines_in_doubt_that_cannot_be_read_back_are_left_to_a_person(self):
-        salt = self.make_product("SALT-500", list_price=3)
+    def in_doubt(self):
+        """Give a step of Cartona's whose answer was lost: a changed line, one taken away and a new one."""
         order = self.confirmed(self.cartona)
-        order.order_line = [fields.Command.create({"product_id": salt.id, "product_uom_qty": 2})]
+        self.line(order).product_uom_qty = 7
+        self.line(order, 1).product_uom_qty = 0
+        values = {"product_id": self.make_product("SALT-500", list_price=3).id, "product_uom_qty": 2}
+        order.order_line = [fields.Command.create(values)]
         self.door.will("order_details", Unavailable("cut"))
         self.send(self.cartona)
         self.pass_time()
         self.send(self.cartona)
-        self.assertEqual((self.steps(order), len(self.asked_lines())), ([(False, "failed")], 1))
+        self.assertEqual((self.steps(order), len(self.asked_lines())), ([(False, "hold")], 1))
+        self.assertIn((self.cartona.id, "pull"), self.wakeups)
         self.door.will("order_details", ok([]))
-        order.marketplace_step_ids.action_process_again()
+        return self.step(order)
+
+    def there(self, *lines):
+        """Have Cartona's list tell the order with these lines: (id, key, amount, price)."""
+        names = ("id", "internal_product_id", "amount", "selling_price")
+        rows = [dict(zip(names, line, strict=True)) for line in lines]
+        total = sum(row["amount"] * row["selling_price"] for row in rows)
+        self.arrive("N1", "confirmed", self.cartona, order_details=rows, total_price=total)
+
+    def wait(self, step, minutes):
+        """Let a step have waited so long, and the sweep come by."""
+        self.env.flush_all()
+        self.cr.execute(
+            "UPDATE marketplace_order_step SET write_date = write_date - interval '1 m' * %s WHERE id = %s",
+            [minutes, step.id],
+        )
+        self.env.invalidate_all()
+        self.env["marketplace.config"]._cron_sweep()
+
+    def test_changes_in_doubt_are_settled_by_what_the_list_shows(self):
+        step = self.in_doubt()
+        self.there((1, "TEA-25", 7, 10), (80, "SALT-500", 2, 3))
+        self.assertEqual((step.state, step.in_doubt), ("done", False))
+        order = step.sale_order_id
+        self.assertEqual(order.order_line[-1].marketplace_line_id, "80")
+        self.assertEqual((order.order_line.mapped("product_uom_qty"), len(self.asked_lines())), ([7, 0, 2], 1))
+        self.assertEqual(order.marketplace_sync_status, "synced")
+
+    def test_changes_in_doubt_that_the_list_does_not_show_are_asked_about(self):
+        step = self.in_doubt()
+        self.there((1, "TEA-25", 10, 10), (2, "SUGAR-1", 4, 5))
         self.send(self.cartona)
-        self.assertEqual((self.steps(order), len(self.asked_lines())), ([(False, "done")], 2))
+        self.assertEqual((step.state, len(self.asked_lines())), ("hold", 1))
+        self.wait(step, 5)
+        self.assertEqual(step.state, "hold")
+        step.action_process_again()  # somebody who was not asked yet
+        self.send(self.cartona)
+        self.assertEqual((step.state, len(self.asked_lines())), ("hold", 1))
+        self.wait(step, 11)
+        self.assertEqual((step.state, step.sale_order_id.marketplace_sync_status), ("failed", "error"))
+        self.assertIn("Look at the order", step.remedy)
+        step.action_process_again()
+        self.send(self.cartona)
+        self.assertEqual((step.state, len(self.asked_lines()), len(self.asked_lines()[-1])), ("done", 2, 3))
+
+    def test_new_lines_a_person_has_seen_there_are_not_told_again(self):
+        step = self.in_doubt()
+        self.wait(step, 11)
+        step.action_ignore()
+        order = step.sale_order_id
+        self.line(order).product_uom_qty = 8
+        self.send(self.cartona)
+        self.assertEqual(self.asked_lines()[1:], [[{"id": 1, "amount": 8}]])
+        self.there((1, "TEA-25", 8, 10), (80, "SALT-500", 2, 3))
+        self.assertEqual(order.order_line[-1].marketplace_line_id, "80")
+        self.send(self.cartona)
+        self.assertEqual((len(self.asked_lines()), len(order.order_line)), (2, 3))
+
+    def test_a_line_in_doubt_is_taken_away_once_more_by_itself(self):
+        order = self.confirmed(self.cartona)
+        self.line(order).product_uom_qty = 7
+        self.line(order, 1).product_uom_qty = 0
+        gone = [{"hashed_id": "N1", "success": False, "error": "unknown line 2"}]
+        self.door.will("order_details", Unavailable("cut"), ok([]), ok(gone))
+        self.send(self.cartona)
+        self.pass_time()
+        self.send(self.cartona)
+        both = [{"id": 1, "amount": 7}, {"id": 2, "cancelled": True}]
+        again = {**both[0], "price": 10}
+        self.assertEqual(self.asked_lines(), [both, [again], both[1:]])
+        self.assertEqual(self.steps(order), [(False, "done")])
 
     def test_an_echo_of_a_discount_does_not_give_it_twice(self):
         order = self.confirmed()
