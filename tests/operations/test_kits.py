@@ -1,10 +1,6 @@
-"""Kits, which Odoo knows only with its manufacturing application: it is installed here, beside the addon."""
-
-import os
+"""Kits, which Odoo knows only with its manufacturing application."""
 
 import pytest
-
-from .test_lifecycle import Database, databases
 
 SETTING = """
 from odoo.addons.cartona_integration.compat import STORABLE
@@ -103,16 +99,8 @@ assert offered(pair) == {"pair": 3}, offered(pair)
 """
 
 
-@pytest.fixture(scope="module")
-def database():
-    database = Database(os.environ["HARNESS_TEMPLATE"], "kits")
-    database.modules("-i", "mrp")
-    yield database
-    databases.drop(database.odoo, database.name)
-
-
 @pytest.mark.parametrize(
     "script", [COMPUTED, MARKED, SOLD, PACKED], ids=["computed", "marked", "sold", "packed"]
 )
-def test_a_kit_is_what_its_components_make(database, script):
-    database.shell(SETTING + script)
+def test_a_kit_is_what_its_components_make(companions, script):
+    companions.shell(SETTING + script)
