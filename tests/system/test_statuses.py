@@ -72,9 +72,9 @@ class Orders:
         """Give the bodies of the calls that were made."""
         return self.shop.simulator.control("GET", "calls", account=self.shop.code, operation=operation)
 
-    def steps(self, columns="state"):
+    def steps(self, columns="state", where="true"):
         return self.server.sql(
-            f"SELECT {columns} FROM marketplace_order_step WHERE account_id = %s ORDER BY id",
+            f"SELECT {columns} FROM marketplace_order_step WHERE account_id = %s AND {where} ORDER BY id",
             [self.shop.account],
         )
 
@@ -228,3 +228,89 @@ def refused(orders):
         "SELECT connection_status FROM marketplace_config WHERE id = %s", [orders.shop.account]
     )
     return status == "refused"
+
+
+class Edits(Orders):
+    """One order of two lines at Cartona, whose answers get lost."""
+
+    def one(self):
+        [made] = self.shop.post("order_factory", {"count": 1, "products": self.products})
+        first = made["order_details"][0] | {"amount": 10}
+        lines = [first, first | {"id": first["id"] + 1}]
+        total = sum(line["selling_price"] * line["amount"] for line in lines)
+        self.shop.post("orders", [made | {"order_details": lines, "total_price": total}])
+        self.id = made["hashed_id"]
+        self.shop.post("push", {"orders": [self.id], "wait": 60})
+        wait_for(lambda: self.id in self.here(), 60, "the order is here")
+        self.confirm(self.id)
+        self.settled()
+        self.lines = self.server.rpc("sale.order.line", "search", [("order_id", "=", self.number(self.id))])
+        return self
+
+    def change(self, *commands):
+        """Change lines in one go, as a form does, and lose the answer."""
+        self.fault("timeout_after", "order_details", seconds=4)
+        values = {"order_line": commands}
+        self.server.rpc("sale.order", "write", [self.number(self.id)], values)
+
+    def amounts(self):
+        """Give the amounts of the lines over there."""
+        rows = self.shop.simulator.control("GET", f"accounts/{self.shop.code}/orders")
+        [order] = [row["order"] for row in rows if row["order"]["hashed_id"] == self.id]
+        return [line["amount"] for line in order["order_details"]]
+
+    def line_steps(self):
+        return self.steps("state, in_doubt", "kind = 'lines'")
+
+
+@pytest.fixture
+def open_edits(open_shop, products, simulator):
+    def open_one(**options):
+        shop = open_shop("cartona", order_policy="draft", timeout=2)
+        reopen(shop, **options)
+        shop.post("listings", [{"supplier_product_id": "900", "internal_product_id": "SALT-500"}])
+        return Edits(shop, products).one()
+
+    yield open_one
+    simulator.control("DELETE", "faults")
+
+
+def test_a_line_taken_away_without_an_answer_is_gone_and_no_alarm(open_edits):
+    edits = open_edits()
+    first, second = edits.lines
+    edits.change((1, first, {"product_uom_qty": 7}), (1, second, {"product_uom_qty": 0}))
+    edits.settled()
+    assert edits.amounts() == [7]
+    assert edits.line_steps() == [("done", False)]
+    # Lost, the change once more, and the line that is gone by itself.
+    assert len(edits.calls("order_details")) == 3
+
+
+def new_line(edits):
+    [salt] = edits.server.rpc("product.product", "search", [("cartona_id", "=", "SALT-500")], limit=1)
+    return (0, 0, {"product_id": salt, "product_uom_qty": 2, "price_unit": 3})
+
+
+def test_a_new_line_without_an_answer_is_found_in_the_list(open_edits):
+    edits = open_edits(own_changes="listed")
+    edits.change((1, edits.lines[1], {"product_uom_qty": 0}), new_line(edits))
+    wait_for(lambda: edits.line_steps() == [("done", False)], 60, f"it is settled: {edits.line_steps()}")
+    assert edits.amounts() == [10, 2]
+    assert len(edits.calls("order_details")) == 1
+
+
+def test_a_new_line_without_an_answer_that_no_list_shows_is_not_added_again(open_edits):
+    edits = open_edits(own_changes="silent")
+    edits.change((1, edits.lines[1], {"product_uom_qty": 0}), new_line(edits))
+    wait_for(lambda: edits.line_steps() == [("hold", True)], 60, f"it waits: {edits.line_steps()}")
+    edits.server.sql(
+        "UPDATE marketplace_order_step SET write_date = write_date - interval '11 m' WHERE account_id = %s",
+        [edits.shop.account],
+    )
+    [[sweep]] = edits.server.sql(
+        "SELECT res_id FROM ir_model_data WHERE module = 'cartona_integration' AND name = 'cron_sweep'"
+    )
+    edits.server.rpc("ir.cron", "method_direct_trigger", [sweep])
+    assert edits.line_steps() == [("failed", True)], "a person is asked"
+    assert edits.amounts() == [10, 2]
+    assert len(edits.calls("order_details")) == 1
