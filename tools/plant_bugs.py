@@ -311,6 +311,20 @@ BUGS = [
         "addon", "steps",
     ),
     (
+        "an order of which nothing is left is cancelled by a person",
+        f"{MODELS}/marketplace_order_edit.py",
+        'return not any(line._marketplace_wanted(planned)[0] for line in self._marketplace_lines())',
+        "return False",
+        "addon", "EditsAreTold",
+    ),
+    (
+        "what had left before it was seen is not told back",
+        f"{MODELS}/marketplace_order_processor.py",
+        '"marketplace_seen_shipped": order.status in LEFT,',
+        '"marketplace_seen_shipped": False,',
+        "addon", "DeliveriesAreTold",
+    ),
+    (
         "an echo ends here",
         f"{MODELS}/sale_order.py",
         "            and dialect.outlook(known or None, status) != words.REACHED\n",

@@ -174,16 +174,16 @@ class SaleOrder(models.Model):
             if not order._may_tell_lines():
                 continue
             # What was never sent is looked at anew: what stopped it may be gone.
-            again = order._stopped_line_steps().filtered(lambda step: step.state == "failed" and not step.tries)
+            again = order._stopped_line_steps().filtered(
+                lambda step: step.state == "failed" and not step.tries
+            )
             if again:
                 again._reset()
             elif order._has_lines_to_tell():
                 order._enqueue_steps([order._prepare_step()])
 
     def _stopped_line_steps(self):
-        return self.marketplace_step_ids.filtered(
-            lambda step: step.kind == "lines" and step.state in STOPPED
-        )
+        return self.marketplace_step_ids.filtered(lambda step: step.kind == "lines" and step.state in STOPPED)
 
     def _tell_removed(self, line_ids):
         """Have the marketplace told of lines that are gone here."""

@@ -41,7 +41,8 @@ class MarketplaceConfig(models.Model):
                 step._give_up(step.reason, remedy)
             elif step.write_date < now - UNTOLD_AFTER:
                 remedy = _(
-                    "Make the change at the marketplace and ignore this step; or read its orders and try again."
+                    "Make the change at the marketplace and ignore this step; or read its orders and try "
+                    "again."
                 )
                 step._give_up(step.reason, remedy)
 
@@ -118,13 +119,14 @@ class MarketplaceOrderStep(models.Model):
         )
 
     def _ask_to_cancel(self, known):
-        """Have a person cancel an order of which nothing is left: he knows why, and the customer is to hear."""
+        """Have a person cancel an order of which nothing is left, with the reason he knows."""
         reason = _(
             "Nothing is left of the order here; the marketplace still shows it as %s.",
             self._status_labels(self.env.user.lang).get(known) or "?",
         )
         self._give_up(
-            reason, _("Cancel the order, with the reason the customer is to hear; or give a line a quantity again.")
+            reason,
+            _("Cancel the order, with the reason the customer is to hear; or give a line a quantity again."),
         )
 
     def _ask_for_listing(self, lines):

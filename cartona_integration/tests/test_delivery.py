@@ -736,7 +736,9 @@ class TestEditsAreTold(DeliveryCase):
         self.assertEqual((step.state, step.in_doubt), ("done", False))
         order = step.sale_order_id
         self.assertEqual(order.order_line[-1].marketplace_line_id, "80")
-        self.assertEqual((order.order_line.mapped("product_uom_qty"), len(self.asked_lines())), ([7, 0, 2], 1))
+        self.assertEqual(
+            (order.order_line.mapped("product_uom_qty"), len(self.asked_lines())), ([7, 0, 2], 1)
+        )
         self.assertEqual(order.marketplace_sync_status, "synced")
 
     def test_changes_in_doubt_that_the_list_does_not_show_are_asked_about(self):
