@@ -16,6 +16,8 @@ CONFIDENCE = {
     # Both number their goods from 1: that a code of ours is also the id of some listing is likely by chance.
     "own_id": 75,
     "name": 70,
+    # Whichever is right, a person has to say so.
+    "contradiction": 0,
 }
 # Names less alike are no evidence.
 ALIKE = 0.72
@@ -103,6 +105,8 @@ class Catalogue:
 
         :param listing: with ``product_id`` (the marketplace's), ``key``, ``barcode`` and ``name``
         """
+        if match := self._contradiction(listing):
+            return match
         for kind, indexes, codes in (
             ("key", ("key",), (listing.key,)),
             ("barcode", ("barcode",), (listing.barcode, listing.key)),
@@ -113,6 +117,17 @@ class Catalogue:
             if match := self._by_code(kind, indexes, codes):
                 return match
         return self._by_name(listing.name)
+
+    def _contradiction(self, listing):
+        """Find the products of a listing whose key is one product's and whose barcode another's."""
+        named = self._by_code("key", ("key",), (listing.key,)) or self._by_code(
+            "reference", ("reference",), (listing.key,)
+        )
+        marked = self._by_code("barcode", ("barcode",), (listing.barcode,))
+        if not (named and marked) or set(named.products) & set(marked.products):
+            return None
+        kind, told = "contradiction", f"{named.told}, {marked.told}"
+        return Match(kind, (*named.products, *marked.products), told, CONFIDENCE[kind])
 
     def _by_code(self, kind, indexes, codes):
         for code in filter(None, codes):

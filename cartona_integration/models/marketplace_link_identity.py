@@ -92,3 +92,53 @@ class MarketplaceProductLink(models.Model):
             account=account,
             product=product,
         )
+
+    # -- what changes over there ----------------------------------------------------------------
+
+    @api.model
+    def _ask_what_became_another(self, pairs):
+        """Send nothing more to linked listings that became something else over there; a person is asked.
+
+        A key that is no other product's, or none, says nothing: the listing's id decides.
+
+        :param pairs: list of (link, Listing) of one account, as they are and as they were read now
+        """
+        linked = [(link, listing) for link, listing in pairs if link.state == "linked" and link.product_id]
+        problems = {}
+        for link, listing in linked:
+            before, now = link.unit_count, float(listing.unit_count or 0)
+            if link.account_id.counts_in == "piece" and before and now and before != now:
+                problems[link] = _(
+                    "The marketplace sells it in %(now)g pieces now, no longer in %(before)g: choose what it "
+                    "is sold in, and let it go on.",
+                    now=now,
+                    before=before,
+                )
+        problems |= self._renamed_to_another(linked)
+        for link, problem in problems.items():
+            link.write({"is_paused": True, "reason": problem})
+        if problems:
+            account = next(iter(problems)).account_id
+            note = _("%s listings became something else at the marketplace: they are paused.", len(problems))
+            account._ask_for_help("listings", note)
+
+    def _renamed_to_another(self, linked):
+        """Give {link: problem} of listings that have another product's key now."""
+        renamed = {
+            link: listing.key
+            for link, listing in linked
+            if link.key and listing.key and link.key != listing.key
+        }
+        problems = {}
+        if renamed:
+            account = next(iter(renamed)).account_id
+            found = self.env["product.product"]._find_of_account(account, "cartona_id", renamed.values())
+            for link, key in renamed.items():
+                if found[key] and link.product_id not in found[key]:
+                    problems[link] = _(
+                        "Its key at the marketplace is %(key)s now, that of %(product)s: choose the product, "
+                        "and let it go on.",
+                        key=key,
+                        product=found[key][0].display_name,
+                    )
+        return problems

@@ -131,6 +131,7 @@ class MarketplaceProductLink(models.Model):
         :return: how many were linked now
         """
         links = self.union(*[link for link, _listing in pairs])
+        self._ask_what_became_another(pairs)
         named = links.filtered(lambda link: link.state in ("proposed", "wanted") and link.external_id)
         now = fields.Datetime.now()
         names = ("drift", "drifted_at", "price_acknowledged", "quantity_acknowledged", "missed", *SEEN)
@@ -215,7 +216,31 @@ class MarketplaceProductLink(models.Model):
         seekers = gone | self._find_all(account, "key", keys)
         self._note_ambiguous([seekers[key] for key, link_id in rows if not link_id and key in seekers])
         single = {link.key: link for link in self.browse([link_id for _key, link_id in rows if link_id])}
+        self._leave_contradicted(account, single, seekers)
         return rows[-1][0], self._link_single(account, single, seekers)
+
+    def _leave_contradicted(self, account, single, seekers):
+        """Take out, for a person, the listings whose barcode is another product's than their key.
+
+        :param dict single, seekers: as :meth:`_link_single` takes them
+        """
+        barcoded = {key: link for key, link in single.items() if link.barcode and link.state != "linked"}
+        if not barcoded:
+            return
+        products = self.env["product.product"]
+        marked = products._find_of_account(account, "barcode", {link.barcode for link in barcoded.values()})
+        named = products._find_of_account(account, "cartona_id", barcoded)
+        for key, link in barcoded.items():
+            product = seekers[key].product_id if key in seekers else named[key]
+            other = marked[link.barcode]
+            if product and other and not product & other:
+                del single[key]
+                if seeker := seekers.pop(key, None):
+                    seeker.reason = _(
+                        "The listing with this key has the barcode of %s: enter its listing id if it is the "
+                        "right one.",
+                        other[0].display_name,
+                    )
 
     def _link_single(self, account, single, seekers):
         """Link listings whose key nothing else has.

@@ -205,6 +205,7 @@ class MarketplaceProductLink(models.Model):
             "reference": _("Same internal reference: %s"),
             "normalised": _("Same code but for signs, case and zeros: %s"),
             "name": _("Names %s %% alike"),
+            "contradiction": _("Key and barcode of different products: %s"),
         }
 
     @api.model

@@ -3,7 +3,7 @@ from odoo import _, api, fields, models
 # Missing in so many complete readings in a row: it is gone. One may miss what moved between its pages.
 GONE_AFTER = 2
 # More missing at once than both is trouble of the marketplace, not of the listings.
-MISSING_AT_ONCE = 20
+MISSING_AT_ONCE = 5
 MISSING_SHARE = 0.2
 
 

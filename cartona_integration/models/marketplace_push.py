@@ -260,7 +260,8 @@ class MarketplaceConfig(models.Model):
         link = links.browse(link_id).exists()
         if not link or link.state == "linked":
             return
-        if len(listings) == 1:
+        known = links._find_all(self, "external_id", {listing.product_id for listing in listings})
+        if len(listings) == 1 and any(other.state == "linked" for other in known.values()):
             link.reason = _("The listing with this key belongs to another product.")
         link.write({"state": "proposed", "tries": 0})  # not there: the daily reading looks again
 

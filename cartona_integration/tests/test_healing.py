@@ -206,6 +206,54 @@ class TestGone(HealingCase):
         self.assertEqual(len(self.links.search([("state", "=", "found")])), 30)
         self.assertTrue(self.rest.activity_ids)
 
+    def test_a_few_of_a_small_shop_may_go_half_of_it_does_not(self):
+        rows = [listing(f"X{n}", f"{n}") for n in range(12)]
+        self.read_all(listing("TEA-25", "R1"), *rows)
+        for _time in range(2):
+            self.miss(listing("TEA-25", "R1"), *rows[6:])
+        self.assertEqual(len(self.links.search([("state", "=", "found")])), 12)
+        self.assertTrue(self.rest.activity_ids)
+        for _time in range(2):
+            self.miss(listing("TEA-25", "R1"), *rows[3:])
+        self.assertEqual(len(self.links.search([("state", "=", "found")])), 9)
+
+    def assertAsked(self, words):
+        self.assertTrue(self.on_rest.is_paused)
+        self.assertIn(words, self.on_rest.reason)
+        self.assertTrue(self.rest.activity_search(["cartona_integration.activity_listings"]))
+        self.tea.list_price = 130
+        self.push()
+        self.assertFalse(self.sent())
+
+    def go_on(self):
+        self.on_rest.is_paused = False
+        self.push()
+        self.assertEqual(self.sent()[-1]["price"], "130.00")
+        self.assertFalse(self.on_rest.reason)
+
+    def test_its_key_is_another_products_now_a_person_is_asked(self):
+        self.make_product("SUGAR-1")
+        again = listing("SUGAR-1", "R1", price="100.00", stock="10")
+        self.read_all(again)
+        self.assertAsked("Its key at the marketplace is SUGAR-1 now")
+        self.go_on()
+        self.read_all(again)
+        self.assertFalse(self.on_rest.is_paused, "it was asked once")
+
+    def test_its_key_is_another_companys_product_is_nothing_to_ask(self):
+        other = self.env["res.company"].create({"name": "Other"})
+        self.make_product("SUGAR-1", company_id=other.id)
+        self.read_all(listing("SUGAR-1", "R1", price="100.00", stock="10"))
+        self.assertFalse(self.on_rest.is_paused)
+
+    def test_it_is_sold_in_other_packs_now_a_person_is_asked(self):
+        self.rest.counts_in = "piece"
+        self.see(unit_count=12)
+        self.assertFalse(self.on_rest.is_paused, "it was not known before")
+        self.see(unit_count=24)
+        self.assertAsked("in 24 pieces now, no longer in 12")
+        self.go_on()
+
     def test_its_key_changed_over_there_the_id_decides(self):
         self.read_all(listing("NEW-KEY", "R1", price="100.00", stock="10"))
         self.assertEqual((self.on_rest.product_id, self.on_rest.key), (self.tea, "NEW-KEY"))

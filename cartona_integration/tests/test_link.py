@@ -132,6 +132,36 @@ class TestLinking(LinkCase):
         self.run_job(self.rest, "link")
         self.assertEqual((self.link(sugar).state, self.link(sugar).reason), ("proposed", False))
 
+    def make_contradiction(self):
+        pepper = self.make_product("PEPPER", barcode="6221031490033")
+        mint = self.make_product(False, barcode="6221031490019")
+        return pepper, mint, listing("PEPPER", "R5", barcode="6221031490019")
+
+    def test_a_key_and_a_barcode_of_different_products_are_a_persons_case(self):
+        pepper, mint, row = self.make_contradiction()
+        self.read_all(row)
+        link = self.link(pepper)
+        self.assertEqual((link.state, link.external_id), ("proposed", False))
+        self.assertIn(mint.display_name, link.reason)
+        link.external_id = "R5"
+        self.read_all(row)
+        self.assertEqual((link.state, link.external_id, link.reason), ("linked", "R5", False))
+
+    def test_what_is_looked_for_by_its_key_may_have_another_products_barcode_too(self):
+        pepper, mint, row = self.make_contradiction()
+        self.look(row)
+        self.assertEqual(self.link(pepper).state, "proposed")
+        self.assertIn(mint.display_name, self.link(pepper).reason)
+
+    def test_a_listing_with_another_products_barcode_is_not_given_its_keys_product(self):
+        pepper, _mint, row = self.make_contradiction()
+        self.link(pepper).unlink()
+        self.read_all(row)
+        self.assertFalse(self.link(pepper))
+        self.assertEqual(self.links.search([("external_id", "=", "R5")]).state, "found")
+        self.read_all(listing("PEPPER", "R5", barcode="6221031490033"))
+        self.assertEqual(self.link(pepper).external_id, "R5")
+
     def test_a_key_of_several_listings_is_a_persons_case(self):
         sugar = self.make_product("SUGAR-1")
         rows = listing("SUGAR-1", "8"), listing("SUGAR-1", "9")

@@ -36,6 +36,19 @@ class TestProposals(WorkbenchCase):
         self.assertEqual(link.sync_status, False)
         self.assertIn(link, self.links.search([("sync_status", "=", False)]))
 
+    def test_a_key_and_a_barcode_of_different_products_are_for_a_person(self):
+        by_key = self.make_product("K-100")
+        by_barcode = self.make_product(False, barcode="6221031490019")
+        both = self.make_product("K-200", barcode="6221031490026")
+        self.read_there(
+            listing("K-100", "1", barcode="6221031490019"), listing("K-200", "2", barcode="6221031490026")
+        )
+        link = self.found("1")
+        self.assertEqual((link.is_ambiguous, link.proposed_product_id.id), (True, False))
+        for told in ("K-100, 6221031490019", by_key.display_name, by_barcode.display_name):
+            self.assertIn(told, link.evidence)
+        self.assertEqual(self.proposal("2"), (both, 97))
+
     def test_each_kind_of_evidence_finds_its_product(self):
         by_key = self.make_product("K-100")
         by_barcode = self.make_product(False, barcode="6221031490019")

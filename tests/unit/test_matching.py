@@ -42,9 +42,21 @@ def test_words_come_in_any_order():
 
 
 def test_a_stronger_evidence_wins():
-    products = [Product(1, key="A-100"), Product(2, reference="A-100"), Product(3, barcode="622103")]
+    products = [Product(1, key="A-100", barcode="622103"), Product(2, reference="A-100")]
     found = match(products, key="A-100", barcode="622103")
     assert (found.kind, found.products) == ("key", (1,))
+
+
+def test_a_key_and_a_barcode_of_different_products_contradict_each_other():
+    for one in (Product(1, key="A-100"), Product(1, reference="A-100")):
+        found = match([one, Product(3, barcode="622103")], key="A-100", barcode="622103")
+        assert (found.kind, found.products, found.confidence) == ("contradiction", (1, 3), 0)
+
+
+def test_a_code_that_only_one_of_them_finds_contradicts_nothing():
+    products = [Product(1, key="A-100"), Product(3, barcode="622103")]
+    assert match(products, key="A-100", barcode="622104").products == (1,)
+    assert match(products, key="A-101", barcode="622103").products == (3,)
 
 
 def test_a_code_of_several_is_not_decided_by_their_names():
