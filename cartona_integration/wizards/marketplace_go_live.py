@@ -13,6 +13,7 @@ class MarketplaceGoLive(models.TransientModel):
 
     account_id = fields.Many2one("marketplace.config", required=True, readonly=True, ondelete="cascade")
     account_state = fields.Selection(related="account_id.state")
+    last_push = fields.Datetime(related="account_id.last_push", string="Computed At")
     link_ids = fields.Many2many("marketplace.product.link", string="Only These", readonly=True)
     link_count = fields.Integer(string="Linked Listings", readonly=True)
     unknown_count = fields.Integer(
