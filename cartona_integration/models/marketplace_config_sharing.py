@@ -49,34 +49,37 @@ class MarketplaceConfig(models.Model):
         path = [int(part) for part in (product.categ_id.parent_path or "").split("/") if part]
         return next((by_category[categ_id] for categ_id in reversed(path) if categ_id in by_category), self)
 
-    def _left_for(self, free):
+    def _left_for(self, free, supposed=None):
         """Take from free quantities the last units that another account keeps for itself.
 
         :param dict free: {product id: free quantity}
+        :param dict supposed: {account id: last units}, see :meth:`_kept_by_others`
         :return: the same, with 0 for what others keep
         """
-        kept = self._kept_by_others(list(free))
+        kept = self._kept_by_others(list(free), supposed)
         return {
             key: 0.0 if key in kept and quantity <= kept[key] else quantity for key, quantity in free.items()
         }
 
-    def _kept_by_others(self, product_ids):
-        """Give {product id: the most units another account keeps}; of two the larger figure wins.
+    def _sharing_accounts(self, domain):
+        """Give the other accounts that sell from the same warehouses.
 
         Superuser: another company's account may sell from the same warehouse.
         """
-        rivals = (
-            self.sudo()
-            .search(
-                [
-                    ("id", "!=", self.id),
-                    ("state", "=", "live"),
-                    ("last_units", ">", 0),
-                    ("last_units", ">=", self.last_units),
-                    ("stock_warehouse_ids", "in", self.stock_warehouse_ids.ids),
-                ]
-            )
-            .filtered(lambda rival: (rival.last_units, -rival.id) > (self.last_units, -self.id))
+        shared = [("id", "!=", self.id), ("stock_warehouse_ids", "in", self.stock_warehouse_ids.ids)]
+        return self.sudo().search([*shared, *domain])
+
+    def _kept_by_others(self, product_ids, supposed=None):
+        """Give {product id: the most units another account keeps}; of two the larger figure wins.
+
+        :param dict supposed: {account id: last units} of accounts as if they were live with these
+        """
+        supposed = supposed or {}
+        keep = ["|", ("id", "in", list(supposed)), "&", ("state", "=", "live"), ("last_units", ">", 0)]
+        wanted = {rival: supposed.get(rival.id, rival.last_units) for rival in self._sharing_accounts(keep)}
+        own = supposed.get(self.id, self.last_units)
+        rivals = self.browse().union(
+            *[rival for rival, units in wanted.items() if units and (units, -rival.id) > (own, -self.id)]
         )
         if not rivals:
             return {}
@@ -95,5 +98,5 @@ class MarketplaceConfig(models.Model):
         )
         kept = {}
         for product, account in groups:
-            kept[product.id] = max(kept.get(product.id, 0.0), account.last_units)
+            kept[product.id] = max(kept.get(product.id, 0.0), wanted[account])
         return kept

@@ -1,4 +1,5 @@
 from odoo import _, fields, models
+from odoo.exceptions import UserError
 
 
 class MarketplaceConfig(models.Model):
@@ -49,7 +50,18 @@ class MarketplaceConfig(models.Model):
         return True
 
     def action_cancel_sending(self):
-        """Call a full sending off: what was not sent stays as it is over there, the account watches again."""
+        """Call the first full sending off: what was not sent stays as it is over there, the account watches
+        again.
+
+        :raise UserError: in shadow nobody would hear what becomes of the orders there are
+        """
+        if any(account.order_count for account in self):
+            raise UserError(
+                _(
+                    "In shadow the statuses of this account's orders would not be sent: pause the sending "
+                    "instead."
+                )
+            )
         self.write({"is_sending_paused": False, "state": "shadow"})
         return self._notify(
             _("Called off"), _("Nothing more is sent. Going live again sends what differs then."), "info"

@@ -164,6 +164,40 @@ class TestPreview(AllocationCase):
         [row] = self.wizard(stock_percentage=50).save()._rows()
         self.assertEqual((row["now"], row["then"]), (1, 1))
 
+    def test_last_units_show_what_other_accounts_would_lose_and_get_back(self):
+        self.move_in(self.tea, -7)
+        form = self.wizard(last_units=3)
+        self.assertIn("Other accounts would show another quantity of 1 of them", form.preview)
+        [row] = form.save()._rows()
+        self.assertEqual((row["now"], row["then"]), (3, 3))
+        self.assertEqual(row["elsewhere"], [f"{self.cartona.name}: 3 → 0"])
+        form.save().action_apply()
+        self.assertEqual((self.offered(), self.offered(self.on_cartona)), (3, 0))
+        [row] = self.wizard(last_units=2).save()._rows()
+        self.assertEqual(row["elsewhere"], [f"{self.cartona.name}: 0 → 3"])
+
+    def test_last_units_that_another_account_wants_more_are_shown_too(self):
+        self.move_in(self.tea, -7)
+        self.rest.last_units, self.cartona.last_units = 5, 4
+        [row] = self.wizard(last_units=4.0 - 1).save()._rows()
+        self.assertEqual((row["now"], row["then"]), (3, 0))
+        self.assertEqual(row["elsewhere"], [f"{self.cartona.name}: 0 → 3"])
+
+    def test_of_another_companys_account_only_that_it_is_there_is_told(self):
+        other = self.env["res.company"].create({"name": "Other"})
+        self.env.user.company_ids += other
+        wizard = self.wizard().save().with_context(allowed_company_ids=other.ids)
+        self.assertEqual(wizard._tell_other(self.cartona, 3, 0), "another company's account")
+
+    def test_a_rule_of_a_category_or_product_changes_nobodys_last_units(self):
+        self.move_in(self.tea, -7)
+        wizard = self.wizard(target="product", product_tmpl_id=self.tea.product_tmpl_id).save()
+        [row] = wizard._rows()
+        self.assertEqual(row["elsewhere"], [])
+        self.rest.last_units = 2
+        wizard.action_apply()
+        self.assertEqual(self.rest.last_units, 2)
+
     def test_applied_it_counts(self):
         self.wizard(stock_percentage=50).save().action_apply()
         self.assertEqual(self.offered(), 5)

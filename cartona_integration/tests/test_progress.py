@@ -1,3 +1,5 @@
+from odoo.exceptions import UserError
+
 from .test_link import LinkCase
 
 
@@ -35,6 +37,15 @@ class TestProgress(LinkCase):
         self.rest.action_cancel_sending()
         self.push()
         self.assertEqual((self.rest.state, self.sent()), ("shadow", []))
+
+    def test_a_shop_with_orders_is_not_called_off_as_their_statuses_would_be_lost(self):
+        order = {"id": "N1", "status": "pending", "total": 10, "customer": {"id": "C1", "name": "Shop"}}
+        order |= {"currency": self.rest.currency_id.name, "modified_at": "2026-11-12T10:00:00Z"}
+        line = {"id": "1", "sku": "TEA-25", "quantity": 1, "unit_price": 10}
+        self.receive(self.rest, {**order, "lines": [line]})
+        with self.assertRaises(UserError):
+            self.rest.action_cancel_sending()
+        self.assertEqual(self.rest.state, "live")
 
     def test_in_the_middle_of_a_run_the_next_batch_waits(self):
         self.mark_all()
