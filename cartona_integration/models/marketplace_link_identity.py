@@ -1,5 +1,6 @@
 from odoo import _, api, models
 from odoo.exceptions import ValidationError
+from odoo.tools import float_compare
 
 from .marketplace_product_link import IDENTIFIES
 
@@ -107,7 +108,8 @@ class MarketplaceProductLink(models.Model):
         problems = {}
         for link, listing in linked:
             before, now = link.unit_count, float(listing.unit_count or 0)
-            if link.account_id.counts_in == "piece" and before and now and before != now:
+            # What is told for the first time is simply kept.
+            if before and now and before != now and not link._is_sold_in(now):
                 problems[link] = _(
                     "The marketplace sells it in %(now)g pieces now, no longer in %(before)g: choose what it "
                     "is sold in, and let it go on.",
@@ -121,6 +123,12 @@ class MarketplaceProductLink(models.Model):
             account = next(iter(problems)).account_id
             note = _("%s listings became something else at the marketplace: they are paused.", len(problems))
             account._ask_for_help("listings", note)
+
+    def _is_sold_in(self, count):
+        """Tell whether the unit it is sold in has so many pieces: a person was quicker."""
+        own = self.product_id.uom_id
+        held = (self.pack_uom_id or own)._compute_quantity(1, own, round=False)
+        return self.account_id.counts_in == "piece" and not float_compare(held, count, precision_digits=3)
 
     def _renamed_to_another(self, linked):
         """Give {link: problem} of listings that have another product's key now."""

@@ -247,12 +247,18 @@ class TestGone(HealingCase):
         self.assertFalse(self.on_rest.is_paused)
 
     def test_it_is_sold_in_other_packs_now_a_person_is_asked(self):
-        self.rest.counts_in = "piece"
         self.see(unit_count=12)
         self.assertFalse(self.on_rest.is_paused, "it was not known before")
         self.see(unit_count=24)
         self.assertAsked("in 24 pieces now, no longer in 12")
         self.go_on()
+
+    def test_a_person_who_chose_the_new_pack_already_is_not_asked(self):
+        self.rest.counts_in = "piece"
+        self.see(unit_count=6)
+        self.on_rest.pack_uom_id = self.env.ref("uom.product_uom_dozen")
+        self.see(unit_count=12)
+        self.assertFalse(self.on_rest.is_paused)
 
     def test_its_key_changed_over_there_the_id_decides(self):
         self.read_all(listing("NEW-KEY", "R1", price="100.00", stock="10"))
