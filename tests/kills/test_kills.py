@@ -8,11 +8,13 @@ from collections import Counter
 import requests
 
 from ..system.conftest import sample
+from ..system.crowd import crowd
 from ..system.harness import RECOVERY, wait_for
 from ..system.test_prices_and_stock import Shelf
 from ..system.test_statuses import DIALECTS
 
 SENDERS = 4
+LISTED, BATCH = 3000, 500  # so many are sent at once
 SEED = 20261124
 
 
@@ -133,6 +135,40 @@ def test_a_worker_killed_after_sending_leaves_no_wrong_price(open_shop, server):
     # What the marketplace acknowledged last, and does not show.
     shelf.price(key, 10)
     wait_for(shelf.agrees, RECOVERY, "the old price is sent again")
+
+
+def test_a_first_full_sending_goes_on_where_a_kill_stopped_it(open_shop, server, show):
+    shop = open_shop("rest", calls_per_second=1)
+    shelf = Shelf(server, 1, shop)
+    [product] = shelf.products.values()
+    names = {f"C{number}": f"crowd-{product}-{number}" for number in range(1, LISTED + 1)}
+    shop.post("listings", [{"id": known, "sku": key, "price": "1"} for known, key in names.items()])
+    crowd(server, product, LISTED)
+    server.sql(
+        "UPDATE marketplace_product_link SET price_acknowledged = false, quantity_acknowledged = false"
+        " WHERE account_id = %s",
+        [shop.account],
+    )
+
+    def sent():
+        calls = shop.simulator.control("GET", "calls", account=shop.code, operation="update_products")
+        return [row["id"] for call in calls for row in call["body"]["items"] if row["id"] in names]
+
+    def shown():
+        listings = shop.simulator.control("GET", f"accounts/{shop.code}/listings")
+        return Counter(float(row["price"]) for row in listings if row["id"] in names)
+
+    server.rpc("marketplace.config", "action_sync_products", [shop.account])
+    wait_for(lambda: len(sent()) > LISTED / 3, 60, "a third is sent")
+    server.kill_workers()
+    left = LISTED - len(set(sent()))
+    wait_for(lambda: shown() == {10.0: LISTED}, RECOVERY, "all are sent")
+    wait_for(shelf.rests, 30, "nothing waits, nothing is in doubt")
+    twice = [known for known, times in Counter(sent()).items() if times > 1]
+    show(f"{LISTED} listings, killed with {left} left: {len(twice)} were sent again")
+    assert 0 < left < LISTED
+    assert len(twice) <= BATCH, "what was acknowledged before is not sent again"
+    assert len(sent()) <= LISTED + BATCH
 
 
 def test_a_status_arrives_once_when_its_worker_is_killed_while_it_is_sent(open_orders, server, show):
