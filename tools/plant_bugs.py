@@ -425,7 +425,7 @@ BUGS = [
     (
         "too many calls of one kind are too many of all",
         f"{MODELS}/marketplace_traffic.py",
-        "                self._rest_from_calling(str(error), pause)\n",
+        "                self._rest_from_calling(kind, str(error), pause)\n",
         "                pass\n",
         "addon", "traffic",
     ),

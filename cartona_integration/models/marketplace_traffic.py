@@ -361,18 +361,18 @@ class MarketplaceConfig(models.Model):
             pause = self._state(kind)._back_off(str(error), error.retry_after)
             self._enqueue(kind, delay=pause)
             if isinstance(error, TooManyCalls):
-                self._rest_from_calling(str(error), pause)
+                self._rest_from_calling(kind, str(error), pause)
         elif isinstance(error, Refused | PayloadError):
             # Repeating it unchanged would be refused again: the next regular run tries once more.
             self._state(kind)._back_off(str(error), self.pull_interval * 60)
 
-    def _rest_from_calling(self, reason, seconds):
-        """Have the account's other calls wait as long: the marketplace counts all of them.
+    def _rest_from_calling(self, limited, reason, seconds):
+        """Have the account's other calls wait as long as one kind's: the marketplace counts all of them.
 
         All listings are read once a day and take many calls: only a reading under way has to be resumed.
         """
         until = fields.Datetime.now() + timedelta(seconds=seconds)
-        for state in self.sync_state_ids:
+        for state in self.sync_state_ids - self._state(limited):
             calls = state.kind in CALLING or (state.kind == "listings" and state.cursor)
             if calls and (not state.pause_reason or (state.paused_until and state.paused_until < until)):
                 state._pause(reason, seconds)

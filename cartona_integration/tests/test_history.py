@@ -87,7 +87,7 @@ class TestHistory(ListedCase):
         self.push()
         self.rest.stock_maximum = 4
         self.push()
-        self.rest._committed("_check_links")
+        self.run_job(self.rest, "check")
         self.cr.execute(
             "UPDATE product_template SET list_price = 7 WHERE id = %s", self.tea.product_tmpl_id.ids
         )

@@ -140,6 +140,13 @@ def test_a_worker_killed_after_sending_leaves_no_wrong_price(open_shop, server):
 def test_a_first_full_sending_goes_on_where_a_kill_stopped_it(open_shop, server, show):
     shop = open_shop("rest", calls_per_second=1)
     shelf = Shelf(server, 1, shop)
+    # A reading of all listings would have everything sent that it sees: there is none for now.
+    wait_for(lambda: has_read_listings(shop), 60, "the first reading is over")
+    server.sql(
+        "UPDATE marketplace_sync_state SET pause_reason = 'A test', paused_until = now() + interval '1 hour'"
+        " WHERE account_id = %s AND kind = 'listings'",
+        [shop.account],
+    )
     [product] = shelf.products.values()
     names = {f"C{number}": f"crowd-{product}-{number}" for number in range(1, LISTED + 1)}
     shop.post("listings", [{"id": known, "sku": key, "price": "1"} for known, key in names.items()])
@@ -158,6 +165,7 @@ def test_a_first_full_sending_goes_on_where_a_kill_stopped_it(open_shop, server,
         listings = shop.simulator.control("GET", f"accounts/{shop.code}/listings")
         return Counter(float(row["price"]) for row in listings if row["id"] in names)
 
+    readings = len(shop.simulator.control("GET", "calls", account=shop.code, operation="products"))
     server.rpc("marketplace.config", "action_sync_products", [shop.account])
     wait_for(lambda: len(sent()) > LISTED / 3, 60, "a third is sent")
     server.kill_workers()
@@ -166,9 +174,18 @@ def test_a_first_full_sending_goes_on_where_a_kill_stopped_it(open_shop, server,
     wait_for(shelf.rests, 30, "nothing waits, nothing is in doubt")
     twice = [known for known, times in Counter(sent()).items() if times > 1]
     show(f"{LISTED} listings, killed with {left} left: {len(twice)} were sent again")
+    assert readings == len(shop.simulator.control("GET", "calls", account=shop.code, operation="products"))
     assert 0 < left < LISTED
     assert len(twice) <= BATCH, "what was acknowledged before is not sent again"
     assert len(sent()) <= LISTED + BATCH
+
+
+def has_read_listings(shop):
+    return shop.server.sql(
+        "SELECT 1 FROM marketplace_sync_state WHERE account_id = %s AND kind = 'listings'"
+        " AND last_run IS NOT NULL AND cursor IS NULL",
+        [shop.account],
+    )
 
 
 def test_a_status_arrives_once_when_its_worker_is_killed_while_it_is_sent(open_orders, server, show):
