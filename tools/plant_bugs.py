@@ -362,7 +362,7 @@ BUGS = [
     (
         "what became another product's is not sold on",
         f"{MODELS}/marketplace_link_identity.py",
-        '            link.write({"is_paused": True, "reason": problem})\n',
+        '            link.write({"is_paused": True, "is_disputed": True, "reason": problem})\n',
         "            pass\n",
         "addon", "healing",
     ),
@@ -425,7 +425,7 @@ BUGS = [
     (
         "too many calls of one kind are too many of all",
         f"{MODELS}/marketplace_traffic.py",
-        "                self._rest_from_calling(kind, str(error), pause)\n",
+        "                self._rest_from_calling(kind, str(error), error.retry_after or REST)\n",
         "                pass\n",
         "addon", "traffic",
     ),

@@ -137,7 +137,16 @@ class MarketplaceConfig(models.Model):
         taxes = product.product_tmpl_id.taxes_id._filter_taxes_by_company(self.company_id)
         return taxes.compute_all(price, currency=self.currency_id, product=product)["total_excluded"]
 
-    def _listed_prices(self, prices):
+    def _net_of_listed(self, product, net, listed):
+        """Give what a price comes to before taxes that was rounded for the marketplace.
+
+        :param float net: the price before taxes that it was made of
+        :param Decimal listed: what is sent
+        """
+        exact = self._listed_prices([(product, net)], is_rounded=False)[product]
+        return net * float(listed) / exact if exact else net
+
+    def _listed_prices(self, prices, is_rounded=True):
         """Give {product: price}, see :meth:`_listed_price`.
 
         :param prices: list of (product, price before taxes)
@@ -150,6 +159,9 @@ class MarketplaceConfig(models.Model):
             taxes = product.product_tmpl_id.taxes_id if taxed else None
             if taxes and (ours := taxes._filter_taxes_by_company(company)):
                 price = ours.compute_all(net, currency=currency, product=product)[total]
+            if not is_rounded:
+                listed[product] = price
+                continue
             rounded = float_round(price, precision_rounding=rounding)
             listed[product] = Decimal(f"{rounded:.{places}f}")
         return listed

@@ -1,4 +1,4 @@
-from odoo import _, api, models
+from odoo import _, api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.tools import float_compare
 
@@ -9,6 +9,20 @@ class MarketplaceProductLink(models.Model):
     """Says in words, before it happens, what the unique indexes would refuse."""
 
     _inherit = "marketplace.product.link"
+
+    is_disputed = fields.Boolean(
+        string="Became Something Else",
+        readonly=True,
+        copy=False,
+        help="The marketplace says now that it is something else: nothing is sent for it, and its orders "
+        "wait, until somebody lets it go on.",
+    )
+
+    def write(self, vals):
+        """Whoever lets a listing go on has said what it is."""
+        if vals.get("is_paused") is False:
+            vals = {**vals, "is_disputed": False}
+        return super().write(vals)
 
     def _identity_with(self, vals):
         """Give what identifies the listing once these values are written."""
@@ -118,7 +132,7 @@ class MarketplaceProductLink(models.Model):
                 )
         problems |= self._renamed_to_another(linked)
         for link, problem in problems.items():
-            link.write({"is_paused": True, "reason": problem})
+            link.write({"is_paused": True, "is_disputed": True, "reason": problem})
         if problems:
             account = next(iter(problems)).account_id
             note = _("%s listings became something else at the marketplace: they are paused.", len(problems))

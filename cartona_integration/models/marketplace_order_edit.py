@@ -64,13 +64,15 @@ class SaleOrderLine(models.Model):
 
     def unlink(self):
         """Have lines taken away over there, too. One the marketplace took away itself has no quantity."""
-        removed = {}
+        removed, orders = {}, self.order_id
         for line in self.filtered("marketplace_line_id"):
             if line._is_marketplace_goods() and line.order_id._marketplace_figures(line)[0]:
                 removed.setdefault(line.order_id, []).append(line.marketplace_line_id)
         res = super().unlink()
         for order, ids in removed.items():
             order._tell_removed(ids)
+        # What stopped a change may have been a line that is gone now.
+        orders._look_at_stopped_lines()
         return res
 
     def _compute_price_unit(self):
@@ -173,14 +175,19 @@ class SaleOrder(models.Model):
         for order in self.sudo().filtered("marketplace_config_id"):
             if not order._may_tell_lines():
                 continue
-            # What was never sent is looked at anew: what stopped it may be gone.
-            again = order._stopped_line_steps().filtered(
-                lambda step: step.state == "failed" and not step.tries
-            )
-            if again:
-                again._reset()
-            elif order._has_lines_to_tell():
+            if not order._look_at_stopped_lines() and order._has_lines_to_tell():
                 order._enqueue_steps([order._prepare_step()])
+
+    def _look_at_stopped_lines(self):
+        """Look anew at changes that were never sent: what stopped them may be gone.
+
+        :return: the steps. Superuser: sellers see none
+        """
+        steps = self.sudo().filtered("marketplace_config_id")._stopped_line_steps()
+        again = steps.filtered(lambda step: step.state == "failed" and not step.tries)
+        if again:
+            again._reset()
+        return again
 
     def _stopped_line_steps(self):
         return self.marketplace_step_ids.filtered(lambda step: step.kind == "lines" and step.state in STOPPED)

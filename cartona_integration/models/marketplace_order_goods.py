@@ -29,8 +29,14 @@ class Goods(NamedTuple):
 
     @property
     def is_clear(self):
-        """One product in one unit; else a person decides."""
-        return len(self.products) == 1 and len({link.pack_uom_id for link in self.links}) <= 1
+        """One product in one unit, and nothing says otherwise; else a person decides."""
+        packs = {link.pack_uom_id for link in self.links}
+        return len(self.products) == 1 and len(packs) <= 1 and not self.is_disputed
+
+    @property
+    def is_disputed(self):
+        """Whether the marketplace says now that a listing is something else."""
+        return any(self.links.mapped("is_disputed"))
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):
@@ -122,6 +128,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             remedy = _("Link the listing to a product; the order is then imported by itself.")
         elif all(name.startswith(BY_BARCODE) for name in names):
             remedy = _("Give exactly one product this barcode; the order is then imported by itself.")
+        if any(found.is_disputed for found in bad.values()):
+            reason = _("The listing became something else at the marketplace: %s", ", ".join(names))
+            remedy = _(
+                "Say on the listing what it is and let it go on; the order is then imported by itself."
+            )
         told = dict.fromkeys((found.key, line.product_id) for line, found in bad.items())
         raise Hold(reason, remedy, [("product", *pair) for pair in told])
 

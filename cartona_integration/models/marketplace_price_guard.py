@@ -1,5 +1,5 @@
-from odoo import _, fields, models
-from odoo.exceptions import UserError
+from odoo import _, api, fields, models
+from odoo.exceptions import UserError, ValidationError
 
 
 class MarketplaceConfig(models.Model):
@@ -25,7 +25,7 @@ class MarketplaceConfig(models.Model):
     )
 
     def _floor_prices(self, products, pack):
-        """Give {product id: floor} as the floor pricelist has it, in the account's currency.
+        """Give {product id: (floor, rule id)} as the floor pricelist has it, where a rule of it applies.
 
         :param pack: the unit that is priced; empty: each product's own
         """
@@ -38,7 +38,16 @@ class MarketplaceConfig(models.Model):
             currency=self.currency_id,
             date=fields.Datetime.now(),
         )
-        return {product_id: price for product_id, (price, rule_id) in found.items() if rule_id}
+        return {product_id: known for product_id, known in found.items() if known[1]}
+
+    @api.constrains("floor_pricelist_id", "currency_id")
+    def _check_floor_pricelist_id(self):
+        """Odoo converts no fixed price of a pricelist."""
+        for account in self.filtered("floor_pricelist_id"):
+            if account.floor_pricelist_id.currency_id != account.currency_id:
+                raise ValidationError(
+                    _("The floor's pricelist has to be in %s, as the account is.", account.currency_id.name)
+                )
 
 
 class MarketplaceProductLink(models.Model):
@@ -85,7 +94,7 @@ class MarketplaceProductLink(models.Model):
 
         :param float net: the price as Odoo has it, in the account's currency and the listed unit
         :param rule_id: of the pricelist, False for the sales price; None where every price can be converted
-        :param floor: what the account's floor pricelist says, as ``net``; None where it says nothing
+        :param floor: what the account's floor pricelist says, as ``net``, and its rule; None: nothing
         """
         lacks_rate = rule_id is not None and self._lacks_rate(rule_id)
         below_floor = self._is_below_pricelist(net, floor) or self._is_below_cost(net)
@@ -115,14 +124,21 @@ class MarketplaceProductLink(models.Model):
         )
 
     def _is_below_pricelist(self, net, floor):
-        account = self.account_id
-        if floor is None or account.currency_id.compare_amounts(net, floor) >= 0:
+        if floor is None:
+            return False
+        account, (least, rule_id) = self.account_id, floor
+        if self._rests_on_cost(self.env["product.pricelist.item"].browse(rule_id)):
+            net = account._untaxed(self.product_id, net)  # the tax in a price does not pay the cost
+        if account.currency_id.compare_amounts(net, least) >= 0:
             return False
         return _(
             "The price is below %(floor)g, the floor of pricelist %(pricelist)s: approve it.",
-            floor=floor,
+            floor=least,
             pricelist=account.floor_pricelist_id.name,
         )
+
+    def _rests_on_cost(self, rule):
+        return rule.compute_price == "formula" and rule.base == "standard_price"
 
     def _is_below_cost(self, net):
         account = self.account_id

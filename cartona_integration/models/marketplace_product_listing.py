@@ -153,7 +153,7 @@ class MarketplaceProductLink(models.Model):
             listing.name or self.listing_name or None,
             listing.barcode or None,
             listing.unit or None,
-            float(listing.unit_count or 0),
+            float(listing.unit_count or self.unit_count or 0),
             float(listing.price or 0),
             float(listing.quantity or 0),
             now,

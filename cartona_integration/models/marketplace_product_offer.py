@@ -245,6 +245,8 @@ class MarketplaceProductLink(models.Model):
             floors = account._floor_prices(products, pack)
             for link, product in packed.items():
                 net, rule_id = found[product.id]
+                if guarded and account.price_rounding:
+                    net = account._net_of_listed(product, net, listed[product])
                 doubt = guarded and link._doubt(
                     listed[product], net, None if converts else rule_id, floors.get(product.id)
                 )

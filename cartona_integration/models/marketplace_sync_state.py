@@ -105,8 +105,14 @@ class MarketplaceSyncState(models.Model):
         self.write({"pause_reason": False, "paused_until": False, "failures": 0})
 
     def _succeed(self, **values):
-        """Note a good run: now is the last one, and nothing is paused any more."""
-        self._resume()
+        """Note a good run: now is the last one, and nothing is paused any more.
+
+        A pause that began meanwhile stays: other calls of the account were told to wait.
+        """
+        if self._is_paused():
+            self.failures = 0
+        else:
+            self._resume()
         self.write({"last_run": fields.Datetime.now(), **values})
 
     @api.depends("account_id", "kind")

@@ -37,6 +37,8 @@ WAITING = {
     "push": "marketplace.mark",
     "link": "marketplace.product.link",
 }
+# Seconds the other calls rest where a marketplace that limits us does not say how long.
+REST = 20
 # Kinds of work that call the marketplace for what waits, or for little.
 CALLING = {"pull", "steps", "push", "link"}
 CONFLICT_TRIES = 6
@@ -361,13 +363,15 @@ class MarketplaceConfig(models.Model):
             pause = self._state(kind)._back_off(str(error), error.retry_after)
             self._enqueue(kind, delay=pause)
             if isinstance(error, TooManyCalls):
-                self._rest_from_calling(kind, str(error), pause)
+                self._rest_from_calling(kind, str(error), error.retry_after or REST)
         elif isinstance(error, Refused | PayloadError):
             # Repeating it unchanged would be refused again: the next regular run tries once more.
             self._state(kind)._back_off(str(error), self.pull_interval * 60)
 
     def _rest_from_calling(self, limited, reason, seconds):
-        """Have the account's other calls wait as long as one kind's: the marketplace counts all of them.
+        """Have the account's other calls wait, too: the marketplace counts all of them.
+
+        Only as long as it says: where it limits one kind of calls, and never says so, the others go on.
 
         All listings are read once a day and take many calls: only a reading under way has to be resumed.
         """

@@ -253,6 +253,28 @@ class TestGone(HealingCase):
         self.assertAsked("in 24 pieces now, no longer in 12")
         self.go_on()
 
+    def test_a_reading_that_tells_no_pack_hides_no_change_of_it(self):
+        self.see(unit_count=12)
+        self.see()
+        self.assertEqual(self.on_rest.unit_count, 12)
+        self.see(unit_count=24)
+        self.assertTrue(self.on_rest.is_paused)
+
+    def test_orders_of_what_became_something_else_wait_for_the_answer(self):
+        self.see(unit_count=12)
+        self.see(unit_count=24)
+        line = {"id": "1", "product_id": "R1", "sku": "TEA-25", "quantity": 1, "unit_price": 10}
+        order = {"id": "N1", "status": "pending", "total": 10, "customer": {"id": "C1", "name": "Shop"}}
+        order |= {"currency": self.rest.currency_id.name, "modified_at": "2026-11-12T10:00:00Z"}
+        self.receive(self.rest, {**order, "lines": [line]})
+        event = self.events(self.rest)
+        self.assertEqual(event.state, "hold")
+        self.assertIn("became something else", event.reason)
+        self.on_rest.action_start_sending()
+        self.assertFalse(self.on_rest.is_disputed)
+        self.run_job(self.rest, "import")
+        self.assertEqual(self.order(self.rest, "N1").order_line.product_id, self.tea)
+
     def test_a_person_who_chose_the_new_pack_already_is_not_asked(self):
         self.rest.counts_in = "piece"
         self.see(unit_count=6)

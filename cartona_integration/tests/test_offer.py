@@ -346,6 +346,30 @@ class TestGuardRails(OfferCase):
         self.assertIsNone(self.offer().price)
         self.assertIn("1320", self.on_rest.reason)
 
+    def test_the_tax_in_a_price_does_not_pay_a_floor_made_of_the_cost(self):
+        self.floor_pricelist(compute_price="formula", base="standard_price", price_discount=0)
+        self.tea.standard_price = 95
+        self.tea.taxes_id = self.env["account.tax"].create(
+            {"name": "VAT in", "amount": 10, "type_tax_use": "sale", **TAX_INCLUDED}
+        )
+        self.assertIsNone(self.offer().price)
+        self.tea.standard_price = 90
+        self.assertEqual(self.offer().price, 100)
+
+    def test_what_is_compared_with_the_floor_is_the_rounded_price(self):
+        self.floor_pricelist(compute_price="fixed", fixed_price=102)
+        self.tea.list_price = 102.4
+        self.assertEqual(self.offer().price, Decimal("102.40"))
+        self.rest.price_rounding = 5
+        self.assertIsNone(self.offer().price)
+        self.assertEqual(self.on_rest.held_price, 100)
+
+    def test_a_floor_in_another_currency_is_refused(self):
+        currency = self.env["res.currency"].with_context(active_test=False).search([("name", "=", "ISK")])
+        floor = self.env["product.pricelist"].create({"name": "Krona", "currency_id": currency.id})
+        with self.assertRaisesRegex(ValidationError, "floor's pricelist"):
+            self.rest.floor_pricelist_id = floor
+
     def test_what_no_rule_of_the_floor_pricelist_is_for_has_no_floor(self):
         floor = self.floor_pricelist(compute_price="fixed", fixed_price=110)
         floor.item_ids.product_tmpl_id = self.make_product("SUGAR-9").product_tmpl_id

@@ -16,7 +16,7 @@ from odoo.addons.queue_job.job import Job
 from ..dialects import payload
 from ..dialects.cartona import Cartona
 from ..dialects.words import Answer
-from ..exceptions import Unavailable
+from ..exceptions import TooManyCalls, Unavailable
 from ..models import marketplace_feed, marketplace_sync_state
 from ..models.marketplace_event_hold import MarketplaceEvent
 from ..models.marketplace_traffic import (
@@ -506,6 +506,20 @@ class TestPull(TrafficCase):
             self.assertFalse(self.rest._state(kind).pause_reason, "it makes no calls")
         self.run_pull(Answer(429, None, {"Retry-After": "120"}))
         self.assertEqual(len(self.door.requests), 1)
+
+    def test_where_no_pause_is_told_the_other_calls_go_on_soon_however_often_it_happens(self):
+        self.rest._state("push").failures = 8
+        self.rest._stop("push", TooManyCalls("HTTP 429"))
+        self.assertGreater(self.rest._state("push").paused_until, self.rest._state("pull").paused_until)
+        self.assert_seconds(self.rest._state("pull").paused_until, 20)
+
+    def test_a_call_under_way_that_succeeds_ends_no_pause_of_the_account(self):
+        self.rest._stop("push", TooManyCalls("HTTP 429", retry_after=600))
+        self.rest._state("steps")._succeed()
+        self.assertTrue(self.rest._state("steps")._is_paused())
+        self.pass_time(self.rest, "steps")
+        self.rest._state("steps")._succeed()
+        self.assertFalse(self.rest._state("steps").pause_reason)
 
     def test_a_reading_of_all_listings_is_not_begun_by_a_pause(self):
         self.run_pull(Answer(429, None, {}))
