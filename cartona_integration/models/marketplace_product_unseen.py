@@ -86,7 +86,11 @@ class MarketplaceProductLink(models.Model):
         if seen_none or (len(missing) > MISSING_AT_ONCE and len(missing) > MISSING_SHARE * total):
             account._ask_for_help(
                 "listings",
-                _("%s listings were missing when all were read: nothing was changed.", len(missing)),
+                _(
+                    "%s listings were missing when all were read: nothing was changed. Delete them here if "
+                    "they are gone for good.",
+                    len(missing),
+                ),
             )
             return
         for link in missing:
