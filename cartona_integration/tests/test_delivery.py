@@ -626,6 +626,15 @@ class TestEditsAreTold(DeliveryCase):
         self.assertEqual((self.steps(order), self.asked_lines()), ([(False, "failed")], []))
         self.assertIn("Keyless", order.marketplace_error_message)
 
+    def test_who_takes_such_a_product_out_again_has_freed_the_change(self):
+        order = self.arrive()
+        order.order_line = [fields.Command.create({"product_id": self.make_product(False).id})]
+        self.send()
+        self.assertEqual(self.steps(order), [(False, "failed")])
+        order.order_line[-1].unlink()
+        self.send()
+        self.assertEqual((self.steps(order), self.asked_lines()), ([(False, "done")], []))
+
     def test_a_fee_people_add_is_ours_alone(self):
         fee = self.env["product.product"].create({"name": "Fee", **SERVICE})
         order = self.confirmed()
