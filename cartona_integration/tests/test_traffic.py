@@ -70,7 +70,7 @@ class TrafficCase(MarketplaceCase):
     def assert_seconds(self, moment, seconds):
         """Check that a stored time is so many seconds from now, give or take a quarter."""
         found = (moment - fields.Datetime.now()).total_seconds()
-        self.assertAlmostEqual(found, seconds, delta=seconds * 0.26 + 2)
+        self.assertAlmostEqual(found, seconds, delta=abs(seconds) * 0.26 + 2)
 
 
 class TestTransactions(TrafficCase):
