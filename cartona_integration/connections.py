@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from http.client import HTTPResponse
-from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 
 import requests
@@ -63,17 +62,6 @@ def public_addresses(name, port):
     if not may_be_private() and not all(map(is_public, addresses)):
         raise ForbiddenTarget
     return addresses
-
-
-class HeadersOnly(requests.auth.AuthBase):
-    """Sets the dialect's own headers; an auth object keeps requests from looking elsewhere for one."""
-
-    def __init__(self, headers):
-        self.headers = headers
-
-    def __call__(self, request):
-        request.headers.update(self.headers)
-        return request
 
 
 class TimedSocket(io.RawIOBase):
@@ -148,32 +136,36 @@ class SecureConnectionPool(HTTPSConnectionPool):
     ConnectionCls = SecureConnection
 
 
-class Adapter(HTTPAdapter):
-    """Opens our own kind of connections."""
+class Transport(HTTPAdapter):
+    """Keeps connections open and makes calls over them.
+
+    Without a session of ``requests``: none of what that adds may happen here, be it redirects, cookies or
+    what the environment says of proxies and passwords.
+    """
 
     def init_poolmanager(self, *args, **kwargs):
-        """Make the pools that hold them."""
+        """Make the pools that hold our own kind of connections."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": ConnectionPool, "https": SecureConnectionPool}
 
+    def call(self, method, url, *, timeout, query=(), headers=None, body=None):
+        """Make one call.
 
-class Session(requests.Session):
-    """A session that knows no redirects."""
+        :param timeout: seconds to wait for a connection, and for the whole answer
+        :param query: pairs of name and value
+        :param bytes body: what is sent
+        :return: the answer, whose body is not read yet; who asked closes it
+        :raise ForbiddenTarget: the address is not public
+        :raise: one of TROUBLE
+        """
+        request = requests.Request(method, url, headers=headers, data=body, params=query)
+        return self.send(request.prepare(), stream=True, timeout=timeout, verify=True)
 
-    def get_redirect_target(self, resp):
-        """Say that there is none: requests would read a redirect's body whole, even without following it."""
-        return None
 
-
-def session_of(account):
-    """Give this thread's keep-alive session of an account: connections only, no cookies, no environment."""
-    sessions = _local.__dict__.setdefault("sessions", {})
+def transport_of(account):
+    """Give this thread's connections of an account."""
+    transports = _local.__dict__.setdefault("transports", {})
     key = (account.env.cr.dbname, account.id)
-    if key not in sessions:
-        session = Session()
-        session.trust_env = False
-        session.mount("http://", Adapter())
-        session.mount("https://", Adapter())
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        sessions[key] = session
-    return sessions[key]
+    if key not in transports:
+        transports[key] = Transport()
+    return transports[key]

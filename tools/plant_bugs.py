@@ -430,10 +430,10 @@ BUGS = [
         "addon", "traffic",
     ),
     (
-        "redirects are not followed, nor read",
-        f"{ADDON}/connections.py",
-        "even without following it.\"\"\"\n        return None",
-        "even without following it.\"\"\"\n        return super().get_redirect_target(resp)",
+        "a redirect is no answer",
+        f"{ADDON}/dialects/base.py",
+        "        if 300 <= answer.status < 400:\n",
+        "        if 300 <= answer.status < 300:\n",
         "addon", "api",
     ),
     (

@@ -133,12 +133,7 @@ def loads_answer(raw):
     :raise ValueError: it is no JSON
     :raise RecursionError: it is nested without end
     """
-    return json.loads(
-        raw,
-        parse_int=partial(_or_text, _whole),
-        parse_float=partial(_or_text, _scaled),
-        parse_constant=str,
-    )
+    return _ANSWER_DECODER.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
 
 
 def _or_text(read, text):
@@ -146,6 +141,11 @@ def _or_text(read, text):
         return read(text)
     except PayloadError:
         return text
+
+
+_ANSWER_DECODER = json.JSONDecoder(
+    parse_int=partial(_or_text, _whole), parse_float=partial(_or_text, _scaled), parse_constant=str
+)
 
 
 def _constant(text):

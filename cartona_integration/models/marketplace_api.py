@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from odoo import _, api, models
 
-from ..connections import TROUBLE, HeadersOnly, session_of
+from ..connections import TROUBLE, transport_of
 from ..dialects import payload
 from ..dialects.words import UNREADABLE, Answer
 from ..exceptions import AnswerTooLarge, ForbiddenTarget, PayloadError, Unavailable
@@ -17,6 +17,7 @@ MAX_ANSWER = 20 * 1024 * 1024
 CHUNK = 64 * 1024
 MAX_PAGES = 1000
 MIN_TOKEN_TO_REDACT = 8  # characters; a shorter one would cut ordinary words
+USER_AGENT = "cartona_integration (Odoo)"  # what a marketplace's support finds our calls by
 WORTH_KEEPING = ("Retry-After", "X-Request-Id")
 # What is left out of a product update that is about stock.
 ONLY_STOCK = dict.fromkeys(("name", "barcode", "price", "currency", "active"))
@@ -227,23 +228,22 @@ class MarketplaceApi(models.AbstractModel):
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
+            "Connection": "keep-alive",
+            "User-Agent": USER_AGENT,
             **dict(request.headers),
+            **dict(account._dialect().auth_headers(credentials)),
         }
         body = None
         if request.body is not None:
             headers["Content-Type"] = "application/json"
             body = payload.dumps(request.body).encode()
-        with session_of(account).request(
+        with transport_of(account).call(
             request.method,
             f"{(account.api_base_url or '').strip().rstrip('/')}/{request.path}",
-            params=request.query,
-            data=body,
-            headers=headers,
-            auth=HeadersOnly(dict(account._dialect().auth_headers(credentials))),
             timeout=(CONNECT_TIMEOUT, account.timeout),
-            allow_redirects=False,
-            stream=True,
-            verify=True,
+            query=request.query,
+            headers=headers,
+            body=body,
         ) as response:
             raw = self._read_body(response)
         kept = {name: response.headers[name] for name in WORTH_KEEPING if name in response.headers}

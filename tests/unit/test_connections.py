@@ -32,7 +32,7 @@ PUBLIC = [
 def forbidden(monkeypatch):
     """Let no variable allow private targets."""
     monkeypatch.delenv(connections.ALLOW_PRIVATE_TARGETS, raising=False)
-    monkeypatch.delitem(connections._local.__dict__, "sessions", raising=False)
+    monkeypatch.delitem(connections._local.__dict__, "transports", raising=False)
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def connected(monkeypatch):
 
 
 @pytest.fixture
-def session():
+def transport():
     account = SimpleNamespace(id=1, env=SimpleNamespace(cr=SimpleNamespace(dbname="none")))
-    return connections.session_of(account)
+    return connections.transport_of(account)
 
 
 @contextmanager
@@ -65,20 +65,20 @@ def looked_up(monkeypatch, *answers):
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("host", PRIVATE)
-def test_nothing_connects_to_what_is_not_public(connected, session, scheme, host):
+def test_nothing_connects_to_what_is_not_public(connected, transport, scheme, host):
     with pytest.raises(ForbiddenTarget):
-        session.get(f"{scheme}://{host}/api", timeout=1)
+        transport.call("GET", f"{scheme}://{host}/api", timeout=1)
     assert connected == []
 
 
 @pytest.mark.parametrize("host", PUBLIC)
-def test_the_public_is_connected_to(connected, session, host):
+def test_the_public_is_connected_to(connected, transport, host):
     with pytest.raises(connections.TROUBLE):
-        session.get(f"https://{host}/api", timeout=1)
+        transport.call("GET", f"https://{host}/api", timeout=1)
     assert len(connected) == 1
 
 
-def test_a_name_is_connected_to_where_it_was_looked_up(monkeypatch, connected, session):
+def test_a_name_is_connected_to_where_it_was_looked_up(monkeypatch, connected, transport):
     for _time in range(100):
         connected.clear()
         # Whoever asks a second time is led elsewhere.
@@ -86,26 +86,26 @@ def test_a_name_is_connected_to_where_it_was_looked_up(monkeypatch, connected, s
             looked_up(monkeypatch, ["8.8.8.8"], ["127.0.0.1"]),
             pytest.raises(connections.TROUBLE),
         ):
-            session.get("https://rebound.test/api", timeout=1)
+            transport.call("GET", "https://rebound.test/api", timeout=1)
         assert connected == [("8.8.8.8", 443)]
 
 
-def test_one_private_address_among_public_ones_is_enough(monkeypatch, connected, session):
+def test_one_private_address_among_public_ones_is_enough(monkeypatch, connected, transport):
     with looked_up(monkeypatch, ["8.8.8.8", "10.0.0.1"]), pytest.raises(ForbiddenTarget):
-        session.get("https://mixed.test/api", timeout=1)
+        transport.call("GET", "https://mixed.test/api", timeout=1)
     assert connected == []
 
 
-def test_where_one_address_does_not_answer_the_next_one_is_tried(monkeypatch, connected, session):
+def test_where_one_address_does_not_answer_the_next_one_is_tried(monkeypatch, connected, transport):
     with looked_up(monkeypatch, ["8.8.8.8", "1.1.1.1"]), pytest.raises(connections.TROUBLE):
-        session.get("https://two.test/api", timeout=1)
+        transport.call("GET", "https://two.test/api", timeout=1)
     assert connected == [("8.8.8.8", 443), ("1.1.1.1", 443)]
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 70 + ".test"])
-def test_a_name_that_means_nothing_is_trouble(connected, session, host):
+def test_a_name_that_means_nothing_is_trouble(connected, transport, host):
     with pytest.raises(connections.TROUBLE):
-        session.get(f"https://{host}/api", timeout=1)
+        transport.call("GET", f"https://{host}/api", timeout=1)
     assert connected == []
 
 
@@ -120,11 +120,11 @@ class Said(BaseHTTPRequestHandler):
         """Be quiet."""
 
 
-def test_simulators_are_called_where_the_environment_allows_it(monkeypatch, session):
+def test_simulators_are_called_where_the_environment_allows_it(monkeypatch, transport):
     monkeypatch.setenv(connections.ALLOW_PRIVATE_TARGETS, "1")
     with ThreadingHTTPServer(("127.0.0.1", 0), Said) as server:
         Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-        answer = session.get(f"http://localhost:{server.server_port}/", timeout=5)
+        answer = transport.call("GET", f"http://localhost:{server.server_port}/", timeout=5)
         assert answer.content == b"lo", "the server is told the name, not the address"
-        session.close()
+        transport.close()
         server.shutdown()
