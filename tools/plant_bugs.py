@@ -110,8 +110,8 @@ BUGS = [
     (
         "the secret before the newest dies in the end",
         f"{MODELS}/marketplace_webhook.py",
-        "is_rotating = until and until > fields.Datetime.now()",
-        "is_rotating = until",
+        "self.previous_until and self.previous_until > fields.Datetime.now()",
+        "self.previous_until",
         "addon", "TestSignature",
     ),
     (
@@ -523,7 +523,7 @@ BUGS = [
     (
         "success is answered after the message is kept",
         f"{ADDON}/controllers/marketplace_webhook.py",
-        "accepted, duplicate = door.account._receive(messages)",
+        "accepted, duplicate = account._receive(messages)",
         "accepted, duplicate = len(messages), 0",
         "addon", "TestWebhook",
     ),

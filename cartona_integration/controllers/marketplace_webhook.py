@@ -26,6 +26,11 @@ class MachineDispatcher(http.HttpDispatcher):
             raise MethodNotAllowed(valid_methods=rule.endpoint.routing["methods"])
         super().pre_dispatch(rule, args)
 
+    def dispatch(self, endpoint, args):
+        """Call the endpoint with what the path says: a query and forms are not even read."""
+        self.request.params = args
+        return self.request.registry["ir.http"]._dispatch(endpoint) if self.request.db else endpoint(**args)
+
     def post_dispatch(self, response):
         """Leave out the session and what else a browser is told."""
         http.root.set_csp(response)
@@ -78,29 +83,29 @@ class MarketplaceWebhook(http.Controller):
     """Where marketplaces post. Every caller is a stranger until its credential is checked."""
 
     @http.route(addresses("orders"), methods=["POST"], max_content_length=MAX_BODY, **DOOR)
-    def orders(self, key=None, **_params):
+    def orders(self, key=None):
         """Take one order, a list, or ``{"orders": [...]}`` in the account's dialect."""
         return self._receive("orders", key)
 
     @http.route(addresses("status"), methods=["POST"], max_content_length=MAX_BODY, **DOOR)
-    def status(self, key=None, **_params):
+    def status(self, key=None):
         """Take one status or a list in the account's dialect."""
         return self._receive("status", key)
 
     @http.route(addresses("test"), methods=["GET"], **DOOR)
-    def test(self, key=None, **_params):
+    def test(self, key=None):
         """Say that the door is there; to whoever proves to be an account, also whose door it is."""
         if not request.db:
             return self._answer(503, {"error": "unavailable"}, RETRY)
         refusal = self._token_in_the_clear(request.httprequest)
         if refusal:
             return refusal
-        door = self._entrance(key)
+        account, _door = self._entrance(key)
         # Strangers share theirs: they cannot keep an account's health check waiting.
-        pause = seconds_to_wait((request.db, "test", door and door.account.id), TEST_RATE)
+        pause = seconds_to_wait((request.db, "test", account.id), TEST_RATE)
         if pause:
             return self._too_many(pause)
-        return self._answer(200, {"status": "ok", **({"account": door.account.name} if door else {})})
+        return self._answer(200, {"status": "ok", **({"account": account.name} if account else {})})
 
     def _receive(self, topic, key):
         refusal = self._form_error(request.httprequest) or self._token_in_the_clear(request.httprequest)
@@ -108,32 +113,32 @@ class MarketplaceWebhook(http.Controller):
             return refusal
         if not request.db:
             return self._answer(503, {"error": "unavailable"}, RETRY)
-        door = self._entrance(key)
-        if not door:
+        account, door = self._entrance(key)
+        if not account:
             refused[topic] += 1
             _logger.info("Marketplace webhook %s refused, %d so far", topic, refused[topic])
             return self._answer(401, {"error": "unauthorized"})
-        pause = seconds_to_wait((request.db, door.account.id), door.rate)
+        pause = seconds_to_wait((request.db, account.id), door.rate)
         if pause:
             return self._too_many(pause)
         try:
-            return self._keep(topic, door)
+            return self._keep(topic, account, door)
         except Unavailable:
             return self._answer(503, {"error": "unavailable"}, RETRY)
 
-    def _keep(self, topic, door):
+    def _keep(self, topic, account, door):
         call = request.httprequest
         raw = call.get_data()
         try:
             messages = door.messages(topic, raw, call.headers)
         except PayloadError as error:
-            door.account._log_unreadable(error)
+            account._log_unreadable(error)
             return self._answer(400, {"error": "unreadable", "detail": str(error)})
-        accepted, duplicate = door.account._receive(messages)
+        accepted, duplicate = account._receive(messages)
         # Not at level INFO: the server logs the call, and the inbox shows what it brought.
         _logger.debug(
             "Marketplace account %d: webhook %s, %d bytes, %d accepted, %d duplicate",
-            door.account.id,
+            account.id,
             topic,
             len(raw),
             accepted,
@@ -165,10 +170,14 @@ class MarketplaceWebhook(http.Controller):
         return self._answer(403, {"error": "https required: the token came over http"})
 
     def _entrance(self, key):
-        """Find the entrance of whom the call proves to be. Superuser: strangers have no user."""
+        """Find whom the call proves to be. Superuser: strangers have no user.
+
+        :return: (account, its :class:`Entrance`); no account for strangers
+        """
         accounts, call = request.env["marketplace.config"].with_user(SUPERUSER_ID), request.httprequest
         # Kept by the request: after a conflict Odoo calls us again, and the body can be read only once.
-        return accounts._authenticate_webhook(key, call.headers, call.get_data)
+        door = accounts._authenticate_webhook(key, call.headers, call.get_data)
+        return accounts.browse(door and door.account_id), door
 
     def _too_many(self, pause):
         return self._answer(429, {"error": "too many"}, [("Retry-After", str(pause))])

@@ -47,8 +47,6 @@ class MarketplaceEvent(models.Model):
         :param str origin: one of the field's values
         :return: Counter of ``new`` orders, ``changed`` ones, and ``known`` messages
         """
-        if len(messages) == 1 and self._insert_first(account, messages[0], origin):
-            return Counter(new=1)
         seen = self._seen_digests(account, messages)
         counts = Counter()
         for message in messages:
@@ -80,8 +78,8 @@ class MarketplaceEvent(models.Model):
                 counted.append(digest)
         return seen
 
-    def _insert_first(self, account, message, origin):
-        """Insert the message if nothing of its order is stored: most calls bring just that.
+    def _store_first(self, account, message, origin):
+        """Keep a message if nothing of its order is stored: most calls bring just that.
 
         The same as :meth:`_store` does with any number of messages, but in one statement instead of two.
 

@@ -71,9 +71,9 @@ def is_conflict(error):
 
 @contextmanager
 def without_transaction(cr):
-    """Have what is read after a commit cost one round trip to the server instead of three.
+    """Have one statement cost one round trip to the server instead of three; it is committed by itself.
 
-    In a test, where all goes on in one transaction, it is read there.
+    Where a transaction has begun, as in a test it always has, the statement belongs to that.
     """
     connection = cr.connection
     if connection.status != STATUS_READY:
@@ -108,7 +108,7 @@ class MarketplaceConfig(models.Model):
         for account in self:
             if (account.id, kind) not in wanted:
                 wanted.add((account.id, kind))
-                postcommit.add(partial(self._wake_now, self.env.cr, self.env.registry, account.id, kind))
+                postcommit.add(partial(account._wake_now, kind))
 
     def _wake_all(self):
         for kind in LOCKS:
@@ -119,24 +119,21 @@ class MarketplaceConfig(models.Model):
         """Have messages on hold looked at again. Superuser: whoever edits a product sees no accounts."""
         self.sudo().search([("state", "in", self.WORKING_STATES)])._wake("import")
 
-    @staticmethod
-    def _wake_now(cr, registry, account_id, kind):
+    def _wake_now(self, kind):
         """Add a job after a commit, unless one is waiting that will see what was committed.
 
-        An error is only logged: the change itself is committed and the sweep finds it.
-
-        :param cr: the cursor that has just committed. Looking there spares a connection on the webhook's hot
-            path: what it reads now is younger than the change
+        An error is only logged: the change itself is committed and the sweep finds it. Looking there on the
+        cursor that has just committed spares a connection on the webhook's hot path: what it reads now is
+        younger than the change.
         """
         try:
-            account = api.Environment(cr, SUPERUSER_ID, {})["marketplace.config"].browse(account_id)
-            with without_transaction(cr):
-                is_cared_for = account._is_cared_for(kind)
+            with without_transaction(self.env.cr):
+                is_cared_for = self._is_cared_for(kind)
             if not is_cared_for:
-                with registry.cursor() as own:
-                    account.with_env(api.Environment(own, SUPERUSER_ID, {}))._add_job(kind)
+                with self.env.registry.cursor() as own:
+                    self.with_env(api.Environment(own, SUPERUSER_ID, {}))._add_job(kind)
         except (OperationalError, InterfaceError):
-            _logger.warning("Marketplace account %s: wake-up of %s left to the sweep", account_id, kind)
+            _logger.warning("Marketplace account %s: wake-up of %s left to the sweep", self.id, kind)
 
     def _enqueue(self, kind, delay=None):
         """Add a job for this kind of work, unless one is due already.

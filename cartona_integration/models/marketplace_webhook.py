@@ -4,9 +4,10 @@ import hmac
 import re
 import secrets
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from psycopg2 import OperationalError
 from psycopg2.errors import ReadOnlySqlTransaction, SerializationFailure
@@ -20,6 +21,7 @@ from ..dialects.signature import WINDOW, HmacBody, StandardWebhooks, is_proof
 from ..dialects.words import OTHER
 from ..exceptions import PayloadError, Unavailable
 from .marketplace_config_connection import MASK
+from .marketplace_traffic import without_transaction
 
 # How long a secret still counts after another took its place.
 ROTATION = timedelta(days=7)
@@ -31,14 +33,14 @@ NOT_NOW = {"08", "25", "53", "57"}
 GONE = "08006"  # what a connection that is gone does not say itself
 # Fields of an account its entrance is made of.
 ENTRANCE = (
-    "dialect", "webhook_rate", "webhook_window", "webhook_token_digest", "webhook_signing",
+    "webhook_key", "dialect", "webhook_rate", "webhook_window", "webhook_token_digest", "webhook_signing",
     "webhook_signature_header", "webhook_signature_encoding", "webhook_secret_current",
     "webhook_secret_previous", "webhook_previous_until",
 )  # fmt: skip
-# What tells whether there is one, and where.
-OPEN = ("active", "state", "webhook_key")
+# What tells whether there is one.
+OPEN = ("active", "state")
 ENTRANCES = (
-    f"SELECT id, webhook_key, {', '.join(ENTRANCE)} FROM marketplace_config"
+    f"SELECT id, {', '.join(ENTRANCE)} FROM marketplace_config"
     " WHERE active AND state != 'draft' ORDER BY id"
 )
 
@@ -50,20 +52,28 @@ class Entrance:
     Nothing is read of the account's record itself: by the ORM that takes longer than storing the message.
     """
 
-    account: models.Model
+    account_id: int
+    key: str = field(repr=False)  # in the path
     rate: int  # calls per second
     window: int  # seconds a signed moment may lie from our clock
     dialect: base.Dialect
     token_digest: str = field(repr=False)
     signature: StandardWebhooks | HmacBody
-    secrets: tuple = field(repr=False)  # those that count now
+    secret: str = field(repr=False)
+    previous_secret: str = field(default="", repr=False)
+    previous_until: datetime | None = None  # naive UTC
+
+    def secrets(self):
+        """Give the secrets that count now."""
+        is_rotating = self.previous_until and self.previous_until > fields.Datetime.now()
+        return tuple(filter(None, (self.secret, is_rotating and self.previous_secret)))
 
     def keys(self):
         """Give the keys that count now.
 
         :raise ValueError: one of them is none
         """
-        return [self.signature.key(secret) for secret in self.secrets]
+        return [self.signature.key(secret) for secret in self.secrets()]
 
     def proof(self, token_digest, headers, read):
         """Tell whether a call carries a credential of the account; a signature that came must be right.
@@ -94,20 +104,21 @@ class Entrance:
 
     def _delivery_id(self, headers):
         """Give the id the call was signed with, where it names the delivery for ever."""
-        if self.dialect.signed_id_is_unique and self.secrets and self.signature.is_presented(headers):
+        if self.dialect.signed_id_is_unique and self.secrets() and self.signature.is_presented(headers):
             return self.signature.delivery_id(headers)
         return None
 
 
 # What a call to no account is compared with.
 NOWHERE = Entrance(
-    account=None,
+    account_id=0,
+    key="",
     rate=0,
     window=WINDOW,
     dialect=None,
     token_digest="",
     signature=StandardWebhooks(),
-    secrets=("whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode(),),
+    secret="whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode(),
 )
 
 
@@ -300,7 +311,7 @@ class MarketplaceConfig(models.Model):
         :return: its :class:`Entrance`, or None
         """
         digest = self._bearer_digest(headers)
-        doors = self._entrances(key)
+        doors = [door for door in self._entrances() if key is None or door.key == key]
         if not doors:
             # A key nobody has costs the same work, but for reading: its time tells strangers nothing.
             NOWHERE.proof(digest, headers, bytes)
@@ -309,34 +320,22 @@ class MarketplaceConfig(models.Model):
             is_proven, lead = door.proof(digest, headers, read)
             proven += [door] * is_proven
             if lead is not None:
-                door.account._note_lead(door.signature.delivery_id(headers), lead)
-        accounts = self.browse([door.account.id for door in proven])
+                self.browse(door.account_id)._note_lead(door.signature.delivery_id(headers), lead)
+        accounts = self.browse([door.account_id for door in proven])
         if len(proven) > 1 and not accounts <= accounts[:1]._token_group():
             return None  # whose it is cannot be told
         return proven[0] if proven else None
 
     @api.model
-    def _entrances(self, key):
-        """Give the entrances a call may mean.
-
-        :param str key: the key in the path, None for all
-        """
-        return [
-            self._prepare_entrance(row)
-            for row in self._entrance_rows()
-            if key is None or row["webhook_key"] == key
-        ]
-
-    @api.model
     @tools.ormcache()
-    def _entrance_rows(self):
-        """Read what all entrances are made of; kept, as a flood of calls asks, until any of it changes.
+    def _entrances(self):
+        """Give all entrances; kept, as a flood of calls asks, until anything of them changes.
 
         Every worker hears of a change before its next call: what is revoked is over.
         """
         self.flush_model([*ENTRANCE, *OPEN])
         self.env.cr.execute(ENTRANCES)
-        return self.env.cr.dictfetchall()
+        return [self._prepare_entrance(row) for row in self.env.cr.dictfetchall()]
 
     def _entrance(self):
         """Give the account's entrance, whether it is open or not. Superuser: secrets."""
@@ -344,17 +343,18 @@ class MarketplaceConfig(models.Model):
 
     @api.model
     def _prepare_entrance(self, row):
-        dialect, until = dialects.get(row["dialect"]), row["webhook_previous_until"]
-        is_rotating = until and until > fields.Datetime.now()
-        secrets_now = (row["webhook_secret_current"], is_rotating and row["webhook_secret_previous"])
+        dialect = dialects.get(row["dialect"])
         return Entrance(
-            account=self.browse(row["id"]),
+            account_id=row["id"],
+            key=row["webhook_key"],
             rate=row["webhook_rate"] or 0,
             window=row["webhook_window"] or WINDOW,
             dialect=dialect,
             token_digest=row["webhook_token_digest"] or "",
             signature=dialect.webhook_signature or self._prepare_signature(row),
-            secrets=tuple(filter(None, secrets_now)),
+            secret=row["webhook_secret_current"] or "",
+            previous_secret=row["webhook_secret_previous"] or "",
+            previous_until=row["webhook_previous_until"] or None,
         )
 
     @api.model
@@ -386,11 +386,24 @@ class MarketplaceConfig(models.Model):
         """
         with self._writable():
             try:
-                counts = self._keep(messages, "webhook")
+                counts = self._receive_first(messages) or self._keep(messages, "webhook")
             except SerializationFailure:
                 self.env.cr.rollback()
                 counts = self._keep(messages, "webhook")
         return counts["new"] + counts["changed"], counts["known"]
+
+    def _receive_first(self, messages):
+        """Keep the first message of an order.
+
+        :return: Counter, see ``marketplace.event._store``; empty when it takes a closer look
+        """
+        if len(messages) != 1 or len(self._token_group()) != 1:
+            return Counter()
+        with without_transaction(self.env.cr):
+            is_first = self.env["marketplace.event"]._store_first(self, messages[0], "webhook")
+        if is_first:
+            self._wake("import")
+        return Counter(new=1) if is_first else Counter()
 
     def _log_unreadable(self, error):
         """Leave a trace of an authenticated but unreadable call."""

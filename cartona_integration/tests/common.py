@@ -169,8 +169,8 @@ class MarketplaceCase(TransactionCase):
         :return: (accepted, duplicate)
         """
         raw = message if isinstance(message, bytes) else json.dumps(message).encode()
-        door = account.with_user(self.env.ref("base.user_root"))._entrance()
-        counts = door.account._receive(door.messages(topic, raw, {}))
+        caller = account.with_user(self.env.ref("base.user_root"))
+        counts = caller._receive(caller._entrance().messages(topic, raw, {}))
         if run:
             self.run_job(account, "import")
         return counts

@@ -1111,7 +1111,7 @@ class TestTokenGroup(TrafficCase):
     def test_one_credential_at_the_bare_address_is_the_groups(self):
         find = self.env["marketplace.config"]._authenticate_webhook
         self.second.webhook_token = "hook-of-cartona_test"
-        self.assertEqual(find(None, {"Authorization": "Bearer hook-of-cartona_test"}).account, self.cartona)
+        self.assertEqual(find(None, {"Authorization": "Bearer hook-of-cartona_test"}).account_id, self.cartona.id)
 
     def test_one_credential_of_two_strangers_opens_only_their_own_addresses(self):
         find, headers = (
@@ -1120,7 +1120,7 @@ class TestTokenGroup(TrafficCase):
         )
         self.rest.webhook_token = "hook-of-cartona_test"
         self.assertFalse(find(None, headers))
-        self.assertEqual(find(self.rest.webhook_key, headers).account, self.rest)
+        self.assertEqual(find(self.rest.webhook_key, headers).account_id, self.rest.id)
 
 
 class TestPullTells(TrafficCase):

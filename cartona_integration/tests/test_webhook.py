@@ -117,10 +117,10 @@ class TestWebhookCredentials(WebhookCase):
         accounts = self.env["marketplace.config"]
         self.rest.webhook_token = "another-hook-of-rest"
         self.env.flush_all()
-        read = accounts._entrance_rows()
-        self.assertIs(accounts._entrance_rows(), read)
+        read = accounts._entrances()
+        self.assertIs(accounts._entrances(), read)
         self.env.cr.postcommit.run()
-        self.assertIsNot(accounts._entrance_rows(), read)
+        self.assertIsNot(accounts._entrances(), read)
 
     def test_a_deleted_account_opens_to_nobody(self):
         accounts, key = self.env["marketplace.config"], self.rest.webhook_key
@@ -478,7 +478,7 @@ class TestWebhookBody(WebhookCase):
     def test_a_failing_store_is_not_answered_with_success(self):
         store = type(self.env["marketplace.event"])
         with (
-            patch.object(store, "_store", side_effect=RuntimeError("broken")),
+            patch.object(store, "_insert", side_effect=RuntimeError("broken")),
             self.assertLogs("odoo.http", "ERROR"),
         ):
             status, answer = self.call(data=body(order("CANARY")))
@@ -499,15 +499,15 @@ class TestRetry(WebhookCase):
     @contextmanager
     def conflicts(self, count):
         """Have the first tries of storing a message meet another transaction; give the list of tries."""
-        store, calls = MarketplaceEvent._store, []
+        insert, calls = MarketplaceEvent._insert, []
 
         def conflict_first(events, *args):
             calls.append(args)
             if len(calls) <= count:
                 raise Conflict()
-            return store(events, *args)
+            return insert(events, *args)
 
-        with patch.object(MarketplaceEvent, "_store", conflict_first):
+        with patch.object(MarketplaceEvent, "_insert", conflict_first):
             yield calls
 
     def test_a_copy_that_is_stored_at_the_same_moment_is_no_reason_to_wait(self):
@@ -718,7 +718,8 @@ class TestSignature(WebhookCase):
         shown = repr(self.rest._entrance())
         self.assertNotIn(self.secret, shown)
         self.assertNotIn(self.rest.sudo().webhook_token_digest, shown)
-        self.assertIn(str(self.rest), shown)
+        self.assertNotIn(self.rest.webhook_key, shown)
+        self.assertIn(f"account_id={self.rest.id},", shown)
 
     def test_nothing_of_the_secret_is_logged(self):
         with self.assertLogs("odoo.addons.cartona_integration", "DEBUG") as caught:
@@ -780,7 +781,7 @@ class TestRate(WebhookCase):
         self.assertFalse(allowances)
 
     def test_who_only_asks_whether_the_door_is_there_is_not_answered_without_end(self):
-        allowances[self.env.cr.dbname, "test", None] = 0, time.monotonic() + 60
+        allowances[self.env.cr.dbname, "test", False] = 0, time.monotonic() + 60
         answer = self.call("test", method="GET", data=None, Authorization=None)
         self.assertEqual(answer, (429, b'{"error": "too many"}'))
         self.assertTrue(int(self.headers["Retry-After"]))

@@ -148,13 +148,13 @@ def test_the_webhook_beside_one_insert_and_beside_a_job_per_message(open_shop, s
 def test_the_wake_up(inside, figure):
     account_id = inside.make_account("rest")
     with inside.transaction() as env:  # what a new account empties is read again once
-        env["marketplace.config"]._wake_now(env.cr, env.registry, account_id, "import")
+        env["marketplace.config"].browse(account_id)._wake_now("import")
     inside.forget_work()
     for name, goal in (("adds a job", 10), ("finds one waiting", 3)):
         with inside.transaction() as env:
             account = env["marketplace.config"].browse(account_id)
             with inside.meter() as cost:
-                account._wake_now(env.cr, env.registry, account_id, "import")
+                account._wake_now("import")
         figure(f"SQL statements of a wake-up that {name}", cost.sql, goal, "its whole transaction")
 
 
