@@ -153,17 +153,19 @@ class MarketplaceMark(models.Model):
         """
         self.env.cr.execute(
             """
-            WITH next AS (
-                SELECT link_id FROM marketplace_mark WHERE account_id = %(account)s
-                 GROUP BY link_id
-                 ORDER BY bool_or(kind != 'price' AND cause IN ('change', 'again')) DESC, min(id)
-                 LIMIT %(limit)s
-            )
-            DELETE FROM marketplace_mark mark USING next
-             WHERE mark.account_id = %(account)s AND mark.link_id = next.link_id
-         RETURNING mark.link_id, mark.kind, mark.cause
+            SELECT link_id FROM marketplace_mark WHERE account_id = %s
+             GROUP BY link_id
+             ORDER BY bool_or(kind != 'price' AND cause IN ('change', 'again')) DESC, min(id)
+             LIMIT %s
             """,
-            {"account": account.id, "limit": limit},
+            [account.id, limit],
+        )
+        # Two statements, and one snapshot for both. Joined in one, PostgreSQL compares each mark with each
+        # link as soon as its statistics are of another moment: they are, in a table that fills and empties.
+        self.env.cr.execute(
+            "DELETE FROM marketplace_mark WHERE account_id = %s AND link_id = ANY(%s)"
+            " RETURNING link_id, kind, cause",
+            [account.id, [link_id for [link_id] in self.env.cr.fetchall()]],
         )
         marks = defaultdict(set)
         for link_id, kind, cause in self.env.cr.fetchall():
