@@ -20,9 +20,11 @@ class MarketplaceProductLink(models.Model):
 
     def write(self, vals):
         """Whoever lets a listing go on has said what it is."""
-        if vals.get("is_paused") is False:
-            vals = {**vals, "is_disputed": False}
-        return super().write(vals)
+        settled = self.filtered("is_disputed") if vals.get("is_paused") is False else self.browse()
+        res = super().write(vals)
+        if settled:
+            super(MarketplaceProductLink, settled).write({"is_disputed": False, "reason": False})
+        return res
 
     def _identity_with(self, vals):
         """Give what identifies the listing once these values are written."""

@@ -40,8 +40,7 @@ ENTRANCE = (
 # What tells whether there is one.
 OPEN = ("active", "state")
 ENTRANCES = (
-    f"SELECT id, {', '.join(ENTRANCE)} FROM marketplace_config"
-    " WHERE active AND state != 'draft' ORDER BY id"
+    f"SELECT id, {', '.join(ENTRANCE)} FROM marketplace_config WHERE active AND state != 'draft' ORDER BY id"
 )
 
 

@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest.mock import patch
 
-
 from odoo.addons.cartona_integration import connections
 from odoo.addons.cartona_integration.dialects import payload
 from odoo.addons.cartona_integration.dialects.words import ProductUpdate, Request

@@ -272,6 +272,7 @@ class TestGone(HealingCase):
         self.assertIn("became something else", event.reason)
         self.on_rest.action_start_sending()
         self.assertFalse(self.on_rest.is_disputed)
+        self.assertFalse(self.on_rest.reason, "who has answered is not asked any more")
         self.run_job(self.rest, "import")
         self.assertEqual(self.order(self.rest, "N1").order_line.product_id, self.tea)
 

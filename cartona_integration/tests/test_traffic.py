@@ -1111,7 +1111,9 @@ class TestTokenGroup(TrafficCase):
     def test_one_credential_at_the_bare_address_is_the_groups(self):
         find = self.env["marketplace.config"]._authenticate_webhook
         self.second.webhook_token = "hook-of-cartona_test"
-        self.assertEqual(find(None, {"Authorization": "Bearer hook-of-cartona_test"}).account_id, self.cartona.id)
+        self.assertEqual(
+            find(None, {"Authorization": "Bearer hook-of-cartona_test"}).account_id, self.cartona.id
+        )
 
     def test_one_credential_of_two_strangers_opens_only_their_own_addresses(self):
         find, headers = (
