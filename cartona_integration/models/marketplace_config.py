@@ -303,7 +303,7 @@ class MarketplaceConfig(models.Model):
                 "message": message,
                 "type": kind,
                 "sticky": kind in ("danger", "warning"),
-                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+                "next": {"type": "ir.actions.act_window_close"},
             },
         }
 
