@@ -33,5 +33,20 @@ class TestScreens(MarketplaceCase, HttpCase):
             move.write({"quantity": move.product_uom_qty, "picked": True})
         self.env["marketplace.sync.log"]._log_hourly(self.cartona, "pull", "trouble")
 
+    def test_each_window_shows_the_view_made_for_it(self):
+        """Odoo drops an action's view in silence where its mode is another word for the view's type."""
+        known = self.env["ir.model.data"].search(
+            [("module", "=", "cartona_integration"), ("model", "=", "ir.actions.act_window")]
+        )
+        for action in self.env["ir.actions.act_window"].browse(known.mapped("res_id")):
+            if action.view_id:
+                self.assertIn(action.view_id.id, [view_id for view_id, _mode in action.views], action.name)
+
+    def test_an_account_somebody_just_made_stays_on_the_screen(self):
+        self.door.will("test", ok({"products": [], "next_page": None}))
+        self.start_tour("/web", "marketplace_first_account", login="admin", timeout=60)
+        account = self.env["marketplace.config"].search([("code", "=", "made-by-hand")])
+        self.assertEqual(account.connection_status, "ok")
+
     def test_every_view_opens(self):
         self.start_tour("/web", "marketplace_screens", login="admin", timeout=180)

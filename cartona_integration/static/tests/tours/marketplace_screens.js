@@ -111,3 +111,55 @@ registry.category("web_tour.tours").add("marketplace_screens", {
         ...THEIRS.flatMap(([model, hasForm]) => stepsOf(model, listOf(model), hasForm)),
     ],
 });
+
+// What somebody does first, up to the answer; the form goes on showing what was entered.
+const FIRST = {
+    type: "ir.actions.act_window",
+    name: "first account",
+    res_model: "marketplace.config",
+    views: [[false, "form"]],
+    context: {
+        default_name: "Made by Hand",
+        default_code: "made-by-hand",
+        default_dialect: "rest",
+        default_api_base_url: "https://shop.example.com/api",
+        default_auth_token: "token-of-made-by-hand",
+    },
+};
+
+registry.category("web_tour.tours").add("marketplace_first_account", {
+    test: true,
+    url: "/web",
+    steps: () => [
+        {
+            content: "open a new account",
+            trigger: ".o_action_manager",
+            run: () => open("first", FIRST),
+        },
+        {
+            content: "save it",
+            trigger: ".o_action_manager[data-screen='first'] .o_form_button_save",
+            run: "click",
+        },
+        {
+            content: "ask the marketplace",
+            trigger: "button[name='action_test_connection']",
+            run: "click",
+        },
+        {
+            content: "it answered",
+            trigger: ".o_notification:contains('Connected')",
+            run: () => {},
+        },
+        {
+            content: "the account is there, and what became of it",
+            trigger: ".o_field_widget[name='connection_status']:contains('Connected')",
+            run: () => {
+                const name = document.querySelector(".o_field_widget[name='name'] input").value;
+                if (name !== "Made by Hand") {
+                    console.error(`the form shows "${name}"`);
+                }
+            },
+        },
+    ],
+});
