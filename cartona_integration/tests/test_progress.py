@@ -13,6 +13,13 @@ class TestProgress(LinkCase):
         self.rest.invalidate_recordset()
         self.assertEqual((self.rest.unsent_count, self.rest.sent_progress), (0, 100))
 
+    def test_what_a_reading_has_compared_is_no_work_that_is_left(self):
+        self.mark_all()
+        self.push()
+        self.env["marketplace.mark"]._insert_both(self.on_rest, cause="found")
+        self.rest.invalidate_recordset()
+        self.assertEqual((self.rest.unsent_count, self.rest.sent_progress), (0, 100))
+
     def test_an_account_without_listings_is_done(self):
         self.on_rest.unlink()
         self.assertEqual(self.rest.sent_progress, 100)
