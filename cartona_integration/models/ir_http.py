@@ -7,7 +7,8 @@ from ..controllers.marketplace_webhook import MachineDispatcher
 class IrHttp(models.AbstractModel):
     """Leaves out what is done for people before and after a call: language, website, campaigns.
 
-    It is a sixth of what a webhook call costs, more with a website installed, and senders never stop.
+    It is more than an eighth of what a webhook call costs, with a website installed still more, and senders
+    never stop.
     """
 
     _inherit = "ir.http"
