@@ -158,8 +158,13 @@ class Transport(HTTPAdapter):
         :raise ForbiddenTarget: the address is not public
         :raise: one of TROUBLE
         """
-        request = requests.Request(method, url, headers=headers, data=body, params=query)
+        # Without an auth of ours, a password in the address would take the place of our headers.
+        request = requests.Request(method, url, headers=headers, data=body, params=query, auth=_unchanged)
         return self.send(request.prepare(), stream=True, timeout=timeout, verify=True)
+
+
+def _unchanged(request):
+    return request
 
 
 def transport_of(account):

@@ -18,6 +18,7 @@ class IrHttp(models.AbstractModel):
         if isinstance(request.dispatcher, MachineDispatcher):
             # Nobody, whatever session is shown; English, whatever is asked for: it need not be installed.
             request.env = api.Environment(request.env.cr, None, {"lang": "en_US"})
+            cls._auth_method_none()
         else:
             super()._authenticate(endpoint)
 

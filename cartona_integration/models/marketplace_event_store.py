@@ -78,22 +78,22 @@ class MarketplaceEvent(models.Model):
                 counted.append(digest)
         return seen
 
-    def _store_first(self, account, message, origin):
-        """Keep a message if nothing of its order is stored: most calls bring just that.
+    def _store_first(self, account, message):
+        """Keep what a webhook brought if nothing of its order is stored: most calls bring just that.
 
         The same as :meth:`_store` does with any number of messages, but in one statement instead of two.
 
         :return: False when it takes a closer look
         """
         digest = payload.digest(message.payload)
-        return self._insert(account, message, origin, digest, 0, INSERT + FIRST + ONCE)
+        return self._insert(account, message, "webhook", digest, 0, INSERT + FIRST + ONCE)
 
     def _insert(self, account, message, origin, digest, number, query=INSERT + ONCE):
         """Insert one row. It names no user: calls at once would queue for the check of that foreign key.
 
         :param int number: how many states of the order are stored
         :return: False when the very same message is stored already
-        :raise SerializationFailure: it is being stored by another transaction just now
+        :raise SerializationFailure: another transaction has stored it since this one began
         """
         attributed = message.order_id and len(message.order_id) <= MAX_ID_LENGTH
         order_id = message.order_id if attributed else None
@@ -110,7 +110,7 @@ class MarketplaceEvent(models.Model):
             "payload": payload.dumps(message.payload),
         }
         # A search is never a guard: the unique index is. A copy that another transaction is just storing
-        # is waited for, and is then a conflict: whoever repeats this transaction finds it.
+        # is waited for, and is then a conflict, or known where this statement is a transaction of its own.
         self.env.cr.execute(query, values, log_exceptions=False)
         return bool(self.env.cr.rowcount)
 

@@ -136,6 +136,8 @@ class MarketplaceMark(models.Model):
     @api.model
     def _insert_both(self, records, asked=False, cause=None):
         """Mark the records' listings for price and stock."""
+        if not records:
+            return
         # The links' own rows are read by SQL.
         self.env.flush_all()
         for kind in (PRICE, STOCK):

@@ -14,6 +14,7 @@ CAUSES = [
     ("rules", "The account's rules or pricelist changed"),
     ("listing", "The listing or its product changed"),
     ("found", "Found by comparing"),
+    ("read", "Found by comparing"),  # all that was read is compared: of most of it nothing is sent
     ("again", "Sent again after trouble"),
 ]
 

@@ -142,7 +142,10 @@ class MarketplaceProductLink(models.Model):
             rows.append((link.id, drift, drift and now, *known, 0, *link._seen(listing, now), reading))
         self._write_many(names, rows)
         named._become_linked()
-        self.env["marketplace.mark"]._insert_both(links - named, cause="found")
+        drifted = self.browse([link_id for link_id, drift, *_values in rows if drift])
+        marks = self.env["marketplace.mark"]
+        marks._insert_both(drifted - named, cause="found")
+        marks._insert_both(links - named - drifted, cause="read")
         return len(named.filtered("product_id"))
 
     def _seen(self, listing, now):

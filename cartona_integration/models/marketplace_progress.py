@@ -21,11 +21,11 @@ class MarketplaceConfig(models.Model):
     )
 
     def _compute_progress(self):
-        # Superuser: nobody reads marks, they are only counted. What a reading of all listings marks is
-        # compared only, most of it without a call: counted, the bar would run backwards while one goes on.
+        # Superuser: nobody reads marks, they are only counted. What was read and found in order is compared
+        # once more, without a call: counted, the bar would run backwards while all listings are read.
         self.env.cr.execute(
             "SELECT account_id, count(DISTINCT link_id) FROM marketplace_mark"
-            " WHERE account_id = ANY(%s) AND cause IS DISTINCT FROM 'found' GROUP BY account_id",
+            " WHERE account_id = ANY(%s) AND cause IS DISTINCT FROM 'read' GROUP BY account_id",
             [self.ids],
         )
         waiting = dict(self.env.cr.fetchall())

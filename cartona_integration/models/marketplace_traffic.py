@@ -71,9 +71,9 @@ def is_conflict(error):
 
 @contextmanager
 def without_transaction(cr):
-    """Have one statement cost one round trip to the server instead of three; it is committed by itself.
+    """Have each statement cost one round trip to the server instead of three; it is committed by itself.
 
-    Where a transaction has begun, as in a test it always has, the statement belongs to that.
+    Where a transaction has begun, as in a test it always has, the statements belong to that.
     """
     connection = cr.connection
     if connection.status != STATUS_READY:

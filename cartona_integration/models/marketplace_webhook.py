@@ -334,7 +334,9 @@ class MarketplaceConfig(models.Model):
         """
         self.flush_model([*ENTRANCE, *OPEN])
         self.env.cr.execute(ENTRANCES)
-        return [self._prepare_entrance(row) for row in self.env.cr.dictfetchall()]
+        rows = self.env.cr.dictfetchall()
+        # An account whose marketplace is not installed any more closes nobody else's door.
+        return [self._prepare_entrance(row) for row in rows if row["dialect"] in dialects.DIALECTS]
 
     def _entrance(self):
         """Give the account's entrance, whether it is open or not. Superuser: secrets."""
@@ -399,7 +401,7 @@ class MarketplaceConfig(models.Model):
         if len(messages) != 1 or len(self._token_group()) != 1:
             return Counter()
         with without_transaction(self.env.cr):
-            is_first = self.env["marketplace.event"]._store_first(self, messages[0], "webhook")
+            is_first = self.env["marketplace.event"]._store_first(self, messages[0])
         if is_first:
             self._wake("import")
         return Counter(new=1) if is_first else Counter()

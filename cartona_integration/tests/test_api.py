@@ -201,6 +201,15 @@ class TestDoorRequests(DoorCase):
         self.call()
         self.assertNotIn("Cookie", self.server.seen[1][2])
 
+    def test_a_password_in_the_address_takes_the_place_of_nothing(self):
+        address = self.server.address.replace("://", "://robber:robbed@")
+        self.env.flush_all()
+        # No form takes it.
+        self.env.cr.execute("UPDATE marketplace_config SET api_base_url = %s", [address])
+        self.env.invalidate_all()
+        self.call(self.rest)
+        self.assertEqual(self.server.seen[0][2]["Authorization"], f"Bearer {SECRET}")
+
     def test_passwords_in_a_netrc_file_are_not_used(self):
         with tempfile.TemporaryDirectory() as folder:
             netrc = Path(folder, "netrc")

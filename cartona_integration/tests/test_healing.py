@@ -36,6 +36,7 @@ class TestDrift(HealingCase):
         self.see()
         self.assertFalse(self.on_rest.drift)
         self.assertEqual(self.rest.drift_count, 0)
+        self.assertEqual(self.rest.unsent_count, 0, "it is compared once more, and that is not told as work")
 
     def test_a_price_changed_by_hand_over_there_is_told_and_repaired(self):
         self.see()
@@ -43,6 +44,7 @@ class TestDrift(HealingCase):
         self.see(price="77.00")
         self.assertEqual((self.on_rest.drift, self.rest.drift_count), ("changed", 1))
         self.assertIn("Changed at the marketplace: 1", self.log())
+        self.assertEqual(self.rest.unsent_count, 1)
         self.push()
         self.assertEqual([row["price"] for row in self.sent()], ["100.00"])
         self.yesterday()

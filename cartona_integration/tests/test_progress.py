@@ -16,7 +16,7 @@ class TestProgress(LinkCase):
     def test_what_a_reading_has_compared_is_no_work_that_is_left(self):
         self.mark_all()
         self.push()
-        self.env["marketplace.mark"]._insert_both(self.on_rest, cause="found")
+        self.env["marketplace.mark"]._insert_both(self.on_rest, cause="read")
         self.rest.invalidate_recordset()
         self.assertEqual((self.rest.unsent_count, self.rest.sent_progress), (0, 100))
 

@@ -122,6 +122,14 @@ class TestWebhookCredentials(WebhookCase):
         self.env.cr.postcommit.run()
         self.assertIsNot(accounts._entrances(), read)
 
+    def test_an_account_whose_marketplace_is_gone_closes_nobody_elses_door(self):
+        self.env.flush_all()
+        self.env.cr.execute("UPDATE marketplace_config SET dialect = 'gone' WHERE id = %s", [self.rest.id])
+        self.env.invalidate_all()
+        self.registry.clear_cache()
+        self.assert_refused(f"orders/{self.rest.webhook_key}", Authorization="Bearer hook-of-rest_test")
+        self.assertEqual(self.call(data=body(order()))[0], 200)
+
     def test_a_deleted_account_opens_to_nobody(self):
         accounts, key = self.env["marketplace.config"], self.rest.webhook_key
         headers = {"Authorization": "Bearer hook-of-rest_test"}
