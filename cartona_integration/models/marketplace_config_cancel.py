@@ -1,6 +1,7 @@
 from odoo import _, api, fields, models
 
 from .. import dialects
+from ..dialects.words import CANCELLED, SEND, WAIT
 
 
 class MarketplaceConfig(models.Model):
@@ -38,14 +39,20 @@ class SaleOrder(models.Model):
 
     marketplace_takes_reason = fields.Boolean(compute="_compute_marketplace_takes_reason")
 
-    @api.depends("marketplace_config_id", "state")
+    @api.depends("marketplace_config_id", "state", "marketplace_status", "picking_ids.state")
     def _compute_marketplace_takes_reason(self):
-        """Superuser: sellers see no accounts."""
+        """Offer it while the marketplace may still cancel the order. Superuser: sellers see no accounts."""
         for order in self.sudo():
-            account = order.marketplace_config_id
-            order.marketplace_takes_reason = (
-                bool(account) and order.state != "cancel" and bool(account._dialect().cancel_reasons)
-            )
+            order.marketplace_takes_reason = bool(order.marketplace_config_id) and order._takes_reason()
+
+    def _takes_reason(self):
+        dialect, known = self.marketplace_config_id._dialect(), self._marketplace_known() or None
+        return (
+            bool(dialect.cancel_reasons)
+            and self.state != "cancel"
+            and dialect.outlook(known, CANCELLED) in (SEND, WAIT)
+            and not any(line._is_with_customer() for line in self.order_line)
+        )
 
     def action_marketplace_cancel(self):
         """Ask why the order is cancelled, in the marketplace's words."""

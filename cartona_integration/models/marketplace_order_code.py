@@ -75,7 +75,7 @@ class MarketplaceConfig(models.Model):
             steps._send(self, call._replace(details=call.details | {"otp": code}))
         except Refused as error:
             if isinstance(error, CredentialsRefused) or not steps._is_settled_by(self, call, error):
-                outcome, told = "_refuse_code", str(error)
+                outcome, told = "_refuse_code", _("The marketplace did not take the code: %s", error)
         except MarketplaceError as error:
             outcome, told = "_leave_in_doubt", str(error)
         # The code itself must not come back in somebody's words.

@@ -46,6 +46,7 @@ class SaleOrder(models.Model):
                 bool(order.marketplace_config_id)
                 and (order._are_deliveries_over() or order._has_no_deliveries())
                 and (order._is_worth_telling(words.DELIVERED) or order._waits_for_code())
+                and order._marketplace_known() not in words.GONE
             )
 
     def _action_cancel(self):

@@ -125,5 +125,5 @@ class MarketplaceEvent(models.Model):
         return order._marketplace_end_on_hold() - self
 
     def _ask_to_decide(self, hold):
-        note = _("Order %(order)s: %(reason)s", order=self.external_order_id, reason=hold.reason)
+        note = _("Order %(order)s: %(reason)s", order=self._order_title(), reason=hold.reason)
         self.account_id._ask_for_help("messages", note)

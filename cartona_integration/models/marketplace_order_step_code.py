@@ -22,7 +22,12 @@ class MarketplaceOrderStep(models.Model):
 
     def action_process_again(self):
         if self.filtered("needs_code"):
-            raise UserError(_("The code is not kept: press 'It Is Delivered' on the order and enter it."))
+            raise UserError(
+                _(
+                    "The code is not kept: validate the delivery, or press 'It Is Delivered' on the order, "
+                    "and enter it."
+                )
+            )
         return super().action_process_again()
 
     def _wait_for_customer(self):
@@ -48,7 +53,7 @@ class MarketplaceOrderStep(models.Model):
                 "code_sent_at": fields.Datetime.now(),
                 "idempotency_key": str(uuid4()),
                 "reason": _("A delivery code was sent; what became of it is not known."),
-                "remedy": _("Press 'It Is Delivered' on the order."),
+                "remedy": _("Validate the delivery, or press 'It Is Delivered' on the order: it asks."),
             }
         )
         details = {"idempotency_key": self.idempotency_key}
@@ -122,6 +127,11 @@ class SaleOrder(models.Model):
     def _open_code_steps(self):
         """Give the steps that wait for a code, or for what became of one."""
         return self.sudo().marketplace_step_ids.filtered(lambda step: step.needs_code and step.state in OPEN)
+
+    def _code_doubt(self):
+        """Give what is not known of a code that was sent, for people; None where all is known."""
+        doubtful = self._open_code_steps().filtered("in_doubt")[:1]
+        return doubtful._doubt() if doubtful else None
 
     def _accepted_now(self):
         return self.env.cr.postcommit.data.setdefault(ACCEPTED, set())

@@ -109,11 +109,15 @@ class MarketplaceOrderStep(models.Model):
         return any(not change.id and self._was_told(change.ref) for change in changes)
 
     def _refuse_lines(self, changes, known):
-        reason = _(
-            "The marketplace takes no changed lines of an order that is %(known)s: %(lines)s",
-            known=self._status_labels(self.env.user.lang).get(known) or "?",
-            lines=", ".join(self._lines_of(changes).mapped("product_id.display_name")),
-        )
+        lines = ", ".join(self._lines_of(changes).mapped("product_id.display_name"))
+        if self.sale_order_id.delivered_by == words.BY_MARKETPLACE:
+            reason = _("The marketplace delivers this order and takes no changed lines of it: %s", lines)
+        else:
+            reason = _(
+                "The marketplace takes no changed lines of an order that is %(known)s: %(lines)s",
+                known=self._status_labels(self.env.user.lang).get(known) or "?",
+                lines=lines,
+            )
         self._give_up(
             reason, _("Settle it with the customer, or change the lines back; then ignore this step.")
         )

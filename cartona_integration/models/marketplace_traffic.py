@@ -411,8 +411,12 @@ class MarketplaceConfig(models.Model):
         person = self.responsible_id or self.user_id
         # A job has no language of its own: the title would be English.
         account, kind = self.sudo().with_context(lang=person.lang), f"cartona_integration.activity_{cause}"
-        if not account.activity_search([kind]):
-            account.activity_schedule(kind, note=escape(payload.printable(note)), user_id=person.id)
+        note = escape(payload.printable(note))
+        # Who is asked already reads of the newest trouble.
+        if asked := account.activity_search([kind]):
+            asked.note = note
+        else:
+            account.activity_schedule(kind, note=note, user_id=person.id)
 
     def _forget_help(self, cause):
         """Take an activity back when nothing is left that asked for it. Superuser: as above."""

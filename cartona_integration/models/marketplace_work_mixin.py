@@ -74,7 +74,7 @@ class MarketplaceWorkMixin(models.AbstractModel):
     def _reset(self):
         """Put work back into the queue. Superuser: users have no write access to it."""
         work = self.sudo()
-        work.write({"state": "new", "tries": 0, "next_try": False})
+        work.write({"state": "new", "tries": 0, "next_try": False, "reason": False, "remedy": False})
         work.account_id._wake(self._work_kind)
 
     @api.model
@@ -115,5 +115,10 @@ class MarketplaceWorkMixin(models.AbstractModel):
         self._close("failed", reason, remedy=remedy)
         self.account_id._ask_for_help(
             self._help_cause,
-            _("Order %(order)s: %(reason)s", order=self.external_order_id, reason=reason),
+            _("Order %(order)s: %(reason)s", order=self._order_title(), reason=reason),
         )
+
+    def _order_title(self):
+        """Give what people call the order, here and at the marketplace."""
+        ours, theirs = self.sale_order_id.name, self.external_order_id
+        return f"{ours} ({theirs})" if ours else theirs

@@ -69,6 +69,7 @@ class SaleOrder(models.Model):
         help="Whether Odoo and the marketplace agree on the order.",
     )
     marketplace_error_message = fields.Char(compute="_compute_marketplace_sync_status")
+    marketplace_remedy = fields.Char(compute="_compute_marketplace_sync_status")
     delivered_by = fields.Selection(
         [(words.BY_SELLER, "Us"), (words.BY_MARKETPLACE, "The marketplace")],
         readonly=True,
@@ -161,6 +162,7 @@ class SaleOrder(models.Model):
             stopped = [work for work in events if work.state in STOPPED]
             stopped += [step for step in steps if step.state == "failed"]
             order.marketplace_error_message = stopped[0].reason if stopped else False
+            order.marketplace_remedy = stopped[0].remedy if stopped else False
             if not order.marketplace_config_id:
                 order.marketplace_sync_status = False
             elif stopped:

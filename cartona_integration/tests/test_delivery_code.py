@@ -250,6 +250,10 @@ class TestCodesInTrouble(CodeCase):
         self.enter(wizard)
         self.assertEqual((len(self.bodies()), order.picking_ids.state), (2, "assigned"))
         self.assertEqual(order.marketplace_sync_status, "error")
+        again = self.start(order)
+        self.assertTrue(again.is_in_doubt, "who comes back later is told before anything is sent")
+        self.assertIn("no answer came", again.line_ids.message)
+        self.assertIn("Validate the delivery", order.marketplace_remedy)
         wizard.line_ids.code = "4711"
         self.assertIs(wizard.action_send_again(), True)
         self.assertEqual((len(self.bodies()), order.picking_ids.state), (3, "done"))

@@ -98,6 +98,16 @@ class TestReturns(DeliveryCase):
         self.assertIn(rest.name, "".join(order.message_ids.mapped("body")))
         self.assertEqual(self.statuses(order), ["partially_shipped"])
 
+    def test_of_a_returned_order_nobody_is_asked_whether_it_is_delivered(self):
+        self.rest.delivery_policy = "shipped"
+        self.rest.return_policy = "note"
+        order = self.confirmed()
+        self.ship(order)
+        self.send()
+        self.assertTrue(order.marketplace_can_deliver)
+        self.arrive(status="returned", modified_at="2026-11-12T11:00:00Z")
+        self.assertFalse(order.marketplace_can_deliver)
+
     def test_cancelling_the_rest_of_a_returned_order_is_no_news(self):
         self.rest.return_policy = "note"
         order = self.confirmed()
@@ -131,6 +141,12 @@ class TestCancellations(DeliveryCase):
         self.assertEqual(self.door.asked("status")[0].body["cancellation_reason"], "expired_products")
         with self.assertRaises(UserError):
             wizards.create({"reason": "expired_products"}).action_confirm()
+
+    def test_no_reason_is_asked_once_the_customer_has_the_goods(self):
+        order = self.confirmed(self.cartona)
+        self.assertTrue(order.marketplace_takes_reason)
+        self.ship(order)
+        self.assertFalse(order.marketplace_takes_reason)
 
     def test_a_marketplace_that_takes_any_text_is_offered_no_list(self):
         self.assertFalse(self.confirmed().marketplace_takes_reason)

@@ -425,7 +425,8 @@ class TestTrouble(StepsCase):
         self.door.will("status", ok({"error": "no"}, 422))
         self.send()
         self.assertEqual(len(self.statuses_activity()), 1)
-        self.assertIn("N1", self.statuses_activity().note)
+        self.assertIn("N2", self.statuses_activity().note, "of the newest trouble")
+        self.assertIn(self.order(self.rest, "N2").name, self.statuses_activity().note)
 
     def test_a_person_tries_again_with_a_key_of_its_own_and_the_rest_follows(self):
         self.confirmed("N1")
@@ -435,6 +436,7 @@ class TestTrouble(StepsCase):
         self.send()
         self.wakeups.clear()
         order.action_marketplace_sync()
+        self.assertFalse(order.marketplace_step_ids.filtered("reason"), "it is tried again: nothing is wrong")
         self.assertEqual(self.wakeups, [(self.rest.id, "steps"), (self.rest.id, "pull")])
         self.send()
         self.assertEqual(self.steps(), [("confirmed", "done"), ("cancelled", "done")])

@@ -191,7 +191,8 @@ class TestWakeUp(TrafficCase):
             raw = json.dumps(order | {"hashed_id": f"K{number}", "status": status}).encode()
             self.env.invalidate_all()  # a request knows nothing of the one before
             door = self.env["marketplace.config"]._authenticate_webhook(key, headers)
-            return door.account._receive(door.messages("orders", raw, headers))
+            account = self.env["marketplace.config"].browse(door.account_id)
+            return account._receive(door.messages("orders", raw, headers))
 
         for number in range(3):
             receive(number)

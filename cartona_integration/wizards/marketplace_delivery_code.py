@@ -31,7 +31,13 @@ class MarketplaceDeliveryCode(models.TransientModel):
         answers = {name: context[name] for name in context if name in ANSWERS or name.startswith("skip_")}
         # Superuser: carriers see no sales; lines take only what these orders are called.
         lines = [
-            {"sale_order_id": order.id, "name": order._code_title(), "code": order._entered_code()}
+            {
+                "sale_order_id": order.id,
+                "name": order._code_title(),
+                "code": order._entered_code(),
+                "message": order._code_doubt(),
+                "is_in_doubt": bool(order._code_doubt()),
+            }
             for order in orders.sudo()
         ]
         wizard = self.sudo().create(
