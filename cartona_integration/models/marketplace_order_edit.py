@@ -179,12 +179,14 @@ class SaleOrder(models.Model):
                 order._enqueue_steps([order._prepare_step()])
 
     def _look_at_stopped_lines(self):
-        """Look anew at changes that were never sent: what stopped them may be gone.
+        """Look anew at changes that stopped, also refused ones: what stopped them may be gone.
+
+        Not at those of which nobody knows whether they arrived: a person or the marketplace tells that.
 
         :return: the steps. Superuser: sellers see none
         """
         steps = self.sudo().filtered("marketplace_config_id")._stopped_line_steps()
-        again = steps.filtered(lambda step: step.state == "failed" and not step.tries)
+        again = steps.filtered(lambda step: not step.in_doubt)
         if again:
             again._reset()
         return again

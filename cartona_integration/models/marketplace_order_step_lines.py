@@ -68,6 +68,7 @@ class MarketplaceOrderStep(models.Model):
         if not order or known in words.GONE or order.state == "cancel":
             self._close("ignored", _("The order is over."), in_doubt=False)
         elif not changes:
+            self._forget_refused()
             self._arrive()
         elif known == words.HELD:
             self._wait_for_customer()
@@ -86,6 +87,11 @@ class MarketplaceOrderStep(models.Model):
         else:
             return False
         return True
+
+    def _forget_refused(self):
+        """Let what was told in vain not count as told, now that the step ends well without it."""
+        if not self.in_doubt:
+            self.changes = False
 
     def _changes_due(self):
         """Give what is to be told now: also of lines that were changed back since they were told in vain."""

@@ -635,6 +635,41 @@ class TestEditsAreTold(DeliveryCase):
         self.send()
         self.assertEqual((self.steps(order), self.asked_lines()), ([(False, "done")], []))
 
+    def add_salt(self, order):
+        """Add two of a product to an order.
+
+        :return: the line
+        """
+        values = {"product_id": self.make_product("SALT-500", list_price=3).id, "product_uom_qty": 2}
+        order.order_line = [fields.Command.create(values)]
+        return order.order_line[-1]
+
+    def test_who_takes_a_refused_product_out_again_has_freed_what_waits_behind_it(self):
+        order = self.confirmed()
+        self.door.will("lines", ok({"message": "No such product"}, 404))
+        salt = self.add_salt(order)
+        self.send()
+        order._enqueue_status("shipped")
+        self.send()
+        self.assertEqual(self.steps(order), [(False, "failed"), ("shipped", "new")])
+        salt.product_uom_qty = 0
+        self.send()
+        self.assertEqual(self.steps(order), [(False, "done"), ("shipped", "done")])
+        self.assertEqual(len(self.asked_lines()), 1)
+        # What was refused does not count as told: the marketplace would be asked to take it away.
+        self.assertFalse(order._marketplace_changes())
+
+    def test_a_refused_change_that_is_edited_is_told_as_it_is_now(self):
+        order = self.confirmed()
+        self.door.will("lines", ok({"message": "7 is too few"}, 422), self.lines_answer)
+        self.line(order).product_uom_qty = 7
+        self.send()
+        self.line(order).product_uom_qty = 8
+        self.send()
+        self.assertEqual(self.steps(order), [(False, "done")])
+        told = [row["quantity"] for [row] in self.asked_lines()]
+        self.assertEqual(told, ["7", "8"])
+
     def test_a_fee_people_add_is_ours_alone(self):
         fee = self.env["product.product"].create({"name": "Fee", **SERVICE})
         order = self.confirmed()
@@ -766,6 +801,17 @@ class TestEditsAreTold(DeliveryCase):
         step.action_process_again()
         self.send(self.cartona)
         self.assertEqual((step.state, len(self.asked_lines()), len(self.asked_lines()[-1])), ("done", 2, 3))
+
+    def test_changes_in_doubt_stay_so_when_lines_are_edited(self):
+        step = self.in_doubt()
+        order = step.sale_order_id
+        order.order_line[-1].product_uom_qty = 0
+        self.send(self.cartona)
+        self.assertEqual(step.state, "hold")
+        self.wait(step, 11)
+        self.line(order).product_uom_qty = 8
+        self.send(self.cartona)
+        self.assertEqual((step.state, step.in_doubt, len(self.asked_lines())), ("failed", True, 1))
 
     def test_new_lines_a_person_has_seen_there_are_not_told_again(self):
         step = self.in_doubt()
