@@ -167,8 +167,12 @@ class MarketplaceOrderStep(models.Model):
     def _follow_marketplace(self):
         """Have the order's open steps follow the status that the marketplace told of it."""
         for step in self.filtered(lambda step: step.state in OPEN):
-            if not step._settle_by_known() and step.state == "hold":
+            if not step._settle_by_known() and step._goes_on():
                 step._reset()
+
+    def _goes_on(self):
+        """Tell whether it is sent once a message says that it can be, with no person asking for it."""
+        return self.state == "hold"
 
     def _settle_by_known(self):
         """Settle a step whose call makes no sense by what is known.

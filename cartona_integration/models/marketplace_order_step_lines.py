@@ -6,10 +6,9 @@ from odoo import _, api, fields, models
 from ..dialects import words
 from ..exceptions import Refused
 
-# So long after new lines were told nobody has told their ids: somebody has to look.
-UNTOLD_AFTER = timedelta(hours=1)
-# ... or whether they arrived at all: the list of orders was read twice since.
-DOUBTED_AFTER = timedelta(minutes=10)
+# So long nobody has told the ids of new lines, or whether they arrived at all: the list of orders was read
+# twice since, and the order's statuses wait. Somebody has to look.
+UNTOLD_AFTER = timedelta(minutes=10)
 
 
 class MarketplaceConfig(models.Model):
@@ -23,28 +22,16 @@ class MarketplaceConfig(models.Model):
 
     def _find_untold_lines(self):
         """Ask a person about changes that wait for what the marketplace does not tell of new lines."""
-        now = fields.Datetime.now()
         steps = self.env["marketplace.order.step"].search(
             [
                 ("account_id", "=", self.id),
                 ("kind", "=", "lines"),
                 ("state", "=", "hold"),
-                ("write_date", "<", now - DOUBTED_AFTER),
+                ("write_date", "<", fields.Datetime.now() - UNTOLD_AFTER),
             ]
         )
         for step in steps.filtered(lambda step: step.sale_order_id._marketplace_known() != words.HELD):
-            if step.in_doubt:
-                remedy = _(
-                    "Look at the order at the marketplace: ignore this step if they are there, "
-                    "else try again."
-                )
-                step._give_up(step.reason, remedy)
-            elif step.write_date < now - UNTOLD_AFTER:
-                remedy = _(
-                    "Make the change at the marketplace and ignore this step; or read its orders and try "
-                    "again."
-                )
-                step._give_up(step.reason, remedy)
+            step._ask_about_untold()
 
 
 class MarketplaceOrderStep(models.Model):
@@ -145,6 +132,24 @@ class MarketplaceOrderStep(models.Model):
             _("Give the product its marketplace key and try again, take the line out, or ignore this step."),
         )
 
+    def _ask_about_untold(self):
+        """Have a person do what cannot be told while the marketplace does not tell of new lines."""
+        if self.in_doubt:
+            remedy = _(
+                "Look at the order at the marketplace: ignore this step if they are there, else try again."
+            )
+            self._give_up(self.reason, remedy)
+            return
+        reason = _(
+            "The marketplace does not tell its ids of new lines, so that their changes cannot be sent: %s",
+            ", ".join(self._lines_of(self._changes_due()).mapped("product_id.display_name")),
+        )
+        remedy = _(
+            "Bring these lines at the marketplace to what the order says here and ignore this step: what "
+            "waits behind it goes on. Or try again: the marketplace's orders are read once more."
+        )
+        self._give_up(reason, remedy)
+
     def _claim_changes(self):
         """Note what is told, so that it is known whatever happens.
 
@@ -206,6 +211,11 @@ class MarketplaceOrderStep(models.Model):
         message = self.env["marketplace.api"]._read_order(account, call.order_id)
         return account._dialect().parse_order(message.payload).lines
 
+    def _goes_on(self):
+        """Have changes go on, too, that were given up before they were sent: the message has freed them."""
+        is_unsent = self.kind == "lines" and self.state == "failed" and not (self.tries or self.in_doubt)
+        return super()._goes_on() or is_unsent
+
     def _is_settled_by(self, account, call, refusal):
         """Take "there is no such line" for the answer to taking it away again."""
         if not call.changes:
@@ -220,6 +230,15 @@ class MarketplaceOrderStep(models.Model):
                 self.env["sale.order.line"].browse(ref).exists().marketplace_line_id = line_id
             if any(not change["id"] and change["ref"] not in learned for change in self.changes or ()):
                 self.account_id._ask_feed()
+
+    def action_ignore(self):
+        """Take the word of a person that what cannot be told is there: it is not asked about again."""
+        self._check_open()
+        for step in self.sudo().filtered(lambda step: step.kind == "lines" and not step.in_doubt):
+            if step._waits_for_ids(step._changes_due()):
+                step._claim_changes()
+                step.in_doubt = True
+        return super().action_ignore()
 
     def action_process_again(self):
         """Try once more; the word of a person who was asked is taken that new lines did not arrive."""

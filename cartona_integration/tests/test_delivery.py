@@ -757,12 +757,12 @@ class TestEditsAreTold(DeliveryCase):
         self.door.will("order_details", ok([]))
         return self.step(order)
 
-    def there(self, *lines):
+    def there(self, *lines, status="confirmed"):
         """Have Cartona's list tell the order with these lines: (id, key, amount, price)."""
         names = ("id", "internal_product_id", "amount", "selling_price")
         rows = [dict(zip(names, line, strict=True)) for line in lines]
         total = sum(row["amount"] * row["selling_price"] for row in rows)
-        self.arrive("N1", "confirmed", self.cartona, order_details=rows, total_price=total)
+        self.arrive("N1", status, self.cartona, order_details=rows, total_price=total)
 
     def wait(self, step, minutes):
         """Let a step have waited so long, and the sweep come by."""
@@ -983,24 +983,58 @@ class TestEditsAreTold(DeliveryCase):
         self.line(order).product_id = self.make_product("SALT-500")
         self.assertEqual((self.line(order).marketplace_line_id, self.steps(order)), ("1", []))
 
-    def test_an_id_nobody_tells_is_asked_of_a_person(self):
-        salt = self.make_product("SALT-500", list_price=3)
+    def nameless(self):
+        """Give a step that changes a line whose id Cartona has not told, with a status behind it."""
         order = self.confirmed(self.cartona)
-        order.order_line = [fields.Command.create({"product_id": salt.id, "product_uom_qty": 2})]
+        salt = self.add_salt(order)
         self.send(self.cartona)
-        order.order_line[-1].product_uom_qty = 5
+        salt.product_uom_qty = 5
+        order._enqueue_status("shipped")
         self.send(self.cartona)
-        self.env["marketplace.config"]._cron_sweep()
-        self.assertEqual(self.steps(order), [(False, "done"), (False, "hold")])
-        self.env.flush_all()
-        self.cr.execute(
-            "UPDATE marketplace_order_step SET write_date = write_date - interval '2 h' WHERE id = %s",
-            [self.step(order).id],
-        )
-        self.env.invalidate_all()
-        self.env["marketplace.config"]._cron_sweep()
-        self.assertEqual(self.steps(order), [(False, "done"), (False, "failed")])
+        self.assertEqual(self.steps(order), [(False, "done"), (False, "hold"), ("shipped", "new")])
+        return order.marketplace_step_ids.sorted("id")[1]
+
+    def test_an_id_nobody_tells_is_asked_of_a_person(self):
+        step = self.nameless()
+        self.wait(step, 9)
+        self.assertEqual(step.state, "hold")
+        self.wait(step, 2)
+        order = step.sale_order_id
+        self.assertEqual((step.state, order.marketplace_sync_status), ("failed", "error"))
+        self.assertIn(order.order_line[-1].product_id.display_name, order.marketplace_error_message)
+        self.assertIn("ignore this step", step.remedy)
         self.assertTrue(self.cartona.activity_search(["cartona_integration.activity_statuses"]))
+
+    def test_what_a_person_changed_at_the_marketplace_is_not_asked_about_again(self):
+        step = self.nameless()
+        self.wait(step, 11)
+        step.action_ignore()
+        order = step.sale_order_id
+        self.line(order).product_uom_qty = 11
+        self.send(self.cartona)
+        self.assertEqual(
+            self.steps(order), [(False, "done"), (False, "ignored"), ("shipped", "done"), (False, "done")]
+        )
+        self.assertEqual(self.asked_lines()[1:], [[{"id": 1, "amount": 11}]])
+        rows = (1, "TEA-25", 11, 10), (2, "SUGAR-1", 4, 5), (80, "SALT-500", 5, 3)
+        self.there(*rows, status="shipped")
+        self.send(self.cartona)
+        self.assertEqual((order.order_line[-1].marketplace_line_id, len(self.asked_lines())), ("80", 2))
+
+    def test_an_id_that_is_told_late_frees_the_change(self):
+        step = self.nameless()
+        self.wait(step, 11)
+        self.assertEqual(step.state, "failed")
+        self.there((1, "TEA-25", 10, 10), (2, "SUGAR-1", 4, 5), (80, "SALT-500", 2, 3))
+        self.send(self.cartona)
+        self.assertEqual(self.steps(step.sale_order_id)[1:], [(False, "done"), ("shipped", "done")])
+        self.assertEqual(self.asked_lines()[-1], [{"id": 80, "amount": 5}])
+
+    def test_who_takes_back_what_waits_for_an_id_has_freed_what_waits_behind_it(self):
+        step = self.nameless()
+        step.sale_order_id.order_line[-1].product_uom_qty = 2
+        self.send(self.cartona)
+        self.assertEqual(self.steps(step.sale_order_id)[1:], [(False, "done"), ("shipped", "done")])
 
     def test_what_waits_for_the_customer_is_asked_of_nobody(self):
         order = self.arrive()
