@@ -55,25 +55,28 @@ class SaleOrderLine(models.Model):
         """Have the lines taken away over there, and told anew with what they are about now."""
         self.mapped("price_unit"), self.mapped("discount")  # the marketplace's until then, as the form shows
         for line in self:
-            order, line_id = line.order_id.sudo(), line.marketplace_line_id
+            order, told = line.order_id.sudo(), line._marketplace_amount()
             is_there = bool(order._marketplace_figures(line)[0])
             line.write({"marketplace_line_id": False, "marketplace_quantity": 0, "marketplace_price": 0})
             order._forget_told(line)
             if is_there:
-                order._tell_removed([line_id])
+                order._tell_removed(told)
 
     def unlink(self):
         """Have lines taken away over there, too. One the marketplace took away itself has no quantity."""
         removed, orders = {}, self.order_id
         for line in self.filtered("marketplace_line_id"):
             if line._is_marketplace_goods() and line.order_id._marketplace_figures(line)[0]:
-                removed.setdefault(line.order_id, []).append(line.marketplace_line_id)
+                removed.setdefault(line.order_id, {}).update(line._marketplace_amount())
         res = super().unlink()
-        for order, ids in removed.items():
-            order._tell_removed(ids)
+        for order, amounts in removed.items():
+            order._tell_removed(amounts)
         # What stopped a change may have been a line that is gone now.
         orders._look_at_stopped_lines()
         return res
+
+    def _marketplace_amount(self):
+        return {self.marketplace_line_id: self.marketplace_quantity * self.marketplace_price}
 
     def _compute_price_unit(self):
         """Keep the marketplace's price: Odoo would take the pricelist's when a quantity changes."""
@@ -194,11 +197,14 @@ class SaleOrder(models.Model):
     def _stopped_line_steps(self):
         return self.marketplace_step_ids.filtered(lambda step: step.kind == "lines" and step.state in STOPPED)
 
-    def _tell_removed(self, line_ids):
-        """Have the marketplace told of lines that are gone here."""
+    def _tell_removed(self, amounts):
+        """Have the marketplace told of lines that are gone here.
+
+        :param dict amounts: {line's id over there: what the marketplace's last message counts for it}
+        """
         order = self.sudo()
         if order._may_tell_lines():
-            order._enqueue_steps([{**order._prepare_step(), "removed": line_ids}])
+            order._enqueue_steps([{**order._prepare_step(), "removed": amounts}])
 
     def _are_marketplace_prices_taxed(self):
         """Tell whether the marketplace's prices contain the tax, see the processor's ``_is_included``."""
@@ -260,16 +266,9 @@ class SaleOrder(models.Model):
         return figures
 
     def _told_changes(self):
-        """Give the changes the marketplace took and has said nothing newer about, oldest first.
-
-        A step ignored in doubt is one of which a person said that it arrived.
-        """
+        """Give the changes the marketplace took and has said nothing newer about, oldest first."""
         steps = self.sudo().marketplace_step_ids.filtered(
-            lambda step: (
-                step.kind == "lines"
-                and step.changes
-                and (step.state == "done" or (step.state == "ignored" and step.in_doubt))
-            )
+            lambda step: step.kind == "lines" and step.changes and step._is_taken()
         )
         return [change for step in steps for change in step.changes if not change.get("over")]
 
@@ -323,6 +322,17 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             ]
             if (step.state == "done" or step.in_doubt) and changes != step.changes:
                 step.changes = changes
+        self._recount_removed(sale, rows)
+
+    def _recount_removed(self, sale, rows):
+        """Keep what the newest message counts for lines we had taken away: nothing, once it knows."""
+        for step in sale.marketplace_step_ids.filtered("removed"):
+            amounts = {
+                line_id: float(rows[line_id].quantity * rows[line_id].unit_price) if line_id in rows else 0.0
+                for line_id in step.removed
+            }
+            if amounts != step._removed_amounts():
+                step.removed = amounts
 
     def _is_told_over(self, change, row):
         """Tell whether a message shows another figure of a line than it did before we told ours."""

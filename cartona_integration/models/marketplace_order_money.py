@@ -1,4 +1,7 @@
-from odoo import api, fields, models
+from odoo import _, api, fields, models
+from odoo.tools import formatLang
+
+from ..dialects import words
 
 # What the marketplace says of an order's money, by our field; 0 is news, too.
 AMOUNTS = {
@@ -11,9 +14,26 @@ AMOUNTS = {
     "marketplace_discount": "marketplace_discount",
 }
 
+# What the figures here follow.
+MOVED_BY = (
+    *AMOUNTS,
+    "state",
+    "marketplace_status",
+    "order_line.marketplace_quantity",
+    "order_line.marketplace_price",
+    "picking_ids.state",
+    "marketplace_step_ids.state",
+    "marketplace_step_ids.changes",
+    "marketplace_step_ids.removed",
+)
+
 
 class SaleOrder(models.Model):
-    """What an order's three sums are made of, and whether they fit its total."""
+    """What an order's three sums are made of, whether they fit its total, and what is to collect now.
+
+    The sums are what the marketplace's last message told. A change of ours that it takes makes no message,
+    so what it has taken since is worked out from what was told of the lines.
+    """
 
     _inherit = "sale.order"
 
@@ -45,7 +65,17 @@ class SaleOrder(models.Model):
         string="Not Accounted For",
         compute="_compute_marketplace_money_difference",
         help="Collected + due from the marketplace - due to it - its discount, less the order's total: not 0 "
-        "where the total changed here and the marketplace has not said so yet.",
+        "where the total changed here and the marketplace has not taken it yet.",
+    )
+    marketplace_collect_now = fields.Monetary(
+        string="To Collect",
+        compute="_compute_marketplace_collect_now",
+        help="What the customer pays at the door: what the marketplace told, and what its total changed by "
+        "since because it took changes from here. Nothing of an order that is over.",
+    )
+    marketplace_money_note = fields.Char(
+        compute="_compute_marketplace_collect_now",
+        help="Why the amounts are not what the marketplace would say today.",
     )
     marketplace_needs_code = fields.Boolean(
         readonly=True,
@@ -54,15 +84,108 @@ class SaleOrder(models.Model):
     )
     marketplace_url = fields.Char(string="At the Marketplace", readonly=True, copy=False)
 
-    @api.depends("amount_total", *AMOUNTS)
+    @api.depends("amount_total", *MOVED_BY)
     def _compute_marketplace_money_difference(self):
+        """Compare what was told, and taken since, with the total the marketplace is to show by our lines."""
         for order in self:
-            difference = 0.0
-            if order.marketplace_config_id and any(order[name] for name in AMOUNTS):
+            saved, difference = order._origin, 0.0
+            change = saved._marketplace_change_taken() if order._has_money_told() else {}
+            if order._has_money_told() and not order._is_over() and saved._is_change_exact(change):
                 told = order.marketplace_to_collect + order.marketplace_receivable
                 told -= order.marketplace_payable + order.marketplace_discount
-                difference = told - (order.amount_untaxed if order._is_total_net() else order.amount_total)
+                ours = order.amount_untaxed if order._is_total_net() else order.amount_total
+                difference = told + sum(change.values()) - ours + saved._marketplace_not_delivered()
             order.marketplace_money_difference = order.currency_id.round(difference) if difference else 0.0
+
+    @api.depends(*MOVED_BY)
+    def _compute_marketplace_collect_now(self):
+        """Let what is to collect follow what the marketplace took from us since its last message.
+
+        It is the amount told plus the difference of the marketplace's totals: credit, instalments and
+        top-up do not change with the lines, so that the difference is the customer's, where he pays at the
+        door at all; never below 0. Where it is not known nothing is shown: a wrong figure would be asked
+        for. A newer message replaces it.
+        """
+        for order in self:
+            now, note = order.marketplace_to_collect, False
+            if order._has_money_told():
+                now, note = order._collect_after_changes()
+            order.marketplace_collect_now, order.marketplace_money_note = now, note
+
+    def _collect_after_changes(self):
+        """Give what is to collect now, and why it is not what was told; no reason where it is."""
+        if self._is_over():
+            return 0.0, _(
+                "The order is over: nothing is to be collected. The other amounts are what the marketplace "
+                "told before."
+            )
+        change, told = self._origin._marketplace_change_taken(), self.marketplace_to_collect
+        difference = self.currency_id.round(sum(change.values()))
+        if not difference:
+            return told, False
+        known = told > 0 and self._origin._is_change_exact(change)
+        now = max(0.0, told + difference) if known else 0.0
+        return now, self._describe_change_taken(difference, known)
+
+    def _describe_change_taken(self, difference, known):
+        amount = formatLang(self.env, difference, currency_obj=self.currency_id)
+        if known:
+            return _(
+                "The marketplace took changes from here since it told these amounts: its total changed by "
+                "%s. To Collect is worked out with it, the other amounts are as they were told.",
+                amount,
+            )
+        return _(
+            "The marketplace took changes from here since it told these amounts: its total changed by about "
+            "%s. What the customer pays now is to be looked up at the marketplace.",
+            amount,
+        )
+
+    def _has_money_told(self):
+        return bool(self.marketplace_config_id) and any(self[name] for name in AMOUNTS)
+
+    def _is_over(self):
+        return self.state == "cancel" or self.marketplace_status in words.GONE
+
+    def _marketplace_change_taken(self):
+        """Give by how much the marketplace's lines changed since its last message, as it took it from us.
+
+        Superuser: whoever sees the order may know, without seeing steps.
+
+        :return: {id of the line over there, or of the line here: difference}
+        """
+        order = self.sudo()
+        changes = {
+            line.marketplace_line_id or line.id: line._marketplace_change_taken()
+            for line in (order._marketplace_lines() if order._told_changes() else ())
+        }
+        for step in order.marketplace_step_ids.filtered(lambda step: step.removed and step._is_taken()):
+            changes.update({line_id: -amount for line_id, amount in step._removed_amounts().items()})
+        return {name: amount for name, amount in changes.items() if amount}
+
+    def _is_change_exact(self, change):
+        """Tell whether a change of lines changes the marketplace's total by just as much.
+
+        Not where it adds taxes that it alone works out, or a discount on the line, which may change along.
+        """
+        told = self.marketplace_told or {}
+        discounts = {f"{name}:discount" for name in change}
+        return not change or (
+            told.get("prices_include_tax") is not False and not discounts & set(told.get("lines", ()))
+        )
+
+    def _marketplace_not_delivered(self):
+        """Give what of the total here the marketplace is not to show: what never left.
+
+        Odoo keeps what was ordered on the line. Superuser: sellers need not see moves.
+        """
+        order = self.sudo()
+        if order._is_emptied():
+            return 0.0
+        return sum(
+            (line.product_uom_qty - line._marketplace_wanted()[0]) * line._marketplace_price()
+            for line in order._marketplace_lines()
+        )
 
     def _is_total_net(self):
         """Tell whether the marketplace's total is without tax: it says nothing of tax, the account says so.
@@ -79,6 +202,19 @@ class SaleOrder(models.Model):
         if self.marketplace_config_id and number and number not in (values.get("ref") or ""):
             values["ref"] = f"{values['ref']} ({number})" if values.get("ref") else number
         return values
+
+
+class SaleOrderLine(models.Model):
+    _inherit = "sale.order.line"
+
+    def _marketplace_change_taken(self):
+        """Give by how much the marketplace changed the line's amount since its last message."""
+        quantity, price = self.order_id._marketplace_figures(self)
+        is_same = self.env["marketplace.order.processor"]._is_same
+        # Odoo's price is the marketplace's only at its own accuracy: where nobody changed it, theirs counts.
+        if is_same("price_unit", price, self.marketplace_price):
+            price = self.marketplace_price
+        return quantity * price - self.marketplace_quantity * self.marketplace_price
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):

@@ -43,7 +43,18 @@ class MarketplaceOrderStep(models.Model):
     planned = fields.Json(
         readonly=True, help="{order line's id: quantity} of a delivery that waits for its code."
     )
-    removed = fields.Json(readonly=True, help="Ids over there of lines that were deleted here.")
+    removed = fields.Json(
+        readonly=True,
+        help="{id over there: amount the marketplace's last message counts for it} of lines deleted here.",
+    )
+
+    def _is_taken(self):
+        """Tell whether the marketplace took it; ignored in doubt, a person said that it arrived."""
+        return self.state == "done" or (self.state == "ignored" and self.in_doubt)
+
+    def _removed_amounts(self):
+        """Give the amounts of removed lines; older steps kept the ids alone."""
+        return self.removed if isinstance(self.removed, dict) else {}
 
     def _settle_by_known(self):
         return self._settle_lines() if self.kind == "lines" else super()._settle_by_known()

@@ -88,7 +88,10 @@ class SaleOrder(models.Model):
         copy=False, help="Told to the marketplace with our cancellation, where it takes such a reason."
     )
     marketplace_to_collect = fields.Monetary(
-        string="To Collect", readonly=True, copy=False, help="What the customer pays at the door."
+        string="To Collect as Told",
+        readonly=True,
+        copy=False,
+        help="What the customer pays at the door, as the marketplace told it last.",
     )
     marketplace_receivable = fields.Monetary(
         string="Due from Marketplace",

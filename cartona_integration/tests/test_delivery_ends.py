@@ -1,7 +1,7 @@
 from odoo import fields
 from odoo.exceptions import UserError
 
-from ..compat import TAX_EXCLUDED
+from ..compat import SOL_TAXES, TAX_EXCLUDED
 from .common import ok
 from .test_delivery import DeliveryCase
 
@@ -286,6 +286,76 @@ class TestMoney(DeliveryCase):
         order = self.paid(cartona_credit=20)
         order.order_line[0].product_uom_qty = 8
         self.assertEqual(order.marketplace_money_difference, 20)
+
+    def now(self, order):
+        """Give what is to collect, what is not accounted for, and whether there is a word about it."""
+        order.invalidate_recordset()
+        return (
+            order.marketplace_collect_now,
+            order.marketplace_money_difference,
+            bool(order.marketplace_money_note),
+        )
+
+    def sold(self, **values):
+        """Give an order of 10 tea for 100 and 4 sugar for 20, confirmed on both sides."""
+        return self.confirmed(self.cartona, **values)
+
+    def test_what_is_to_collect_follows_a_change_the_marketplace_took(self):
+        order = self.sold(cartona_credit=20)
+        order.order_line[0].write({"product_uom_qty": 6, "price_unit": 9})
+        self.assertEqual(self.now(order), (100, 46, False))  # not told yet
+        self.send(self.cartona)
+        self.assertEqual(self.now(order), (54, 0, True))
+        self.assertEqual(order.marketplace_to_collect, 100)
+        line = {"id": 1, "internal_product_id": "TEA-25", "amount": 6, "selling_price": 9}
+        other = {"id": 2, "internal_product_id": "SUGAR-1", "amount": 4, "selling_price": 5}
+        news = {"total_price": 74, "order_details": [line, other], "cartona_credit": 10}
+        self.arrive(status="confirmed", account=self.cartona, **news)
+        self.assertEqual(self.now(order), (64, 0, False))
+
+    def test_a_refused_change_changes_nothing_to_collect(self):
+        order = self.sold(cartona_credit=20)
+        self.door.will("order_details", ok([{"hashed_id": "N1", "success": False, "error": "no"}]))
+        order.order_line[0].product_uom_qty = 6
+        self.send(self.cartona)
+        self.assertEqual(self.now(order), (100, 40, False))
+
+    def test_what_never_left_is_not_to_be_collected_and_accounted_for(self):
+        order = self.sold(cartona_credit=20, wallet_top_up=50)
+        order.marketplace_needs_code = False
+        self.ship(order, backorder=False, tea=4)
+        self.send(self.cartona)
+        self.assertEqual((order.amount_total, self.now(order)), (120, (70, 0, True)))
+
+    def test_a_line_taken_away_and_a_new_one_count_too(self):
+        order = self.arrive("N1", "pending", self.cartona)
+        self.assertEqual(self.now(order), (120, 0, False))
+        order.order_line[1].unlink()
+        new = {"product_id": self.sugar.id, "product_uom_qty": 2, "price_unit": 3, SOL_TAXES: False}
+        order.order_line = [fields.Command.create(new)]
+        self.send(self.cartona)
+        self.assertEqual(self.now(order), (106, 0, True))
+        line = {"id": 1, "internal_product_id": "TEA-25", "amount": 10, "selling_price": 10}
+        other = {"id": 3, "internal_product_id": "SUGAR-1", "amount": 2, "selling_price": 3}
+        self.arrive(account=self.cartona, total_price=106, order_details=[line, other])
+        self.assertEqual(self.now(order), (106, 0, False))
+
+    def test_less_than_nothing_is_never_collected(self):
+        order = self.sold(cartona_credit=100)
+        order.order_line[0].product_uom_qty = 1
+        self.send(self.cartona)
+        self.assertEqual(self.now(order), (0, 0, True))
+
+    def test_what_only_the_marketplace_can_work_out_is_not_shown(self):
+        order = self.confirmed(to_collect="120", prices_include_tax=False)
+        order.order_line[0].product_uom_qty = 6
+        self.send()
+        self.assertEqual(self.now(order), (0, 0, True))
+
+    def test_of_a_cancelled_order_nothing_is_to_collect(self):
+        order = self.sold()
+        order._action_cancel()
+        self.assertEqual(self.now(order), (0, 0, True))
 
     def test_the_neutral_format_tells_them_too(self):
         order = self.arrive(to_collect="100", credit="20", receivable="20", url="https://shop.test/o/N1")
