@@ -353,6 +353,19 @@ class TestPartialDeliveries(DeliveryCase):
         self.assertEqual(operations, ["status", "order_details", "status"])
         self.assertEqual(order.marketplace_status, "delivered")
 
+    def test_what_was_ordered_stays_when_our_own_adjustment_comes_back(self):
+        order = self.confirmed()
+        self.ship(order, backorder=False, tea=6)
+        self.send()
+        notes = order.message_ids
+        line = {"id": "1", "sku": "TEA-25", "quantity": 6, "unit_price": 10}
+        self.arrive("N1", "delivered", total=60, lines=[line], modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual(order.order_line.mapped("product_uom_qty"), [10, 4])
+        self.assertEqual(order.order_line.mapped("marketplace_quantity"), [6, 0])
+        self.assertFalse((order.message_ids - notes).filtered(lambda note: "changed" in (note.body or "")))
+        self.send()
+        self.assertEqual(len(self.asked_lines()), 1)
+
     def test_a_backorder_that_is_cancelled_later_completes_the_order(self):
         order = self.confirmed()
         self.ship(order, tea=10, sugar=1)

@@ -1,5 +1,6 @@
 from odoo import fields
 from odoo.exceptions import UserError
+from odoo.tests import Form, new_test_user
 
 from ..compat import SOL_TAXES, TAX_EXCLUDED
 from .common import ok
@@ -351,6 +352,17 @@ class TestMoney(DeliveryCase):
         order.order_line[0].product_uom_qty = 6
         self.send()
         self.assertEqual(self.now(order), (0, 0, True))
+
+    def test_a_seller_without_marketplace_rights_sees_what_is_to_collect(self):
+        seller = new_test_user(self.env, "seller", "sales_team.group_sale_salesman_all_leads")
+        order = self.sold(cartona_credit=20)
+        order.order_line[0].product_uom_qty = 6
+        self.send(self.cartona)
+        self.env.invalidate_all()
+        with Form(order.with_user(seller)) as form:
+            with form.order_line.edit(0) as line:
+                line.product_uom_qty = 7
+            self.assertEqual((form.marketplace_collect_now, form.marketplace_money_difference), (60, -10))
 
     def test_of_a_cancelled_order_nothing_is_to_collect(self):
         order = self.sold()
