@@ -175,15 +175,17 @@ class SaleOrder(models.Model):
         )
 
     def _marketplace_not_delivered(self):
-        """Give what of the total here the marketplace is not to show: what never left.
+        """Give what of the total here the marketplace is not to show: what never left, or is not to leave.
 
         Odoo keeps what was ordered on the line. Superuser: sellers need not see moves.
         """
         order = self.sudo()
-        if order._is_emptied():
+        last = order.marketplace_step_ids.filtered(lambda step: step.kind == "lines")[-1:]
+        planned = last._is_taken() and last.planned
+        if order._is_emptied(planned):
             return 0.0
         return sum(
-            (line.product_uom_qty - line._marketplace_wanted()[0]) * line._marketplace_price()
+            (line.product_uom_qty - line._marketplace_wanted(planned)[0]) * line._marketplace_price()
             for line in order._marketplace_lines()
         )
 

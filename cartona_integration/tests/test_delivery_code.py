@@ -103,6 +103,15 @@ class TestCodes(CodeCase):
         self.assertEqual(set(order.picking_ids.mapped("state")), {"done"})
         self.assertEqual(order.marketplace_status, "delivered")
 
+    def test_who_asks_for_the_code_at_the_door_sees_what_to_collect_for_the_part(self):
+        order = self.due()
+        wizard = self.start(order, backorder=False, tea=6, sugar=4)
+        self.door.will("status", ok(), WRONG, ok())
+        for state in ("assigned", "done"):
+            self.enter(wizard)
+            self.assertEqual(order.picking_ids.state, state)
+            self.assertEqual((order.marketplace_collect_now, order.marketplace_money_difference), (85, 0))
+
     def test_without_a_backorder_the_lines_go_before_the_code(self):
         order = self.due()
         wizard = self.start(order, backorder=False, tea=6, sugar=4)
