@@ -1,6 +1,7 @@
 from odoo import _, api, fields, models
 from odoo.exceptions import ValidationError
 
+from .indexes import ensure_indexes
 from .marketplace_mark import STOCK
 
 TARGET = ("account_id", "categ_id", "product_tmpl_id")
@@ -29,9 +30,10 @@ class MarketplaceAllocation(models.Model):
 
     def init(self):
         super().init()
-        self.env.cr.execute(
-            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_allocation_target_uniq ON marketplace_allocation"
-            " (account_id, coalesce(product_tmpl_id, 0), coalesce(categ_id, 0))"
+        ensure_indexes(
+            self.env.cr,
+            "CREATE UNIQUE INDEX marketplace_allocation_target_uniq ON marketplace_allocation"
+            " (account_id, coalesce(product_tmpl_id, 0), coalesce(categ_id, 0))",
         )
 
     @api.depends("account_id", "categ_id", "product_tmpl_id")

@@ -7,6 +7,7 @@ from odoo.exceptions import UserError, ValidationError
 
 from .. import dialects
 from ..dialects.words import STATUS, STATUSES
+from .indexes import ensure_indexes
 
 # Fields of an account every figure it shows depends on.
 SHOWN_BY = {
@@ -120,8 +121,9 @@ class MarketplaceConfig(models.Model):
 
     def init(self):
         super().init()
-        self.env.cr.execute(
-            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_config_code_uniq ON marketplace_config (code)"
+        ensure_indexes(
+            self.env.cr,
+            "CREATE UNIQUE INDEX marketplace_config_code_uniq ON marketplace_config (code)",
         )
 
     @api.depends("company_id")

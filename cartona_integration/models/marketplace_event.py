@@ -9,6 +9,7 @@ from odoo.exceptions import UserError
 from ..dialects import payload
 from ..dialects.words import GONE, ORDERS, OTHER, STATUS, StatusChange
 from ..exceptions import Hold, Holds, NotYet, PayloadError, Unwanted
+from .indexes import ensure_indexes
 from .marketplace_traffic import is_conflict
 from .marketplace_work_mixin import OPEN, STOPPED
 
@@ -64,15 +65,14 @@ class MarketplaceEvent(models.Model):
 
     def init(self):
         super().init()
-        for statement in (
-            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_event_identity_uniq"
+        ensure_indexes(
+            self.env.cr,
+            "CREATE UNIQUE INDEX marketplace_event_identity_uniq"
             " ON marketplace_event (account_id, topic, delivery_id)",
-            "CREATE INDEX IF NOT EXISTS marketplace_event_order"
-            " ON marketplace_event (external_order_id, account_id)",
-            "CREATE INDEX IF NOT EXISTS marketplace_event_open"
+            "CREATE INDEX marketplace_event_order ON marketplace_event (external_order_id, account_id)",
+            "CREATE INDEX marketplace_event_open"
             " ON marketplace_event (account_id, state, id) WHERE state IN ('new', 'hold', 'failed')",
-        ):
-            self.env.cr.execute(statement)
+        )
 
     @api.depends("topic", "external_order_id")
     @api.depends_context("lang")

@@ -3,6 +3,7 @@ import logging
 from odoo import api, fields, models
 
 from ..dialects.words import ORDERS
+from .indexes import ensure_indexes
 from .marketplace_mark import STOCK
 
 _logger = logging.getLogger(__name__)
@@ -20,9 +21,10 @@ class MarketplaceEvent(models.Model):
 
     def init(self):
         super().init()
-        self.env.cr.execute(
-            "CREATE INDEX IF NOT EXISTS marketplace_event_held"
-            " ON marketplace_event (account_id) WHERE held_quantities IS NOT NULL"
+        ensure_indexes(
+            self.env.cr,
+            "CREATE INDEX marketplace_event_held"
+            " ON marketplace_event (account_id) WHERE held_quantities IS NOT NULL",
         )
 
     def _wanted_quantities(self):

@@ -3,6 +3,7 @@ from functools import partial
 
 from odoo import SUPERUSER_ID, api, fields, models
 
+from .indexes import ensure_indexes
 from .product_kit import WITH_KITS
 
 PRICE = "price"
@@ -57,8 +58,9 @@ class MarketplaceMark(models.Model):
 
     def init(self):
         super().init()
-        self.env.cr.execute(
-            "CREATE INDEX IF NOT EXISTS marketplace_mark_account ON marketplace_mark (account_id, link_id)"
+        ensure_indexes(
+            self.env.cr,
+            "CREATE INDEX marketplace_mark_account ON marketplace_mark (account_id, link_id)",
         )
 
     # -- collecting ---------------------------------------------------------------------------

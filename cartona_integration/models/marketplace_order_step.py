@@ -7,6 +7,7 @@ from odoo import _, api, fields, models
 
 from ..dialects import words
 from ..exceptions import CredentialsRefused, Refused, Unavailable
+from .indexes import ensure_indexes
 from .marketplace_work_mixin import OPEN
 from .sale_order import STATUS_LABELS
 
@@ -51,10 +52,11 @@ class MarketplaceOrderStep(models.Model):
 
     def init(self):
         super().init()
-        self.env.cr.execute(
-            "CREATE INDEX IF NOT EXISTS marketplace_order_step_open"
+        ensure_indexes(
+            self.env.cr,
+            "CREATE INDEX marketplace_order_step_open"
             " ON marketplace_order_step (account_id, external_order_id, id)"
-            " WHERE state IN ('new', 'hold', 'failed')"
+            " WHERE state IN ('new', 'hold', 'failed')",
         )
 
     @api.depends("external_order_id", "status")

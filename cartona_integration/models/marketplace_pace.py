@@ -5,6 +5,7 @@ from odoo.exceptions import ValidationError
 from odoo.http import request
 
 from ..exceptions import Unavailable
+from .indexes import ensure_indexes
 
 # A job waits no longer for its turn; what would have to is postponed like any other trouble.
 PATIENCE = 10  # seconds
@@ -22,8 +23,9 @@ class MarketplacePace(models.Model):
 
     def init(self):
         super().init()
-        self.env.cr.execute(
-            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_pace_account_uniq ON marketplace_pace (account_id)"
+        ensure_indexes(
+            self.env.cr,
+            "CREATE UNIQUE INDEX marketplace_pace_account_uniq ON marketplace_pace (account_id)",
         )
 
 

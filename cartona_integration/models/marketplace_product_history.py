@@ -2,6 +2,7 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 
+from .indexes import ensure_indexes
 from .marketplace_mark import RECOUNT
 
 RETENTION_DAYS = 90
@@ -61,13 +62,12 @@ class MarketplaceProductHistory(models.Model):
 
     def init(self):
         super().init()
-        for statement in (
-            "CREATE INDEX IF NOT EXISTS marketplace_product_history_open"
+        ensure_indexes(
+            self.env.cr,
+            "CREATE INDEX marketplace_product_history_open"
             " ON marketplace_product_history (link_id) WHERE outcome = 'sent'",
-            "CREATE INDEX IF NOT EXISTS marketplace_product_history_sent_at"
-            " ON marketplace_product_history (sent_at)",
-        ):
-            self.env.cr.execute(statement)
+            "CREATE INDEX marketplace_product_history_sent_at ON marketplace_product_history (sent_at)",
+        )
 
     @api.model
     def _cause_of(self, marks):

@@ -3,6 +3,7 @@ from collections import defaultdict
 from odoo import _, api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
+from .indexes import ensure_indexes
 from .marketplace_mark import STOCK
 from .search import search_by
 
@@ -93,22 +94,20 @@ class MarketplaceProductLink(models.Model):
 
     def init(self):
         super().init()
-        for statement in (
-            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_product_link_external_uniq"
+        ensure_indexes(
+            self.env.cr,
+            "CREATE UNIQUE INDEX marketplace_product_link_external_uniq"
             " ON marketplace_product_link (account_id, external_id) WHERE external_id IS NOT NULL",
-            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_product_link_product_uniq"
+            "CREATE UNIQUE INDEX marketplace_product_link_product_uniq"
             " ON marketplace_product_link (account_id, product_id, coalesce(pack_uom_id, 0))"
             " WHERE product_id IS NOT NULL",
-            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_product_link_key_uniq"
+            "CREATE UNIQUE INDEX marketplace_product_link_key_uniq"
             " ON marketplace_product_link (account_id, key) WHERE external_id IS NULL",
-            "CREATE INDEX IF NOT EXISTS marketplace_product_link_key"
-            " ON marketplace_product_link (key, account_id)",
-            # Every push writes figures, twice: where no index has them and a page has room, that costs a
-            # fifth. An index of what is in doubt would be one; the sweep looks for it once a minute.
-            "DROP INDEX IF EXISTS marketplace_product_link_doubt",
-            "ALTER TABLE marketplace_product_link SET (fillfactor = 70)",
-        ):
-            self.env.cr.execute(statement)
+            "CREATE INDEX marketplace_product_link_key ON marketplace_product_link (key, account_id)",
+        )
+        # Every push writes figures, twice: where no index has them and a page has room, that costs a fifth.
+        # An index of what is in doubt would be one; the sweep looks for it once a minute.
+        self.env.cr.execute("ALTER TABLE marketplace_product_link SET (fillfactor = 70)")
 
     @api.depends("state", "reason", "in_doubt", "acknowledged_at")
     def _compute_sync_status(self):

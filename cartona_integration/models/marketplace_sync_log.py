@@ -2,6 +2,8 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 
+from .indexes import ensure_indexes
+
 RETENTION_DAYS = 90
 
 
@@ -37,9 +39,10 @@ class MarketplaceSyncLog(models.Model):
 
     def init(self):
         super().init()
-        self.env.cr.execute(
-            "CREATE INDEX IF NOT EXISTS marketplace_sync_log_account_date"
-            " ON marketplace_sync_log (account_id, create_date DESC)"
+        ensure_indexes(
+            self.env.cr,
+            "CREATE INDEX marketplace_sync_log_account_date"
+            " ON marketplace_sync_log (account_id, create_date DESC)",
         )
 
     @api.model

@@ -4,6 +4,8 @@ from random import uniform
 
 from odoo import SUPERUSER_ID, api, fields, models
 
+from .indexes import ensure_indexes
+
 MAX_PAUSE = 3600  # seconds
 MISSED_DURING = timedelta(days=1)
 
@@ -43,9 +45,10 @@ class MarketplaceSyncState(models.Model):
 
     def init(self):
         super().init()
-        self.env.cr.execute(
-            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_sync_state_account_kind_uniq"
-            " ON marketplace_sync_state (account_id, kind)"
+        ensure_indexes(
+            self.env.cr,
+            "CREATE UNIQUE INDEX marketplace_sync_state_account_kind_uniq"
+            " ON marketplace_sync_state (account_id, kind)",
         )
         self._complete_rows()
 

@@ -20,6 +20,7 @@ from ..dialects import base, payload
 from ..dialects.signature import WINDOW, HmacBody, StandardWebhooks, is_proof
 from ..dialects.words import OTHER
 from ..exceptions import PayloadError, Unavailable
+from .indexes import ensure_indexes
 from .marketplace_config_connection import MASK
 from .marketplace_traffic import without_transaction
 
@@ -186,9 +187,9 @@ class MarketplaceConfig(models.Model):
 
     def init(self):
         super().init()
-        self.env.cr.execute(
-            "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_config_webhook_key_uniq"
-            " ON marketplace_config (webhook_key)"
+        ensure_indexes(
+            self.env.cr,
+            "CREATE UNIQUE INDEX marketplace_config_webhook_key_uniq ON marketplace_config (webhook_key)",
         )
 
     def write(self, vals):

@@ -6,6 +6,7 @@ from odoo import _, api, fields, models
 from odoo.exceptions import ValidationError
 
 from ..compat import PHONES
+from .indexes import ensure_indexes
 from .search import search_by
 
 
@@ -72,19 +73,19 @@ class ResPartner(models.Model):
 
     def init(self):
         super().init()
-        for statement in (
-            "CREATE UNIQUE INDEX IF NOT EXISTS res_partner_cartona_id_uniq"
+        ensure_indexes(
+            self.env.cr,
+            "CREATE UNIQUE INDEX res_partner_cartona_id_uniq"
             " ON res_partner (cartona_id, coalesce(company_id, 0))"
             " WHERE cartona_id IS NOT NULL AND cartona_id != ''",
-            "CREATE INDEX IF NOT EXISTS res_partner_marketplace_phone"
+            "CREATE INDEX res_partner_marketplace_phone"
             " ON res_partner (marketplace_phone) WHERE marketplace_phone IS NOT NULL",
-            "CREATE INDEX IF NOT EXISTS res_partner_marketplace_phone2"
+            "CREATE INDEX res_partner_marketplace_phone2"
             " ON res_partner (marketplace_phone2) WHERE marketplace_phone2 IS NOT NULL",
             # Odoo stores it without an index; accounts may find customers by it.
-            "CREATE INDEX IF NOT EXISTS res_partner_marketplace_email"
+            "CREATE INDEX res_partner_marketplace_email"
             " ON res_partner (email_normalized) WHERE email_normalized IS NOT NULL",
-        ):
-            self.env.cr.execute(statement)
+        )
 
     @api.model_create_multi
     def create(self, vals_list):

@@ -3,6 +3,7 @@ from odoo.exceptions import AccessError
 
 from ..compat import SOL_UOM
 from ..dialects import words
+from .indexes import ensure_indexes
 from .marketplace_mark import RECOUNT
 from .marketplace_work_mixin import OPEN, STOPPED
 from .search import search_by
@@ -108,10 +109,11 @@ class SaleOrder(models.Model):
 
     def init(self):
         super().init()
-        self.env.cr.execute(
-            "CREATE UNIQUE INDEX IF NOT EXISTS sale_order_marketplace_identity_uniq"
+        ensure_indexes(
+            self.env.cr,
+            "CREATE UNIQUE INDEX sale_order_marketplace_identity_uniq"
             " ON sale_order (marketplace_config_id, cartona_id)"
-            " WHERE marketplace_config_id IS NOT NULL AND cartona_id IS NOT NULL"
+            " WHERE marketplace_config_id IS NOT NULL AND cartona_id IS NOT NULL",
         )
 
     @api.depends("marketplace_reported_status", "marketplace_step_ids.state")

@@ -4,6 +4,7 @@ from ..hooks import uninstall_hook
 from ..models.marketplace_traffic import IDENTITY_INDEXES, MarketplaceConfig
 from .common import MarketplaceCase
 
+ADDON = "odoo.addons.cartona_integration."
 NEUTRALIZE = Path(__file__).parent.parent / "data" / "neutralize.sql"
 
 
@@ -105,3 +106,19 @@ class TestHooks(MarketplaceCase):
             [list(IDENTITY_INDEXES)],
         )
         self.assertEqual({name for [name] in self.cr.fetchall()}, IDENTITY_INDEXES)
+
+    def test_an_upgrade_locks_no_table_against_those_who_write(self):
+        """Orders come in meanwhile: who waits for the upgrade while it waits for him is a deadlock."""
+        begun = self.barring_locks()
+        for name, model in self.env.registry.items():
+            if any("init" in vars(part) and ADDON in part.__module__ for part in model.mro()):
+                self.env[name].init()
+        self.assertEqual(self.barring_locks(), begun)
+
+    def barring_locks(self):
+        self.cr.execute(
+            "SELECT relation::regclass::text, mode FROM pg_locks WHERE pid = pg_backend_pid() AND mode IN"
+            " ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"
+            " AND locktype = 'relation'"
+        )
+        return self.cr.fetchall()
