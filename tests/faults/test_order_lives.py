@@ -16,9 +16,9 @@ from .common import SEED, Trouble, shorten_pauses, size
 from .order_model import Both, Here, Theirs, There
 
 LIVES = size("ORDER_LIVES", 1000)
-AT_ONCE = 100  # orders of both marketplaces that live at the same time
+AT_ONCE = size("ORDERS_AT_ONCE", 100)  # orders of both marketplaces that live at the same time
 KILLS = 2  # of all workers at once, in the first portions
-RECOVERY = 300  # seconds
+RECOVERY = max(300, LIVES // 4)  # seconds; people enter one code after the other
 SHARE = 0.03  # of the calls go wrong; each pauses its account for two seconds
 ECHOED = 0.3  # of the orders are told to us again after each turn, whatever happened to them
 TOLD_AT_ONCE = 0.5  # of what they do while we act; the rest is told when we have acted
@@ -52,6 +52,11 @@ class Portion:
     unseen: dict = field(default_factory=dict)  # ... -> the amount it was changed to over there
     codes: set = field(default_factory=set)  # ids here of orders whose customers have a code
     stopped: set = field(default_factory=set)  # ids here of orders one of whose steps had failed
+
+    def add(self, other):
+        """Take over the orders of another portion of the same shop."""
+        for name in ("lives", "numbers", "payloads", "happened", "codes", "stopped"):
+            getattr(self, name).update(getattr(other, name))
 
     def begin(self):
         self.orders = Orders(self.shop, None)
@@ -243,15 +248,16 @@ class Portion:
 
         :return: how many there were
         """
-        here = self.here()
+        here, there, edits = self.here(), self.there(), {}
         due = [order_id for order_id in self.lives if here[order_id].decisions]
-        there = self.there() if due else {}
         for order_id in due:
             if model.DELIVERIES & self.happened[order_id]:
                 self.give_back([self.numbers[order_id]])
             else:
-                self.edit([self.numbers[order_id]], there[order_id].amount)
-                self.rpc("sale.order", "action_marketplace_sync", [self.numbers[order_id]])
+                edits.setdefault(there[order_id].amount, []).append(self.numbers[order_id])
+        for amount, orders in edits.items():
+            self.edit(orders, amount)
+            self.rpc("sale.order", "action_marketplace_sync", orders)
         return len(due)
 
     # -- what became of them -------------------------------------------------------------------
@@ -421,9 +427,9 @@ def calls_of(shops):
 def live(shops, server, rng):
     """Let orders live, a portion of each shop at a time, and workers die.
 
-    :return: the portions
+    :return: all of each shop, as one portion
     """
-    portions = []
+    whole = [Portion(shop, rng, LIVES // len(shops)) for shop in shops]
     for start in range(0, LIVES, AT_ONCE):
         count = min(AT_ONCE, LIVES - start) // len(shops)
         living = [Portion(shop, rng, count) for shop in shops]
@@ -435,8 +441,9 @@ def live(shops, server, rng):
         if start < KILLS * AT_ONCE:
             server.kill_workers()
             wait_for(server.answers, 60, "the server answers again")
-        portions += living
-    return portions
+        for portion, part in zip(whole, living, strict=True):
+            portion.add(part)
+    return whole
 
 
 def check_ends(portions, is_so, seconds, **how):
