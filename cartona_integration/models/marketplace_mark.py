@@ -27,6 +27,9 @@ REACH = {
     "marketplace.product.link": "link.id = ANY(%(ids)s)",
     "marketplace.config": "link.account_id = ANY(%(ids)s)",
 }
+# What is taken behind all else: prices, and what somebody asked for of everything. Behind a full sending, or
+# new prices of everything, what is sold out would be sold on for minutes.
+IS_LATER = "kind = 'price' OR cause NOT IN ('change', 'again')"
 # What a change was noted for -> why its listings are sent; see the history's causes.
 CAUSES = {"marketplace.config": "rules", "marketplace.product.link": "listing"}
 # Kind -> the account's switch that lets changes of it go out by themselves.
@@ -60,7 +63,10 @@ class MarketplaceMark(models.Model):
         super().init()
         ensure_indexes(
             self.env.cr,
-            "CREATE INDEX marketplace_mark_account ON marketplace_mark (account_id, link_id)",
+            # A full sending takes its marks batch by batch, and none of them may walk all that is left;
+            # whatever PostgreSQL believes of a table that fills and empties, these are its only ways.
+            f"CREATE INDEX marketplace_mark_turn ON marketplace_mark (account_id, ({IS_LATER}), id)",
+            "CREATE INDEX marketplace_mark_link ON marketplace_mark (link_id)",
         )
 
     # -- collecting ---------------------------------------------------------------------------
@@ -110,15 +116,20 @@ class MarketplaceMark(models.Model):
         if kind != PRICE and model == "product.product" and self.env[model]._knows_kits():
             reach = f"link.product_id IN ({WITH_KITS})"
         accounts = self.env["marketplace.config"]
+        # The links by themselves first: PostgreSQL, which knows nothing of new ones, takes those that are
+        # linked for one in thousands, and looks at all of them for each product.
         self.env.cr.execute(
             f"""
-            WITH marked AS (
+            WITH reached AS MATERIALIZED (
+                SELECT link.id, link.account_id, link.state, link.is_paused
+                  FROM marketplace_product_link link
+                 WHERE {reach}
+            ), marked AS (
                 INSERT INTO marketplace_mark (account_id, link_id, kind, cause)
                 SELECT link.account_id, link.id, %(kind)s, %(cause)s
-                  FROM marketplace_product_link link
+                  FROM reached link
                   JOIN marketplace_config account ON account.id = link.account_id
-                 WHERE {reach}
-                   AND link.state = 'linked' AND NOT coalesce(link.is_paused, false)
+                 WHERE link.state = 'linked' AND NOT coalesce(link.is_paused, false)
                    AND account.active AND account.state != 'draft' {switch}
              RETURNING account_id
             )
@@ -149,32 +160,34 @@ class MarketplaceMark(models.Model):
 
     @api.model
     def _take(self, account, limit):
-        """Delete the marks of the links that wait longest; stock that moved goes before all else.
-
-        Behind a full sending, or new prices of everything, what is sold out would be sold on for minutes.
+        """Delete the marks of the links whose turn it is; stock that moved goes before all else.
 
         :return: {link id: set of (kind, cause)}; what is committed later is taken later
         """
+        # Two statements, and one snapshot for both: joined in one, PostgreSQL may compare each with each.
         self.env.cr.execute(
-            """
-            SELECT link_id FROM marketplace_mark WHERE account_id = %s
-             GROUP BY link_id
-             ORDER BY bool_or(kind != 'price' AND cause IN ('change', 'again')) DESC, min(id)
-             LIMIT %s
-            """,
-            [account.id, limit],
-        )
-        # Two statements, and one snapshot for both. Joined in one, PostgreSQL compares each mark with each
-        # link as soon as its statistics are of another moment: they are, in a table that fills and empties.
-        self.env.cr.execute(
-            "DELETE FROM marketplace_mark WHERE account_id = %s AND link_id = ANY(%s)"
-            " RETURNING link_id, kind, cause",
-            [account.id, [link_id for [link_id] in self.env.cr.fetchall()]],
+            "DELETE FROM marketplace_mark WHERE link_id = ANY(%s) RETURNING link_id, kind, cause",
+            [self._next_links(account, limit)],
         )
         marks = defaultdict(set)
         for link_id, kind, cause in self.env.cr.fetchall():
             marks[link_id].add((kind, cause))
         return dict(marks)
+
+    @api.model
+    def _next_links(self, account, limit):
+        """Give the ids of so many links, those that wait longest first; read few more marks than theirs."""
+        window = 2 * limit
+        while True:
+            self.env.cr.execute(
+                "SELECT link_id FROM marketplace_mark WHERE account_id = %s"
+                f" ORDER BY ({IS_LATER}), id LIMIT %s",
+                [account.id, window],
+            )
+            links = list(dict.fromkeys(link_id for [link_id] in self.env.cr.fetchall()))
+            if len(links) >= limit or self.env.cr.rowcount < window:
+                return links[:limit]
+            window *= 4
 
     @api.model
     def _put_back(self, account, kinds, cause="again"):
@@ -200,8 +213,8 @@ class MarketplaceMark(models.Model):
         """
         query = "SELECT DISTINCT link_id FROM marketplace_mark"
         if links is not None:
-            query += " WHERE account_id = ANY(%s) AND link_id = ANY(%s)"
-        self.env.cr.execute(query, None if links is None else [links.account_id.ids, links.ids])
+            query += " WHERE link_id = ANY(%s)"
+        self.env.cr.execute(query, None if links is None else [links.ids])
         return {link_id for [link_id] in self.env.cr.fetchall()}
 
     @api.model

@@ -314,6 +314,14 @@ class TestTaking(MarkCase):
         self.assertEqual(set(self.env["marketplace.mark"]._take(self.rest, 1)), {link.id})
         self.assertMarked("price")
 
+    def test_many_marks_of_one_listing_make_no_small_batches(self):
+        link = self.make_link(self.rest, self.make_product("SUGAR-1"), "R2")
+        self.drop_marks()
+        marks = self.env["marketplace.mark"]
+        for links in [self.on_rest] * 20 + [link]:
+            marks._put_back(self.rest, {links.id: {"stock"}})
+        self.assertEqual(set(marks._take(self.rest, 2)), {self.on_rest.id, link.id})
+
     def test_stock_that_moved_does_not_wait_for_a_full_sending(self):
         links = self.rest.link_ids
         for number in range(3):

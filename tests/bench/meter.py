@@ -19,8 +19,6 @@ from odoo.sql_db import Cursor
 
 from ..system.harness import TESTS, Odoo, databases
 
-TICKS = os.sysconf("SC_CLK_TCK")
-
 
 @dataclass
 class Cost:
@@ -42,7 +40,7 @@ class Inside:
         self.odoo = Odoo(
             os.environ["HARNESS_SERIES"], Path(os.environ["HARNESS_SOURCE"]), "given by the test run"
         )
-        self.db = f"bench_{self.odoo.series.replace('.', '_')}"
+        self.db = f"inside_{self.odoo.series.replace('.', '_')}"
         databases.copy(self.odoo, os.environ["HARNESS_TEMPLATE"], self.db)
         conf = databases.config(
             self.odoo, TESTS, self.odoo.build / "bench", data_dir=self.odoo.build / "data", max_cron_threads=0
@@ -91,12 +89,11 @@ class Inside:
         found = {}
         for pid in children(TESTS.postmaster()):
             try:
-                status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 title = Path(f"/proc/{pid}/cmdline").read_text()
             except (FileNotFoundError, ProcessLookupError):
                 continue
             if f" {self.db} " in title:
-                found[pid] = (int(status[11]) + int(status[12])) / TICKS
+                found[pid] = _seconds(pid)
         return found
 
     # -- what the benches are about ------------------------------------------------------------------
@@ -169,11 +166,7 @@ class Inside:
     def forget_work(self):
         with self.transaction() as env:
             env.cr.execute("DELETE FROM marketplace_mark")
-            # Those a server is at just now stay: it locks them in another order.
-            env.cr.execute(
-                "DELETE FROM queue_job WHERE id IN (SELECT id FROM queue_job"
-                " WHERE id NOT IN (SELECT queue_job_id FROM queue_job_lock) FOR UPDATE SKIP LOCKED)"
-            )
+            env.cr.execute("DELETE FROM queue_job")
 
     def set_state(self, state):
         """Open or close all accounts, without the work that follows from it."""

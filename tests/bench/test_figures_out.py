@@ -210,7 +210,6 @@ def test_a_delta_push(inside, middle, figure):
     accounts = {"of 10,000": catalogue.account, "of 1,000": small}
 
     def delta(account):
-        """Ten times a hundred: PostgreSQL's CPU is told in hundredths of a second."""
         links = links_of(inside, account)
         return sum(claim(inside, account, links[start : start + 100]) for start in range(0, 1000, 100))
 
