@@ -17,6 +17,7 @@ CAUSES = [
     ("found", "Found by comparing"),
     ("read", "Found by comparing"),  # all that was read is compared: of most of it nothing is sent
     ("again", "Sent again after trouble"),
+    ("late", "Once more: an earlier call had no answer"),
 ]
 
 

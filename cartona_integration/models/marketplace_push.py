@@ -5,8 +5,8 @@ from functools import partial
 from odoo import _, api, fields, models
 
 from ..dialects.words import ItemResult
-from ..exceptions import CredentialsRefused, MarketplaceError, Refused, Unavailable
-from .marketplace_mark import kinds_of
+from ..exceptions import CredentialsRefused, MarketplaceError, Refused, TooManyCalls, Unavailable
+from .marketplace_mark import PRICE, STOCK, kinds_of
 from .marketplace_product_listing import new_reading
 from .marketplace_product_offer import DECIDES
 
@@ -15,6 +15,9 @@ LOOKUPS = 20
 CHECKED_AT_ONCE = 500
 # What was sent so long ago without an answer, while nobody sends, was sent by a job that died.
 DOUBT_AFTER = timedelta(minutes=1)
+# Seconds after a call without an answer at which its listings are sent once more: it may have been carried out
+# late, behind what was sent and taken since.
+ANEW_AFTER = (120, 600)
 # When so many answers are the same refusal and no listing is taken, it is not about the listings.
 SAME_REFUSALS = 10
 # After so many pauses it is believed all the same, and each listing says so.
@@ -36,9 +39,14 @@ class MarketplaceConfig(models.Model):
 
     # -- prices and stock -----------------------------------------------------------------------
 
-    def _job_push(self):
-        """Send what marked listings should show, until no mark waits."""
+    def _job_push(self, anew=None):
+        """Send what marked listings should show, until no mark waits.
+
+        :param dict anew: {kind: ids of links}, see :meth:`_enqueue_anew`
+        """
         with self._locked("push"):
+            if anew:
+                self._committed("_doubt_anew", anew)
             caution = Caution(*self._committed("_push_trouble"))
             self._until_done("push", partial(self._push_batch, caution))
 
@@ -148,12 +156,35 @@ class MarketplaceConfig(models.Model):
         """
         self._note_results(offers, results)
         lost = dict(list(offers.items())[len(results) :])
-        self.env["marketplace.mark"]._put_back(self, {key: kinds_of(offer) for key, offer in lost.items()})
+        kinds = {key: kinds_of(offer) for key, offer in lost.items()}
+        self.env["marketplace.mark"]._put_back(self, kinds)
+        if not isinstance(error, (CredentialsRefused, TooManyCalls)):
+            self._enqueue_anew(kinds)
         unanswered = dict.fromkeys(lost, ItemResult(None, str(error)))
         self.env["marketplace.product.history"]._note_answers(unanswered)
         # Trouble of the connection is nothing the listings have to do with.
         self.env["marketplace.product.link"].browse(lost).exists().tries = 0
         self._stop("push", error)
+
+    def _enqueue_anew(self, kinds):
+        """Have figures sent once more when a call without an answer can hardly be carried out any more.
+
+        :param dict kinds: {link id: kinds}
+        """
+        anew = {
+            kind: [link_id for link_id, sent in kinds.items() if kind in sent]
+            for kind in set().union(*kinds.values())
+        }
+        for delay in ANEW_AFTER:
+            self._enqueue("push", delay, anew=anew)
+
+    def _doubt_anew(self, anew):
+        """Mark figures whatever the marketplace took: which call it carried out last is not known."""
+        known = {PRICE: "price_acknowledged", STOCK: "quantity_acknowledged"}
+        for kind, link_ids in anew.items():
+            links = self.env["marketplace.product.link"].browse(link_ids).exists()
+            links[known[kind]] = False
+            self.env["marketplace.mark"]._put_back(self, dict.fromkeys(links.ids, {kind}), "late")
 
     def _forget_acknowledged(self):
         """Forget what the marketplace took: what stands there now was not said to this account."""

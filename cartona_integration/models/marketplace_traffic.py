@@ -135,16 +135,17 @@ class MarketplaceConfig(models.Model):
         except (OperationalError, InterfaceError):
             _logger.warning("Marketplace account %s: wake-up of %s left to the sweep", self.id, kind)
 
-    def _enqueue(self, kind, delay=None):
+    def _enqueue(self, kind, delay=None, **arguments):
         """Add a job for this kind of work, unless one is due already.
 
         :param float delay: seconds from now; such a job resumes after a pause and never hides a wake-up
+        :param arguments: of the job, as JSON keeps them; only of one with a delay
         """
         self.ensure_one()
         if delay or not self._is_cared_for(kind):
-            self._add_job(kind, delay)
+            self._add_job(kind, delay, **arguments)
 
-    def _add_job(self, kind, delay=None):
+    def _add_job(self, kind, delay=None, **arguments):
         actor = self._as_actor()
         job = actor.with_delay(
             max_retries=0,
@@ -152,7 +153,7 @@ class MarketplaceConfig(models.Model):
             identity_key=None if delay else self._job_identity(kind),
             description=f"{self.name}: {kind}",
         )
-        getattr(job, f"_job_{kind}")()
+        getattr(job, f"_job_{kind}")(**arguments)
 
     def _job_identity(self, kind):
         return f"marketplace.{kind}.{self.id}"

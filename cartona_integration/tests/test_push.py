@@ -6,11 +6,13 @@ from odoo import fields
 from odoo.exceptions import ValidationError
 from odoo.tools import mute_logger
 
+from odoo.addons.queue_job.job import Job
+
 from ..compat import SERVICE, TAX_EXCLUDED, TAX_INCLUDED
 from ..dialects.words import UNREADABLE, Answer, ItemResult, ProductUpdate
 from ..exceptions import Unavailable
 from ..models.marketplace_product_offer import MarketplaceProductLink
-from ..models.marketplace_push import DOUBT_AFTER
+from ..models.marketplace_push import ANEW_AFTER, DOUBT_AFTER
 from .common import ListedCase, ok, rows_of, taken
 
 LOG = "odoo.addons.cartona_integration.models.marketplace_product_offer"
@@ -842,6 +844,75 @@ class TestTrouble(PushCase):
             self.rest.with_user(self.rest.user_id)._committed("_claim_offers")
             self.env.invalidate_all()
         self.assertIn("never answered", self.on_rest.reason)
+
+
+class TestLate(PushCase):
+    """A call that had no answer may be carried out after one that was sent, and taken, since."""
+
+    def setUp(self):
+        super().setUp()
+        self.settle()
+
+    def meet(self, trouble):
+        """Let a new price meet trouble that is over at once."""
+        self.tea.list_price = 120
+        self.push(trouble)
+        self.rest._state("push").paused_until = fields.Datetime.now() - timedelta(seconds=1)
+
+    def later(self):
+        """Give the jobs that look after it, the earliest first."""
+        jobs = self.env["queue.job"].search([("method_name", "=", "_job_push"), ("eta", "!=", False)])
+        return jobs.filtered("kwargs").sorted("eta")
+
+    def come_later(self):
+        self.env.flush_all()
+        for job in self.later():
+            Job.load(self.env, job.uuid).perform()
+        self.env.invalidate_all()
+
+    def test_what_had_no_answer_is_sent_once_more_when_it_cannot_come_late_any_more(self):
+        self.meet(TimeoutError())
+        self.push()
+        self.push()
+        self.assertEqual([row["price"] for row in self.sent()], ["120.00"] * 2)
+        waits = [(job.eta - fields.Datetime.now()).total_seconds() for job in self.later()]
+        for wait, seconds in zip(waits, ANEW_AFTER, strict=True):
+            self.assertAlmostEqual(wait, seconds, delta=10)
+        self.come_later()
+        self.assertEqual([row["price"] for row in self.sent()], ["120.00"] * (2 + len(ANEW_AFTER)))
+        self.assertFalse(any("stock" in row for row in self.sent()), "the stock was not sent: it is known")
+        self.assertEqual((self.on_rest.in_doubt, self.on_rest.price_acknowledged), (False, True))
+        history = self.env["marketplace.product.history"].search([("link_id", "=", self.on_rest.id)], limit=1)
+        self.assertEqual(history.cause, "late")
+
+    def test_a_newer_figure_is_the_one_that_is_sent_once_more(self):
+        self.meet(Answer(504, None))
+        self.tea.list_price = 130
+        self.push()
+        self.rest.auto_sync_prices = False
+        self.come_later()
+        self.assertEqual([row["price"] for row in self.sent()], ["120.00"] + ["130.00"] * 3)
+
+    def test_what_was_limited_or_answered_was_not_carried_out(self):
+        self.meet(ok(None, 429))
+        self.push()
+        self.assertFalse(self.later())
+
+    def test_while_the_trouble_lasts_it_waits_like_all_else(self):
+        self.meet(TimeoutError())
+        self.rest._state("push")._pause("No answer", 3600)
+        self.come_later()
+        self.assertEqual(len(self.sent()), 1)
+        self.rest._state("push")._resume()
+        self.push()
+        self.assertEqual(len(self.sent()), 2)
+
+    def test_a_listing_that_is_gone_by_then_stops_nobody(self):
+        self.meet(TimeoutError())
+        self.push()
+        self.on_rest.unlink()
+        self.come_later()
+        self.assertFalse(self.marks(self.rest))
 
 
 class TestSingleOperations(PushCase):
