@@ -19,15 +19,15 @@ BUGS = [
     (
         "uniqueness of messages is the database's",
         f"{MODELS}/marketplace_event.py",
-        "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_event_identity_uniq",
-        "CREATE INDEX IF NOT EXISTS marketplace_event_identity_uniq",
+        "CREATE UNIQUE INDEX marketplace_event_identity_uniq",
+        "CREATE INDEX marketplace_event_identity_uniq",
         "faults", "at_once",
     ),
     (
         "uniqueness of orders is the database's",
         f"{MODELS}/sale_order.py",
-        "CREATE UNIQUE INDEX IF NOT EXISTS sale_order_marketplace_identity_uniq",
-        "CREATE INDEX IF NOT EXISTS sale_order_marketplace_identity_uniq",
+        "CREATE UNIQUE INDEX sale_order_marketplace_identity_uniq",
+        "CREATE INDEX sale_order_marketplace_identity_uniq",
         "addon", "processor or inbox or access",
     ),
     (
@@ -502,15 +502,15 @@ BUGS = [
     (
         "uniqueness of customers is the database's",
         f"{MODELS}/res_partner.py",
-        "CREATE UNIQUE INDEX IF NOT EXISTS res_partner_cartona_id_uniq",
-        "CREATE INDEX IF NOT EXISTS res_partner_cartona_id_uniq",
+        "CREATE UNIQUE INDEX res_partner_cartona_id_uniq",
+        "CREATE INDEX res_partner_cartona_id_uniq",
         "addon", "TestCustomer",
     ),
     (
         "uniqueness of listings is the database's",
         f"{MODELS}/marketplace_product_link.py",
-        "CREATE UNIQUE INDEX IF NOT EXISTS marketplace_product_link_external_uniq",
-        "CREATE INDEX IF NOT EXISTS marketplace_product_link_external_uniq",
+        "CREATE UNIQUE INDEX marketplace_product_link_external_uniq",
+        "CREATE INDEX marketplace_product_link_external_uniq",
         "addon", "identity or link",
     ),
     (
