@@ -543,7 +543,7 @@ class TestButtons(InboxCase):
 class TestFailures(InboxCase):
     """A bug of ours on one message stops nothing else."""
 
-    def fail(self, account=None):
+    def try_bad(self, account=None):
         """Try the failed message once more, as if its time had come."""
         self.events(order_id="BAD").filtered("next_try").next_try = fields.Datetime.now() - timedelta(
             seconds=1
@@ -554,7 +554,7 @@ class TestFailures(InboxCase):
 
     def receive_bad_among_good(self):
         self.receive(self.rest, [self.neutral("A"), self.neutral("BAD"), self.neutral("B")], run=False)
-        return self.fail()
+        return self.try_bad()
 
     def test_one_message_fails_and_the_others_are_imported(self):
         self.receive_bad_among_good()
@@ -609,14 +609,14 @@ class TestFailures(InboxCase):
         self.receive(self.rest, self.neutral("BAD"), run=False)
         bad, pauses = self.events(), []
         for tries in range(1, self.rest.retry_attempts):
-            self.fail()
+            self.try_bad()
             self.assertEqual((bad.state, bad.tries), ("failed", tries))
             pauses.append((bad.next_try - fields.Datetime.now()).total_seconds())
         self.assertEqual(pauses, sorted(pauses))
         self.assertGreater(pauses[-1], pauses[0])
         self.assertLessEqual(pauses[-1], MAX_RETRY_PAUSE)
         self.assertFalse(self.rest.activity_ids)
-        self.fail()
+        self.try_bad()
         self.assertEqual((bad.state, bad.tries, bad.next_try), ("failed", self.rest.retry_attempts, False))
         self.assertEqual(len(self.rest.activity_ids), 1)
         self.assertEqual(self.rest.activity_ids.user_id, self.rest.responsible_id)
@@ -632,7 +632,7 @@ class TestFailures(InboxCase):
         self.rest.retry_attempts = 1
         for at in ("10:00", "11:00"):
             self.receive(self.rest, self.neutral("BAD", at=at), run=False)
-            self.fail()
+            self.try_bad()
         self.assertEqual(len(self.rest.activity_ids), 1)
 
     def test_a_failed_message_is_imported_once_the_bug_is_gone(self):
