@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from urllib.parse import urlencode
 
-from flask import Response, request
+from flask import Response, copy_current_request_context, request
 
 ALWAYS = -1
 MEGABYTE = 1024 * 1024
@@ -161,6 +161,21 @@ def timeout_after(fault, _call, run):
     hang_up()
 
 
+def late(fault, _call, run):
+    """Hang, then close, and apply the call ``after`` seconds later, perhaps behind what came since.
+
+    Removing the faults applies it at once.
+    """
+
+    def apply():
+        fault.removed.wait(float(fault.params.get("after", 60)))
+        run()
+
+    fault.hang()
+    threading.Thread(target=copy_current_request_context(apply), daemon=True).start()
+    hang_up()
+
+
 def hang_up():
     """Close the connection without an answer.
 
@@ -243,6 +258,7 @@ def partial(fault, call, run):
 PLAYS = {
     "timeout_before": timeout_before,
     "timeout_after": timeout_after,
+    "late": late,
     "slow": slow,
     "cut": cut,
     "not_json": not_json,
@@ -259,6 +275,7 @@ HTTP_ERROR_PARAMS = {"message", "retry_after"}
 PARAMS = {
     "timeout_before": {"seconds"},
     "timeout_after": {"seconds"},
+    "late": {"seconds", "after"},
     "slow": {"seconds", "up_to"},
     "cut": {"keep"},
     "not_json": {"status"},

@@ -219,6 +219,23 @@ def test_whatever_goes_wrong_both_sides_agree_at_rest(open_shop, server, show, s
     )
 
 
+@pytest.mark.parametrize("dialect", ["cartona", "rest"])
+def test_a_call_that_is_carried_out_behind_a_newer_one_is_made_good(open_shop, server, dialect):
+    shop = open_shop(dialect, timeout=2)
+    shelf = Shelf(server, 1, shop)
+    [key] = shelf.keys
+    fault = {"kind": "late", "account": shop.code, "operation": "update_products"}
+    shop.simulator.control("POST", "faults", {**fault, "params": {"seconds": 3, "after": 600}})
+    shelf.price(key, 77)
+    wait_for(lambda: shelf.links(shop, "in_doubt AND sent_price = 77"), 20, "a price was sent")
+    shelf.price(key, 88)
+    wait_for(lambda: settled(shelf) and shelf.agrees(), 60, "the newer price was taken")
+    shop.simulator.control("DELETE", "faults")
+    wait_for(lambda: shelf.shown(shop)[key][0] == 77, 10, "the older one is carried out")
+    server.sql("UPDATE queue_job SET eta = now() AT TIME ZONE 'UTC' WHERE state = 'pending' AND eta IS NOT NULL")
+    wait_for(shelf.agrees, 30, "the newer one is sent once more")
+
+
 def settled(shelf):
     """Let a minute be over for what is in doubt, have the sweep look, and see whether all rests."""
     shelf.server.sql(

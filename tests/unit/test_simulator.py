@@ -976,6 +976,24 @@ def test_a_timeout_leaves_the_caller_in_the_dark(shop, kind, version):
     assert shop.control("orders")[0]["version"] == 2
 
 
+def test_a_late_call_is_applied_behind_a_newer_one(shop):
+    listing = shop.control("listings", [{"id": "L1", "sku": "TEA", "price": "1"}])[0]["id"]
+    shop.fail("late", "update_products", seconds=0, after=0.5)
+
+    def price(figure):
+        shop.post("products/bulk", {"items": [{"id": listing, "price": figure}]})
+
+    def shown():
+        return shop.control("listings")[0]["price"]
+
+    with pytest.raises(requests.ConnectionError):
+        price("2")
+    price("3")
+    assert shown() == "3"
+    time.sleep(1)
+    assert shown() == "2"
+
+
 def test_removing_the_faults_ends_a_hang(shop):
     shop.fail("timeout_before", seconds=60)
     threading.Timer(0.2, shop.control_answer, ("faults",), {"method": "DELETE"}).start()
