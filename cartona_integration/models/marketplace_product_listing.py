@@ -139,10 +139,11 @@ class MarketplaceProductLink(models.Model):
         for link, listing in pairs:
             drift = link._drift_of(listing, asked or now)
             known = link._still_acknowledged(listing, drift)
-            rows.append((link.id, drift, drift and now, *known, 0, *link._seen(listing, now), reading))
+            since = link.drifted_at if drift == link.drift else now
+            rows.append((link.id, drift, drift and since, *known, 0, *link._seen(listing, now), reading))
         self._write_many(names, rows)
         named._become_linked()
-        drifted = self.browse([link_id for link_id, drift, *_values in rows if drift])
+        drifted = self.browse([link_id for link_id, drift, *_values in rows if drift not in (None, "off")])
         marks = self.env["marketplace.mark"]
         marks._insert_both(drifted - named, cause="found")
         marks._insert_both(links - named - drifted, cause="read")

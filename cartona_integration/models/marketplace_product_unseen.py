@@ -18,13 +18,17 @@ class MarketplaceProductLink(models.Model):
             ("lost", "Lost on the way"),
             ("refused", "Refused"),
             ("sold", "Sold there"),
+            ("off", "Switched off there"),
         ],
         readonly=True,
         copy=False,
         help="The likely cause why the last reading saw other figures than the marketplace had accepted; "
-        "they are sent again. Lost: it still shows what it showed before. Sold: less is left than we sent.",
+        "they are sent again. Lost: it still shows what it showed before. Sold: less is left than we sent. "
+        "Switched off: customers do not find it; only somebody there can switch it on.",
     )
-    drifted_at = fields.Datetime(readonly=True, copy=False)
+    drifted_at = fields.Datetime(
+        readonly=True, copy=False, help="When a reading first saw it so, for this cause."
+    )
     missed = fields.Integer(
         default=0, readonly=True, copy=False, help="Complete readings in a row that did not see it."
     )
@@ -39,6 +43,8 @@ class MarketplaceProductLink(models.Model):
             return None
         if self.in_doubt or (self.sent_at and self.sent_at >= asked):
             return self.drift or None
+        if listing.active is False and self._is_offered():
+            return "off"
         if self.reason and self.sent_at:
             return "refused" if self._differs(listing, "sent") else None
         counted = self.quantity_acknowledged and not self.acknowledged_unlimited
@@ -51,6 +57,15 @@ class MarketplaceProductLink(models.Model):
         if self.price_acknowledged and self._differs_in(listing.price, "acknowledged_price"):
             return self._cause(listing.price, "observed_price")
         return cause
+
+    def _is_offered(self):
+        """Tell whether customers should find it: many marketplaces hide by themselves what is sold out.
+
+        Superuser: the product may have gone to another company.
+        """
+        product = self.sudo().product_id
+        is_empty = not (self.acknowledged_quantity or self.acknowledged_unlimited)
+        return bool(product - self._unsold(product)) and not (self.quantity_acknowledged and is_empty)
 
     def _sells_otherwise(self, listing):
         """Tell whether a listing never sells out there, and should, or the other way round."""
@@ -152,7 +167,8 @@ class MarketplaceConfig(models.Model):
     drift_count = fields.Integer(
         string="Drifted Listings",
         compute="_compute_drift_count",
-        help="Listings the last reading saw with other figures than the marketplace had accepted.",
+        help="Listings the last reading saw with other figures than the marketplace had accepted, or "
+        "switched off.",
     )
 
     def _compute_drift_count(self):
@@ -164,19 +180,34 @@ class MarketplaceConfig(models.Model):
         """Open the listings that drifted."""
         return self._view_with("action_marketplace_link", "account_id", "drifted")
 
-    def _log_drift(self, reading):
-        """Tell how many listings drifted, by cause."""
+    def _log_drift(self, reading, began):
+        """Tell how many listings drifted, by cause.
+
+        :param datetime began: when the reading began
+        """
         links = self.env["marketplace.product.link"]
         domain = [("account_id", "=", self.id), ("reading", "=", reading), ("drift", "!=", False)]
-        counts = links._read_group(domain, ["drift"], ["__count"])
-        if "sold" in dict(counts):
+        counts = dict(links._read_group(domain, ["drift"], ["__count"]))
+        off = counts.pop("off", 0)
+        if off and links.search_count([*domain, ("drift", "=", "off"), ("drifted_at", ">=", began)], limit=1):
+            self._ask_about_switched_off(off)
+        if "sold" in counts:
             self._ask_feed()  # the orders that explain it
         if counts:
             labels = dict(links._fields["drift"]._description_selection(self.env))
-            causes = ", ".join(f"{labels[cause]}: {count}" for cause, count in counts)
+            causes = ", ".join(f"{labels[cause]}: {count}" for cause, count in counts.items())
             message = _(
                 "%(count)d listings showed other figures than were accepted (%(causes)s): sent again",
-                count=sum(count for _cause, count in counts),
+                count=sum(counts.values()),
                 causes=causes,
             )
             self.env["marketplace.sync.log"]._log(self, "listings", message)
+
+    def _ask_about_switched_off(self, count):
+        """Tell a person, once; the switch is the marketplace's: its people may have had their reasons."""
+        note = _(
+            "%s listings are switched off at the marketplace, so nobody can buy them: switch them on there, or "
+            "stop sending them here.",
+            count,
+        )
+        self._ask_for_help("listings", note)

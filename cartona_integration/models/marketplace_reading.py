@@ -101,7 +101,7 @@ class MarketplaceConfig(models.Model):
         self._state("listings").write({"cursor": json.dumps(course), "failures": 0})
 
     def _finish_reading(self, course):
-        self._log_drift(course["reading"])
+        self._log_drift(course["reading"], fields.Datetime.to_datetime(course["began"]))
         self._state("listings")._succeed(cursor=False)
         self._rematch()
         if course["linked"]:

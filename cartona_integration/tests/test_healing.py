@@ -109,6 +109,56 @@ class TestDrift(HealingCase):
         self.push()
         self.assertEqual([(row["stock"], row["stock_managed"]) for row in self.sent()], [("10", True)])
 
+    def asked(self):
+        kind = self.env.ref("cartona_integration.activity_listings")
+        return self.rest.activity_ids.filtered(lambda one: one.activity_type_id == kind)
+
+    def test_a_listing_switched_off_there_is_told_to_a_person_once_and_left_alone(self):
+        self.see(active=True)
+        self.assertFalse(self.on_rest.drift)
+        self.yesterday()
+        self.see(active=False)
+        self.assertEqual((self.on_rest.drift, self.rest.drift_count), ("off", 1))
+        self.assertIn("1 listings are switched off at the marketplace", self.asked().note)
+        self.push()
+        self.assertFalse(self.sent())
+        self.asked().unlink()
+        since = self.on_rest.drifted_at - timedelta(days=1)
+        self.on_rest.drifted_at = since
+        self.yesterday()
+        self.see(active=False)
+        self.assertEqual((self.on_rest.drift, self.on_rest.drifted_at), ("off", since))
+        self.assertFalse(self.asked(), "once is enough")
+        self.see(active=True)
+        self.assertFalse(self.on_rest.drift)
+        self.see(active=False)
+        self.assertTrue(self.asked(), "switched on and off, it is told again")
+
+    def test_a_price_changed_on_a_listing_that_is_switched_off_is_repaired_all_the_same(self):
+        self.see(active=False)
+        self.yesterday()
+        self.see(price="77.00", active=False)
+        self.push()
+        self.assertEqual([row["price"] for row in self.sent()], ["100.00"])
+
+    def test_what_is_sold_out_or_not_for_sale_here_may_be_switched_off_there(self):
+        self.tea.sale_ok = False
+        self.push()
+        self.yesterday()
+        self.see(stock="0", active=False)
+        self.assertFalse(self.on_rest.drift)
+        self.tea.sale_ok = True
+        self.move_in(self.tea, -10)
+        self.push()
+        self.yesterday()
+        self.see(stock="0", active=False)
+        self.assertFalse(self.on_rest.drift or self.asked())
+        self.move_in(self.tea, 3)
+        self.push()
+        self.yesterday()
+        self.see(stock="3", active=False)
+        self.assertTrue(self.asked())
+
     def test_what_was_sent_while_it_was_read_tells_nothing(self):
         self.on_rest.sent_at = fields.Datetime.now() + timedelta(seconds=5)
         self.see(price="77.00")
