@@ -206,8 +206,8 @@ class MarketplaceConfig(models.Model):
     def _ask_about_switched_off(self, count):
         """Tell a person, once; the switch is the marketplace's: its people may have had their reasons."""
         note = _(
-            "%s listings are switched off at the marketplace, so nobody can buy them: switch them on there, or "
-            "stop sending them here.",
+            "%s listings are switched off at the marketplace, so nobody can buy them: switch them on there, "
+            "or stop sending them here.",
             count,
         )
         self._ask_for_help("listings", note)

@@ -15,8 +15,8 @@ LOOKUPS = 20
 CHECKED_AT_ONCE = 500
 # What was sent so long ago without an answer, while nobody sends, was sent by a job that died.
 DOUBT_AFTER = timedelta(minutes=1)
-# Seconds after a call without an answer at which its listings are sent once more: it may have been carried out
-# late, behind what was sent and taken since.
+# So many seconds after a call without an answer its listings are sent once more: it may have been carried
+# out late, behind what was sent and taken since.
 ANEW_AFTER = (120, 600)
 # When so many answers are the same refusal and no listing is taken, it is not about the listings.
 SAME_REFUSALS = 10

@@ -232,7 +232,9 @@ def test_a_call_that_is_carried_out_behind_a_newer_one_is_made_good(open_shop, s
     wait_for(lambda: settled(shelf) and shelf.agrees(), 60, "the newer price was taken")
     shop.simulator.control("DELETE", "faults")
     wait_for(lambda: shelf.shown(shop)[key][0] == 77, 10, "the older one is carried out")
-    server.sql("UPDATE queue_job SET eta = now() AT TIME ZONE 'UTC' WHERE state = 'pending' AND eta IS NOT NULL")
+    server.sql(
+        "UPDATE queue_job SET eta = now() AT TIME ZONE 'UTC' WHERE state = 'pending' AND eta IS NOT NULL"
+    )
     wait_for(shelf.agrees, 30, "the newer one is sent once more")
 
 
