@@ -24,7 +24,7 @@ class Unavailable(MarketplaceError):
 
 
 class AnswerTooLarge(Unavailable):
-    """The answer is larger than what is read of one: it was not."""
+    """The answer is larger, or nested deeper, than what is read of one: it was not."""
 
 
 class TooManyCalls(Unavailable):

@@ -242,6 +242,10 @@ class Dialect:
         query["per_page"] = str(size // parts)
         return at_page(replace(request, query=tuple(query.items())), (number - 1) * parts + 1)
 
+    def behind(self, request):
+        """Give the request for the page behind one that cannot be read nor made smaller."""
+        return at_page(request, int(dict(request.query).get("page", 1)) + 1)
+
     # -- answers ------------------------------------------------------------------------------
 
     def judge(self, answer):

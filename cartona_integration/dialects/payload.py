@@ -136,6 +136,20 @@ def loads_answer(raw):
     return _ANSWER_DECODER.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
 
 
+def storable(data, levels=MAX_DEPTH + 1):
+    """Cut what is nested so deep that it could not be stored; it stays deeper than :func:`loads` takes.
+
+    :param data: of :func:`loads_answer`
+    """
+    if not isinstance(data, (dict, list)):
+        return data
+    if not levels:
+        return None
+    if isinstance(data, list):
+        return [storable(value, levels - 1) for value in data]
+    return {key: storable(value, levels - 1) for key, value in data.items()}
+
+
 def _or_text(read, text):
     try:
         return read(text)

@@ -316,6 +316,7 @@ class Page:
 
     rows: tuple
     next: Request | None = None
+    left_out: int = 0  # rows before these that could not be read
 
 
 @dataclass(frozen=True)

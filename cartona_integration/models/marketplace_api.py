@@ -1,12 +1,13 @@
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 
-from odoo import _, api, models
+from odoo import _, api, fields, models
 
 from ..connections import TROUBLE, transport_of
 from ..dialects import payload
-from ..dialects.words import UNREADABLE, Answer
+from ..dialects.words import ORDERS, UNREADABLE, Answer, Message
 from ..exceptions import AnswerTooLarge, ForbiddenTarget, PayloadError, Unavailable
 
 _logger = logging.getLogger(__name__)
@@ -14,6 +15,8 @@ _logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 3.05  # seconds; a little over a TCP retransmission
 # Bytes. A hundred orders of some hundred lines each are one page.
 MAX_ANSWER = 20 * 1024 * 1024
+# More rows one after the other that are larger, or nested deeper, are the marketplace's trouble, not a row's.
+LEFT_OUT_AT_ONCE = 3
 CHUNK = 64 * 1024
 MAX_PAGES = 1000
 MIN_TOKEN_TO_REDACT = 8  # characters; a shorter one would cut ordinary words
@@ -45,8 +48,8 @@ class MarketplaceApi(models.AbstractModel):
         :return: iterator of Page of :class:`~..dialects.words.Message`
         :raise MarketplaceError: a page could not be read; the pages before it are good
         """
-        dialect = account._dialect()
-        return self._pages(account, dialect.orders_request(since), dialect.read_orders)
+        request = account._dialect().orders_request(since)
+        return self._pages(request, partial(self._read_orders_page, account))
 
     @api.model
     def _read_orders_page(self, account, request):
@@ -55,7 +58,12 @@ class MarketplaceApi(models.AbstractModel):
         :param Request request: of the first page, or what the page before it named
         :return: Page of :class:`~..dialects.words.Message`
         """
-        return self._read_page(account, request, account._dialect().read_orders)
+        page = self._read_page(account, request, account._dialect().read_orders)
+        rows = tuple(map(_storable, page.rows))
+        if page.left_out:
+            # Kept in its place, once a day: the inbox tells a person.
+            rows = (Message(ORDERS, f"order too large, left out {fields.Date.today()}"), *rows)
+        return replace(page, rows=rows)
 
     @api.model
     def _read_order(self, account, order_id):
@@ -64,7 +72,8 @@ class MarketplaceApi(models.AbstractModel):
         :return: :class:`~..dialects.words.Message`
         """
         dialect = account._dialect()
-        return self._interpret(dialect.read_order, self._call(account, dialect.order_request(order_id)))
+        answer = self._call(account, dialect.order_request(order_id))
+        return _storable(self._interpret(dialect.read_order, answer))
 
     @api.model
     def _update_order_status(self, account, order_id, status, **details):
@@ -101,8 +110,8 @@ class MarketplaceApi(models.AbstractModel):
 
         :return: iterator of Page of :class:`~..dialects.words.Listing`
         """
-        dialect = account._dialect()
-        return self._pages(account, dialect.products_request(key), dialect.read_products)
+        request = account._dialect().products_request(key)
+        return self._pages(request, partial(self._read_products_page, account))
 
     @api.model
     def _read_products_page(self, account, request):
@@ -166,26 +175,33 @@ class MarketplaceApi(models.AbstractModel):
         answer = self._call(account, dialect.create_product_request(update))
         return self._interpret(dialect.read_created_product, answer)
 
-    def _pages(self, account, request, read):
+    def _pages(self, request, read):
         """Follow a list to its proven end."""
         for _number in range(MAX_PAGES):
-            page = self._read_page(account, request, read)
+            page = read(request)
             yield page
             request = page.next
             if request is None:
                 return
         raise Unavailable(f"The list has more than {MAX_PAGES} pages")
 
-    def _read_page(self, account, request, read):
-        """Read one page of a list, or the first part of one that is too large."""
+    def _read_page(self, account, request, read, left_out=0):
+        """Read one page of a list, or the first part of one that is too large.
+
+        A row that is too large alone is left out: the others are worth more.
+
+        :param int left_out: rows right before this page that were
+        """
+        dialect = account._dialect()
         try:
             answer = self._call(account, request)
         except AnswerTooLarge:
-            smaller = account._dialect().in_smaller_pages(request)
-            if smaller is None:
+            if smaller := dialect.in_smaller_pages(request):
+                return self._read_page(account, smaller, read, left_out)
+            if left_out == LEFT_OUT_AT_ONCE:
                 raise
-            return self._read_page(account, smaller, read)
-        return self._interpret(read, request, answer)
+            return self._read_page(account, dialect.behind(request), read, left_out + 1)
+        return replace(self._interpret(read, request, answer), left_out=left_out)
 
     def _interpret(self, read, *args):
         """Read an answer; one of another shape than promised is no answer."""
@@ -277,5 +293,11 @@ class MarketplaceApi(models.AbstractModel):
             return None
         try:
             return payload.loads_answer(raw)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            raise AnswerTooLarge(_("The answer is nested too deep")) from None
+        except ValueError:
             return UNREADABLE
+
+
+def _storable(message):
+    return replace(message, payload=payload.storable(message.payload))

@@ -258,7 +258,7 @@ class TestDoorAnswers(DoorCase):
 
     def test_deeply_nested_json_is_unavailable(self):
         self.will(b"[" * 200_000)
-        self.assertUnavailable("not JSON")
+        self.assertUnavailable("nested too deep")
 
     def test_an_answer_compressed_unasked_is_unavailable_and_never_unpacked(self):
         self.will(b"\x1f\x8b" + b"\x00" * 50, Content_Encoding="gzip")

@@ -11,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from odoo import fields
+
 from ..dialects.words import CANCELLED, LineChange, ProductUpdate
 from ..exceptions import (
     AnswerTooLarge,
@@ -63,7 +65,7 @@ ANYWHERE = {
     "half of it": (says(b'[{"id": 1'), Unavailable),
     "another encoding": (says(b'["\xff\xfe"]'), Unavailable),
     "compressed unasked": (says(b"\x1f\x8b\x00\x00", Content_Encoding="gzip"), Unavailable),
-    "nested without end": (says(b"[" * 100_000), Unavailable),
+    "nested without end": (says(b"[" * 100_000), AnswerTooLarge),
     "too large": (says(b"[" + b" " * 300_000 + b"]"), AnswerTooLarge),
     "hung up": (hang_up, Unavailable),
     "cut": (lambda handler: hang_up(handler, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[]"), Unavailable),
@@ -131,8 +133,8 @@ class TestMisbehaviour(DoorCase):
                     with self.subTest(dialect=account.dialect, operation=operation, answer=name):
                         self.assertIs(self.judged(self.operations(account)[operation], behave), Unavailable)
 
-    def test_a_page_too_large_is_read_in_parts(self):
-        rows = [f'{{"hashed_id": "K{number}", "note": "{"x" * 4000}"}}' for number in range(100)]
+    def list_orders(self, rows):
+        """Let cartona's list of orders be these, page by page."""
 
         def page(handler):
             query = dict(parse_qsl(urlsplit(handler.path).query))
@@ -141,6 +143,56 @@ class TestMisbehaviour(DoorCase):
 
         self.startPatcher(patch.object(marketplace_api, "MAX_ANSWER", 60_000))
         self.server.behave = page
+
+    def read_orders(self):
+        door, request, found = self.env["marketplace.api"], self.cartona._dialect().orders_request(), []
+        while request:
+            page = door._read_orders_page(self.cartona, request)
+            request = page.next
+            found += page.rows
+        return found
+
+    def rows(self, count, size=0):
+        return [f'{{"hashed_id": "K{number}", "note": "{"x" * size}"}}' for number in range(count)]
+
+    def test_orders_too_large_are_left_out_and_a_person_is_told(self):
+        for large in ([37], [36, 37, 38], [9], [0, 1], [39], []):
+            rows = self.rows(40)
+            for number in large:
+                rows[number] = self.rows(1, 70_000)[0]
+            self.list_orders(rows)
+            found = [message.order_id for message in self.read_orders() if message.order_id]
+            self.assertEqual(found, [f"K{number}" for number in range(40) if number not in large])
+            self.server.seen.clear()
+
+    def test_a_list_of_which_nothing_can_be_read_is_no_list(self):
+        self.list_orders(self.rows(40, 70_000))
+        with self.assertRaises(AnswerTooLarge):
+            self.read_orders()
+        self.assertLess(len(self.server.seen), 10)
+
+    def test_one_order_that_cannot_be_read_stops_no_other(self):
+        deep = '{{"hashed_id": "{name}", "note": {start}{end}}}'
+        rows = self.rows(6)
+        for number, levels in ((1, 500), (3, 50_000)):
+            rows[number] = deep.format(name=f"K{number}", start="[" * levels, end="]" * levels)
+        rows[5] = self.rows(1, 70_000)[0]
+        self.startPatcher(patch.object(type(self.cartona._dialect()), "can_acknowledge", False))
+        self.list_orders(rows)
+        for _time in range(2):
+            self.run_job(self.cartona, "pull")
+        self.run_job(self.cartona, "import")
+        self.assertEqual(
+            sorted(event.external_order_id or "" for event in self.events(self.cartona)),
+            ["", "K0", "K1", "K2", "K4"],
+        )
+        told = self.events(self.cartona).filtered(lambda event: not event.external_order_id)
+        self.assertIn(f"order too large, left out {fields.Date.today()}", told.reason)
+        self.assertIn("at most 32 levels", self.events(order_id="K1").reason)
+        self.assertTrue(self.cartona._state("pull").last_run, "the list was read to its end")
+
+    def test_a_page_too_large_is_read_in_parts(self):
+        self.list_orders(self.rows(100, 4000))
         pages = list(self.env["marketplace.api"]._read_orders(self.cartona))
         found = [message.order_id for page in pages for message in page.rows]
         self.assertEqual(found, [f"K{number}" for number in range(100)], "each once, in their order")

@@ -77,6 +77,14 @@ def test_a_body_is_read(raw, data):
     assert payload.loads(raw) == data
 
 
+def test_what_an_answer_nests_too_deep_is_cut_to_what_can_be_stored_and_is_refused_all_the_same():
+    deep = payload.loads_answer(b'{"a":[' * 200 + b"1" + b"]}" * 200)
+    with pytest.raises(PayloadError, match="32 levels"):
+        payload.loads(payload.dumps(payload.storable(deep)).encode())
+    shallow = payload.loads_answer(b"[" * 31 + b'{"a": 1.50}' + b"]" * 31)
+    assert payload.storable(shallow) == shallow
+
+
 def test_32_levels_are_read():
     payload.loads(b"[" * 32 + b"]" * 32)
 
