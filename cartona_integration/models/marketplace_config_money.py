@@ -2,7 +2,7 @@ from decimal import Decimal
 
 from odoo import _, api, fields, models
 from odoo.exceptions import ValidationError
-from odoo.tools import float_round
+from odoo.tools import float_compare, float_round
 
 
 class MarketplaceConfig(models.Model):
@@ -52,10 +52,22 @@ class MarketplaceConfig(models.Model):
                 account.pricelist_id.currency_id or account.currency_id or account.company_id.currency_id
             )
 
-    @api.constrains("price_rounding")
+    @api.constrains("price_rounding", "currency_id", "pricelist_id")
     def _check_price_rounding(self):
         if any(account.price_rounding < 0 for account in self):
             raise ValidationError(_("Limits of stock and prices cannot be negative."))
+        for account in self:
+            rounding, currency = account.price_rounding, account.currency_id
+            if float_compare(currency.round(rounding), rounding, precision_digits=6):
+                raise ValidationError(
+                    _(
+                        "Prices in %(currency)s are multiples of %(step)g: they cannot be rounded to "
+                        "%(rounding)g.",
+                        currency=currency.name,
+                        step=currency.rounding,
+                        rounding=rounding,
+                    )
+                )
 
     @api.constrains("currency_id", "pricelist_id", "company_id")
     def _check_currency_id(self):

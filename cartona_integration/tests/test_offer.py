@@ -221,7 +221,7 @@ class TestAllocation(OfferCase):
 
     def test_prices_are_rounded_as_the_account_says(self):
         self.tea.list_price = 9.63
-        for rounding, price in ((0, "9.63"), (0.05, "9.65"), (0.25, "9.75"), (5, "10.00"), (0.001, "9.63")):
+        for rounding, price in ((0, "9.63"), (0.05, "9.65"), (0.25, "9.75"), (5, "10.00")):
             self.rest.price_rounding = rounding
             self.assertEqual(str(self.offer().price), price)
         self.tea.taxes_id = self.env["account.tax"].create(
@@ -233,6 +233,16 @@ class TestAllocation(OfferCase):
     def test_a_rounding_below_zero_is_refused(self):
         with self.assertRaises(ValidationError):
             self.rest.price_rounding = -1
+
+    def test_a_rounding_the_currency_has_no_coins_for_is_refused(self):
+        for rounding in (0.001, 0.025, 12.345):
+            with self.assertRaisesRegex(ValidationError, f"multiples of 0.01.*{rounding}"):
+                self.rest.price_rounding = rounding
+        self.rest.price_rounding = 0.25
+        whole = self.env["res.currency"].create({"name": "WHO", "symbol": "w", "rounding": 1})
+        pricelist = self.env["product.pricelist"].create({"name": "Whole", "currency_id": whole.id})
+        with self.assertRaisesRegex(ValidationError, "multiples of 1.*0.25"):
+            self.rest.write({"pricelist_id": pricelist.id, "currency_id": whole.id})
 
     def test_another_rounding_is_sent(self):
         self.tea.list_price = 9.63
