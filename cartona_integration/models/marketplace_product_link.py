@@ -4,13 +4,15 @@ from odoo import _, api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
 from .indexes import ensure_indexes
-from .marketplace_mark import STOCK
+from .marketplace_mark import PRICE, STOCK
 from .search import search_by
 
 IDENTITY = {"key", "external_id"}
 # What must not stand twice on an account, see the unique indexes.
 IDENTIFIES = {"account_id", "product_id", "pack_uom_id", "key", "external_id"}
-NOTHING_ACKNOWLEDGED = {"price_acknowledged": False, "quantity_acknowledged": False}
+# Kind of figure -> whether the marketplace took the last one.
+ACKNOWLEDGED = {PRICE: "price_acknowledged", STOCK: "quantity_acknowledged"}
+NOTHING_ACKNOWLEDGED = dict.fromkeys(ACKNOWLEDGED.values(), False)
 
 
 class MarketplaceProductLink(models.Model):
@@ -81,6 +83,9 @@ class MarketplaceProductLink(models.Model):
     observed_at = fields.Datetime(readonly=True, copy=False, help="When the listing was last read.")
     in_doubt = fields.Boolean(
         readonly=True, copy=False, help="Something was sent and no answer is known: it is sent again."
+    )
+    unanswered_at = fields.Datetime(
+        readonly=True, copy=False, help="When a call had no answer that may yet be carried out."
     )
     tries = fields.Integer(
         default=0, readonly=True, copy=False, help="Sent in a row without a word about this listing."

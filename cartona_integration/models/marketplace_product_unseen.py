@@ -1,5 +1,7 @@
 from odoo import _, api, fields, models
 
+from .marketplace_product_link import NOTHING_ACKNOWLEDGED
+
 # Missing in so many complete readings in a row: it is gone. One may miss what moved between its pages.
 GONE_AFTER = 2
 # More missing at once than both is trouble of the marketplace, not of the listings.
@@ -126,7 +128,7 @@ class MarketplaceProductLink(models.Model):
             "The marketplace does not list it any more; listed anew with this key, it is linked again."
         )
         self.write({"state": "proposed", "reason": reason, "in_doubt": False, "drift": False})
-        self.write({"price_acknowledged": False, "quantity_acknowledged": False})
+        self.write(NOTHING_ACKNOWLEDGED)
         note = _("%s listings are gone from the marketplace.", len(self))
         self.account_id._ask_for_help("listings", note)
 

@@ -6,7 +6,8 @@ from odoo import _, api, fields, models
 
 from ..dialects.words import ItemResult
 from ..exceptions import CredentialsRefused, MarketplaceError, Refused, TooManyCalls, Unavailable
-from .marketplace_mark import PRICE, STOCK, kinds_of
+from .marketplace_mark import kinds_of
+from .marketplace_product_link import ACKNOWLEDGED
 from .marketplace_product_listing import new_reading
 from .marketplace_product_offer import DECIDES
 
@@ -15,9 +16,8 @@ LOOKUPS = 20
 CHECKED_AT_ONCE = 500
 # What was sent so long ago without an answer, while nobody sends, was sent by a job that died.
 DOUBT_AFTER = timedelta(minutes=1)
-# So many seconds after a call without an answer its listings are sent once more: it may have been carried
-# out late, behind what was sent and taken since.
-ANEW_AFTER = (120, 600)
+# A call without an answer may be carried out late, behind what was sent and taken since; hardly after this.
+LATE_FOR = timedelta(minutes=2)
 # When so many answers are the same refusal and no listing is taken, it is not about the listings.
 SAME_REFUSALS = 10
 # After so many pauses it is believed all the same, and each listing says so.
@@ -39,14 +39,9 @@ class MarketplaceConfig(models.Model):
 
     # -- prices and stock -----------------------------------------------------------------------
 
-    def _job_push(self, anew=None):
-        """Send what marked listings should show, until no mark waits.
-
-        :param dict anew: {kind: ids of links}, see :meth:`_enqueue_anew`
-        """
+    def _job_push(self):
+        """Send what marked listings should show, until no mark waits."""
         with self._locked("push"):
-            if anew:
-                self._committed("_doubt_anew", anew)
             caution = Caution(*self._committed("_push_trouble"))
             self._until_done("push", partial(self._push_batch, caution))
 
@@ -156,35 +151,15 @@ class MarketplaceConfig(models.Model):
         """
         self._note_results(offers, results)
         lost = dict(list(offers.items())[len(results) :])
-        kinds = {key: kinds_of(offer) for key, offer in lost.items()}
-        self.env["marketplace.mark"]._put_back(self, kinds)
-        if not isinstance(error, (CredentialsRefused, TooManyCalls)):
-            self._enqueue_anew(kinds)
+        self.env["marketplace.mark"]._put_back(self, {key: kinds_of(offer) for key, offer in lost.items()})
         unanswered = dict.fromkeys(lost, ItemResult(None, str(error)))
         self.env["marketplace.product.history"]._note_answers(unanswered)
+        links = self.env["marketplace.product.link"].browse(lost).exists()
         # Trouble of the connection is nothing the listings have to do with.
-        self.env["marketplace.product.link"].browse(lost).exists().tries = 0
+        links.tries = 0
+        if not isinstance(error, (CredentialsRefused, TooManyCalls)):
+            links.unanswered_at = fields.Datetime.now()
         self._stop("push", error)
-
-    def _enqueue_anew(self, kinds):
-        """Have figures sent once more when a call without an answer can hardly be carried out any more.
-
-        :param dict kinds: {link id: kinds}
-        """
-        anew = {
-            kind: [link_id for link_id, sent in kinds.items() if kind in sent]
-            for kind in set().union(*kinds.values())
-        }
-        for delay in ANEW_AFTER:
-            self._enqueue("push", delay, anew=anew)
-
-    def _doubt_anew(self, anew):
-        """Mark figures whatever the marketplace took: which call it carried out last is not known."""
-        known = {PRICE: "price_acknowledged", STOCK: "quantity_acknowledged"}
-        for kind, link_ids in anew.items():
-            links = self.env["marketplace.product.link"].browse(link_ids).exists()
-            links[known[kind]] = False
-            self.env["marketplace.mark"]._put_back(self, dict.fromkeys(links.ids, {kind}), "late")
 
     def _forget_acknowledged(self):
         """Forget what the marketplace took: what stands there now was not said to this account."""
@@ -351,6 +326,7 @@ class MarketplaceConfig(models.Model):
         """
         if not (self._may_work("push") and self._try_lock("push")):
             return
+        self._remark_overtaken()
         doubtful = self.env["marketplace.product.link"].search(
             [
                 ("account_id", "=", self.id),
@@ -366,4 +342,19 @@ class MarketplaceConfig(models.Model):
         hopeless.reason = _("It was sent %s times and never answered.", self.retry_attempts)
         switched = doubtful._switched_kinds()
         kinds = {link.id: switched | link._unanswered_kinds() for link in doubtful - hopeless}
+        (doubtful - hopeless).unanswered_at = fields.Datetime.now()
         self.env["marketplace.mark"]._put_back(self, kinds, "again")
+
+    def _remark_overtaken(self):
+        """Mark once more what a call without an answer may have undone since; what waits is sent anyway."""
+        links = self.env["marketplace.product.link"].search(
+            [
+                ("account_id", "=", self.id),
+                ("in_doubt", "=", False),
+                ("unanswered_at", "<", fields.Datetime.now() - LATE_FOR),
+            ]
+        )
+        if links:
+            switched = links._switched_kinds()
+            links.write({"unanswered_at": False, **{ACKNOWLEDGED[kind]: False for kind in switched}})
+            self.env["marketplace.mark"]._put_back(self, dict.fromkeys(links.ids, switched), "late")

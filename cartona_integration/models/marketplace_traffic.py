@@ -135,17 +135,16 @@ class MarketplaceConfig(models.Model):
         except (OperationalError, InterfaceError):
             _logger.warning("Marketplace account %s: wake-up of %s left to the sweep", self.id, kind)
 
-    def _enqueue(self, kind, delay=None, **arguments):
+    def _enqueue(self, kind, delay=None):
         """Add a job for this kind of work, unless one is due already.
 
         :param float delay: seconds from now; such a job resumes after a pause and never hides a wake-up
-        :param arguments: of the job, as JSON keeps them; only of one with a delay
         """
         self.ensure_one()
         if delay or not self._is_cared_for(kind):
-            self._add_job(kind, delay, **arguments)
+            self._add_job(kind, delay)
 
-    def _add_job(self, kind, delay=None, **arguments):
+    def _add_job(self, kind, delay=None):
         actor = self._as_actor()
         job = actor.with_delay(
             max_retries=0,
@@ -153,7 +152,7 @@ class MarketplaceConfig(models.Model):
             identity_key=None if delay else self._job_identity(kind),
             description=f"{self.name}: {kind}",
         )
-        getattr(job, f"_job_{kind}")(**arguments)
+        getattr(job, f"_job_{kind}")()
 
     def _job_identity(self, kind):
         return f"marketplace.{kind}.{self.id}"

@@ -6,13 +6,11 @@ from odoo import fields
 from odoo.exceptions import ValidationError
 from odoo.tools import mute_logger
 
-from odoo.addons.queue_job.job import Job
-
 from ..compat import SERVICE, TAX_EXCLUDED, TAX_INCLUDED
 from ..dialects.words import UNREADABLE, Answer, ItemResult, ProductUpdate
 from ..exceptions import Unavailable
 from ..models.marketplace_product_offer import MarketplaceProductLink
-from ..models.marketplace_push import ANEW_AFTER, DOUBT_AFTER
+from ..models.marketplace_push import DOUBT_AFTER, LATE_FOR
 from .common import ListedCase, ok, rows_of, taken
 
 LOG = "odoo.addons.cartona_integration.models.marketplace_product_offer"
@@ -859,28 +857,25 @@ class TestLate(PushCase):
         self.push(trouble)
         self.rest._state("push").paused_until = fields.Datetime.now() - timedelta(seconds=1)
 
-    def later(self):
-        """Give the jobs that look after it, the earliest first."""
-        jobs = self.env["queue.job"].search([("method_name", "=", "_job_push"), ("eta", "!=", False)])
-        return jobs.filtered("kwargs").sorted("eta")
-
     def come_later(self):
+        """Let the sweep come when a call without an answer can hardly be carried out any more."""
+        self.env.invalidate_all()
+        for link in self.on_rest.filtered("unanswered_at"):
+            link.unanswered_at -= 2 * LATE_FOR
         self.env.flush_all()
-        for job in self.later():
-            Job.load(self.env, job.uuid).perform()
+        self.rest._committed("_remark_doubtful")
         self.env.invalidate_all()
 
     def test_what_had_no_answer_is_sent_once_more_when_it_cannot_come_late_any_more(self):
         self.meet(TimeoutError())
         self.push()
+        self.rest._committed("_remark_doubtful")
         self.push()
         self.assertEqual([row["price"] for row in self.sent()], ["120.00"] * 2)
-        waits = [(job.eta - fields.Datetime.now()).total_seconds() for job in self.later()]
-        for wait, seconds in zip(waits, ANEW_AFTER, strict=True):
-            self.assertAlmostEqual(wait, seconds, delta=10)
-        self.come_later()
-        self.assertEqual([row["price"] for row in self.sent()], ["120.00"] * (2 + len(ANEW_AFTER)))
-        self.assertFalse(any("stock" in row for row in self.sent()), "the stock was not sent: it is known")
+        for _time in range(2):
+            self.come_later()
+            self.push()
+        self.assertEqual([row["price"] for row in self.sent()], ["120.00"] * 3)
         self.assertEqual((self.on_rest.in_doubt, self.on_rest.price_acknowledged), (False, True))
         history = self.env["marketplace.product.history"].search([("link_id", "=", self.on_rest.id)], limit=1)
         self.assertEqual(history.cause, "late")
@@ -889,30 +884,40 @@ class TestLate(PushCase):
         self.meet(Answer(504, None))
         self.tea.list_price = 130
         self.push()
-        self.rest.auto_sync_prices = False
         self.come_later()
-        self.assertEqual([row["price"] for row in self.sent()], ["120.00"] + ["130.00"] * 3)
+        self.push()
+        self.assertEqual([row["price"] for row in self.sent()], ["120.00"] + ["130.00"] * 2)
 
-    def test_what_was_limited_or_answered_was_not_carried_out(self):
+    def test_what_is_not_sent_by_itself_is_not_sent_once_more(self):
+        self.meet(TimeoutError())
+        self.push()
+        self.rest.auto_sync_prices = self.rest.auto_sync_stock = False
+        self.drop_marks()
+        self.come_later()
+        self.assertFalse(self.marks(self.rest))
+
+    def test_what_was_limited_was_not_carried_out(self):
         self.meet(ok(None, 429))
         self.push()
-        self.assertFalse(self.later())
+        self.come_later()
+        self.assertFalse(self.marks(self.rest))
 
     def test_while_the_trouble_lasts_it_waits_like_all_else(self):
         self.meet(TimeoutError())
+        self.push()
         self.rest._state("push")._pause("No answer", 3600)
         self.come_later()
-        self.assertEqual(len(self.sent()), 1)
-        self.rest._state("push")._resume()
-        self.push()
-        self.assertEqual(len(self.sent()), 2)
-
-    def test_a_listing_that_is_gone_by_then_stops_nobody(self):
-        self.meet(TimeoutError())
-        self.push()
-        self.on_rest.unlink()
-        self.come_later()
         self.assertFalse(self.marks(self.rest))
+
+    def test_what_a_job_sent_that_died_is_sent_once_more_as_well(self):
+        self.tea.list_price = 120
+        self.on_rest.write({"in_doubt": True, "sent_at": fields.Datetime.now() - 2 * DOUBT_AFTER})
+        self.env.flush_all()
+        self.rest._committed("_remark_doubtful")
+        self.push()
+        self.come_later()
+        self.push()
+        self.assertEqual([row["price"] for row in self.sent()], ["120.00"] * 2)
 
 
 class TestSingleOperations(PushCase):

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from ..system.harness import wait_for
-from ..system.test_prices_and_stock import Shelf, settled
+from ..system.test_prices_and_stock import Shelf, let_late_calls_be_over, settled
 from .common import SEED, Trouble, conflicts, size
 
 PRODUCTS = size("PRODUCTS", 50)
@@ -35,6 +35,8 @@ FAULTS = [
     (2, "timeout_after", {"seconds": 3}),
     (2, "timeout_before", {"seconds": 3}),
     (2, "not_json", {}),
+    # Carried out behind what came since.
+    (2, "late", {"seconds": 3, "after": 20}),
     (1, "cut", {}),
     (1, "empty", {}),
     (1, "wrong_shape", {}),
@@ -153,6 +155,8 @@ def test_both_sides_agree_at_rest_whatever_went_wrong(open_shop, server, logins,
             kills += 1
     took = time.monotonic() - begun
     trouble.end()
+    time.sleep(1)
+    let_late_calls_be_over(server)
     wait_for(lambda: settled(shelf), 180, "nothing waits and nothing is in doubt")
     refused = {shop.code: shelf.links(shop, "reason IS NOT NULL") for shop in shops}
     unexplained = {shop.code: shelf.differing(shop) - refused[shop.code] for shop in shops}
