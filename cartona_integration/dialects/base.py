@@ -317,17 +317,26 @@ class Dialect:
 
         The marketplace's modification time decides where both have one and they differ; else the transition
         table; the same status again is taken as a newer content. After a status we do not know any counts.
+        What contradicts it cannot be older: to drop it would hide that the two sides do not agree.
 
         :param datetime known_at: modification time of what we know, or None
         :param datetime at: the message's modification time, or None
         """
         if known_at and at and known_at != at:
             return at > known_at
-        return status == known_status or status in self.transitions.get(known_status, STATUSES)
+        is_ahead = status == known_status or status in self.transitions.get(known_status, STATUSES)
+        return is_ahead or self.contradicts(known_status, status)
 
     def is_reversible(self, known_status, status):
         """Tell whether a status says nothing of which came first: the same one, or one to go back from."""
-        return status == known_status or known_status in self.transitions.get(status, STATUSES)
+        is_behind = status == known_status or known_status in self.transitions.get(status, STATUSES)
+        return is_behind or self.contradicts(known_status, status)
+
+    def contradicts(self, known_status, status):
+        """Tell whether no way leads from either status to the other, as from delivered and cancelled."""
+        is_apart = status not in self.transitions.get(known_status, STATUSES)
+        is_apart = is_apart and known_status not in self.transitions.get(status, STATUSES)
+        return is_apart and known_status != status and not {known_status, status} <= set(GONE)
 
 
 # --- what dialects share --------------------------------------------------------------------

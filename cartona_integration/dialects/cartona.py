@@ -168,9 +168,6 @@ class Cartona(base.Dialect):
     cancel_reasons = CANCEL_REASONS
     line_edits = frozenset({words.PENDING, words.CONFIRMED, words.SHIPPED})
 
-    # delivered is final; of the steps back only editing -> pending is legal
-    transitions = {**words.FORWARD, words.DELIVERED: set()}
-
     # -- calls -----------------------------------------------------------------------------------
 
     def auth_headers(self, credentials):

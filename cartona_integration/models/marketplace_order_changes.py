@@ -48,11 +48,16 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             )
 
     def _check_not_reopened(self, sale, status):
-        """Hold what goes on at the marketplace after it had ended there: here a person ended it, too."""
-        ended = sale.marketplace_reported_status in words.GONE
-        if ended and sale.state == "cancel" and status not in words.GONE:
+        """Hold what goes on at the marketplace after it had ended there: here a person ended it, too.
+
+        What it told before it took our cancellation may come late; that it was delivered is no such thing.
+        """
+        is_late = status != words.DELIVERED
+        ended = sale.marketplace_reported_status if is_late else sale.marketplace_status
+        if ended in words.GONE and sale.state == "cancel" and status not in words.GONE:
+            labels = dict(sale._fields["marketplace_status"]._description_selection(self.env))
             raise Hold(
-                _("The marketplace opened the cancelled order again."),
+                _("The order is cancelled; the marketplace goes on with it: %s.", labels.get(status)),
                 _("Set the order to quotation and process the message again, or ignore it."),
                 [("changed", sale.cartona_id)],
             )

@@ -251,6 +251,82 @@ class TestCancellations(DeliveryCase):
         self.assertEqual((order.state, order.marketplace_sync_status), ("cancel", "synced"))
 
 
+class TestAgainstTheContract(DeliveryCase):
+    """What contradicts a final status cannot be older: a person sees it, unless its time says otherwise."""
+
+    def delivered(self, account):
+        order = self.confirmed(account)
+        picking = self.ship(order)
+        self.send(account)
+        self.assertEqual(order.marketplace_status, "delivered")
+        return order, picking
+
+    def asked(self, account):
+        return account.activity_search(["cartona_integration.activity_messages"])
+
+    def test_an_order_cancelled_after_its_delivery_is_one_decision(self):
+        order, picking = self.delivered(self.cartona)
+        self.arrive("N1", "cancelled", self.cartona)
+        self.assertEqual(len(self.asked(self.cartona)), 1)
+        self.assertIn("already delivered", order.marketplace_error_message)
+        self.assertEqual(order.marketplace_sync_status, "error")
+        self.give_back(picking)
+        self.run_job(self.cartona, "import")
+        self.assertEqual((order.state, order.marketplace_sync_status), ("cancel", "synced"))
+
+    def test_an_older_status_stays_silent(self):
+        order, _picking = self.delivered(self.cartona)
+        self.arrive("N1", "shipped", self.cartona)
+        self.assertEqual(self.events(self.cartona)[-1].state, "ignored")
+        self.assertEqual((order.marketplace_sync_status, len(self.asked(self.cartona))), ("synced", 0))
+
+    def test_the_marketplaces_time_tells_that_it_is_older(self):
+        order = self.arrive("N1", "delivered", modified_at="2026-11-12T11:00:00Z")
+        self.arrive("N1", "cancelled")
+        self.assertEqual(self.events()[-1].state, "ignored")
+        self.assertEqual(order.marketplace_status, "delivered")
+
+    def test_of_a_webhook_without_time_the_list_has_the_last_word(self):
+        delivered = self.message(self.cartona, "N1", "delivered")
+        self.door.will("acknowledge", ok())
+        self.pull(self.cartona, [delivered])
+        order = self.order(self.cartona, "N1")
+        self.ship(order)
+        self.wakeups.clear()
+        self.arrive("N1", "cancelled", self.cartona)
+        self.assertEqual(order.marketplace_sync_status, "synced")
+        self.assertIn((self.cartona.id, "pull"), self.wakeups)
+        self.pull(self.cartona, [self.message(self.cartona, "N1", "cancelled")])
+        self.assertIn("already delivered", order.marketplace_error_message)
+
+    def test_an_order_delivered_after_its_cancellation_is_asked_about(self):
+        for account in (self.cartona, self.rest):
+            for by_us in (True, False):
+                order = self.confirmed(account, f"D{by_us}")
+                if by_us:
+                    self.cancel(order)
+                    self.send(account)
+                else:
+                    self.arrive(order.cartona_id, "cancelled", account, modified_at="2026-11-12T11:00:00Z")
+                self.assertEqual((order.state, order.marketplace_status), ("cancel", "cancelled"))
+                self.arrive(order.cartona_id, "delivered", account, modified_at="2026-11-12T12:00:00Z")
+                self.assertEqual(order.marketplace_sync_status, "error", (account.dialect, by_us))
+                self.assertIn("Delivered", order.marketplace_error_message)
+
+    def test_what_was_told_before_it_took_our_cancellation_is_no_news(self):
+        order = self.confirmed(self.cartona)
+        self.cancel(order)
+        self.send(self.cartona)
+        self.arrive("N1", "shipped", self.cartona)
+        self.assertEqual(order.marketplace_sync_status, "synced")
+
+    def test_a_delivered_order_that_is_returned_follows_the_policy(self):
+        order, _picking = self.delivered(self.cartona)
+        self.arrive("N1", "returned", self.cartona)
+        self.assertEqual(order.marketplace_status, "returned")
+        self.assertIn("returned", order.message_ids[0].body)
+
+
 class TestMoney(DeliveryCase):
     """The three sums with their parts, as the marketplace tells them."""
 

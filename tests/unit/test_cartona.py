@@ -243,8 +243,7 @@ def test_what_is_sent_is_understood_when_it_comes_back(status, word):
         (words.CONFIRMED, words.PENDING, False),
         (words.SHIPPED, words.CONFIRMED, False),
         (words.SHIPPED, words.RETURNED, True),
-        (words.DELIVERED, words.RETURNED, False),
-        (words.DELIVERED, words.CANCELLED, False),
+        (words.DELIVERED, words.SHIPPED, False),
         (words.CANCELLED, words.PENDING, False),
     ],
 )
