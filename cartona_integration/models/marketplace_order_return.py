@@ -1,4 +1,5 @@
-from odoo import _, fields, models
+from odoo import _, api, fields, models
+from odoo.osv.expression import OR
 
 from ..compat import RETURN_BUTTON, REVERSALS
 from ..dialects import words
@@ -127,3 +128,10 @@ class MarketplaceEvent(models.Model):
     def _ask_to_decide(self, hold):
         note = _("Order %(order)s: %(reason)s", order=self._order_title(), reason=hold.reason)
         self.account_id._ask_for_help("messages", note)
+
+    @api.model
+    def _help_domain(self, account):
+        """Count the decisions, too."""
+        ended = [("state", "=", "hold"), ("status", "in", words.GONE), ("sale_order_id", "!=", False)]
+        asked = [("account_id", "=", account.id), *ended]
+        return OR([super()._help_domain(account), asked])

@@ -64,6 +64,21 @@ class MarketplaceOrderStep(models.Model):
         super()._arrive(found)
         self.filtered("is_followed").is_followed = False
 
+    @api.model
+    def _needs_help(self, account):
+        """Count deliveries that were taken over there, and asked about as nobody has validated them here."""
+        return super()._needs_help(account) or bool(
+            self.search_count(
+                [
+                    ("account_id", "=", account.id),
+                    ("state", "=", "done"),
+                    ("is_followed", "=", True),
+                    ("sale_order_id", "in", self.env["sale.order"]._find_delivered_there_only().ids),
+                ],
+                limit=1,
+            )
+        )
+
     def _doubt(self):
         return _(
             "A code was sent at %s, and no answer came. Look at the order at the marketplace: is it "

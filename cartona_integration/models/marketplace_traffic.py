@@ -37,6 +37,8 @@ WAITING = {
     "push": "marketplace.mark",
     "link": "marketplace.product.link",
 }
+# Causes for which a person is asked that end with what waits here: the sweep takes the activities back.
+HELPED = {"statuses": "marketplace.order.step", "messages": "marketplace.event"}
 # Seconds the other calls rest where a marketplace that limits us does not say how long.
 REST = 20
 # Kinds of work that call the marketplace for what waits, or for little.
@@ -419,11 +421,18 @@ class MarketplaceConfig(models.Model):
             account.activity_schedule(kind, note=note, user_id=person.id)
 
     def _forget_help(self, cause):
-        """Take an activity back when nothing is left that asked for it. Superuser: as above."""
-        domain = [("account_id", "=", self.id), ("state", "=", "failed"), ("next_try", "=", False)]
-        work = {"statuses": "marketplace.order.step", "messages": "marketplace.event"}[cause]
-        if not self.env[work].search_count(domain, limit=1):
-            self.sudo().activity_unlink([f"cartona_integration.activity_{cause}"])
+        """Take an activity back when nothing is left that asked for it. Superuser: as above.
+
+        :param str cause: one of ``HELPED``
+        """
+        account, kind = self.sudo(), [f"cartona_integration.activity_{cause}"]
+        if account.activity_search(kind) and not self.env[HELPED[cause]]._needs_help(self):
+            account.activity_unlink(kind)
+
+    def _forget_settled(self):
+        """Look for activities to take back here, and not where work is settled: that is most of the work."""
+        for cause in HELPED:
+            self._forget_help(cause)
 
     # -- crons --------------------------------------------------------------------------------
 
@@ -445,6 +454,7 @@ class MarketplaceConfig(models.Model):
         """
         self._committed("_resume_holds")
         self._committed("_remark_doubtful")
+        self._committed("_forget_settled")
         stuck = self._has_stuck_jobs()
         self._speaking()._committed("_mind_job_runner", stuck)
         for kind in WAITING:

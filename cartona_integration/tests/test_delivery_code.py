@@ -245,8 +245,12 @@ class TestCodesInTrouble(CodeCase):
         step = order.marketplace_step_ids[-1]
         step.done_at = "2020-01-01 00:00:00"
         self.cartona._find_forgotten_deliveries()
-        self.assertTrue(self.cartona.activity_search(["cartona_integration.activity_statuses"]))
+        asked = ["cartona_integration.activity_statuses"]
+        self.env["marketplace.config"]._cron_sweep()
+        self.assertTrue(self.cartona.activity_search(asked), "it is asked about without any failed status")
         self.ship(order)
+        self.env["marketplace.config"]._cron_sweep()
+        self.assertFalse(self.cartona.activity_search(asked))
         self.send(self.cartona)
         self.assertEqual((order.marketplace_sync_status, len(self.bodies())), ("synced", 2))
 

@@ -270,9 +270,13 @@ class TestAgainstTheContract(DeliveryCase):
         self.assertEqual(len(self.asked(self.cartona)), 1)
         self.assertIn("already delivered", order.marketplace_error_message)
         self.assertEqual(order.marketplace_sync_status, "error")
+        self.env["marketplace.config"]._cron_sweep()
+        self.assertTrue(self.asked(self.cartona))
         self.give_back(picking)
         self.run_job(self.cartona, "import")
         self.assertEqual((order.state, order.marketplace_sync_status), ("cancel", "synced"))
+        self.env["marketplace.config"]._cron_sweep()
+        self.assertFalse(self.asked(self.cartona), "the decision is taken")
 
     def test_an_older_status_stays_silent(self):
         order, _picking = self.delivered(self.cartona)

@@ -717,9 +717,13 @@ class TestPoison(InboxCase):
         for _attempt in range(self.rest.retry_attempts):
             self.claim()
         self.run_job(self.rest, "import")
+        self.env["marketplace.config"]._cron_sweep()
+        self.assertEqual(len(self.rest.activity_ids), 1)
         self.events().action_process_again()
         self.run_job(self.rest, "import")
         self.assertEqual(self.states(), ["done"])
+        self.env["marketplace.config"]._cron_sweep()
+        self.assertFalse(self.rest.activity_ids, "nothing is left to do")
 
     def test_a_batch_has_a_limit_and_the_job_goes_on_to_the_end(self):
         self.receive(self.rest, [self.neutral(f"N{number}") for number in range(IMPORT_BATCH + 5)], run=False)

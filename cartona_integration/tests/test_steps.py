@@ -428,6 +428,16 @@ class TestTrouble(StepsCase):
         self.assertIn("N2", self.statuses_activity().note, "of the newest trouble")
         self.assertIn(self.order(self.rest, "N2").name, self.statuses_activity().note)
 
+    def test_who_was_asked_is_not_any_more_once_the_last_one_is_settled(self):
+        self.confirmed("N1", "N2")
+        self.door.will("status", ok({"error": "no"}, 422))
+        self.send()
+        first, second = self.env["marketplace.order.step"].search([])
+        for step, is_asked in ((first, True), (second, False)):
+            step.action_ignore()
+            self.env["marketplace.config"]._cron_sweep()
+            self.assertEqual(bool(self.statuses_activity()), is_asked)
+
     def test_a_person_tries_again_with_a_key_of_its_own_and_the_rest_follows(self):
         self.confirmed("N1")
         order = self.order(self.rest, "N1")
