@@ -27,10 +27,10 @@ class MarketplaceConfig(models.Model):
                 ("account_id", "=", self.id),
                 ("kind", "=", "lines"),
                 ("state", "=", "hold"),
-                ("write_date", "<", fields.Datetime.now() - UNTOLD_AFTER),
+                ("untold_since", "<", fields.Datetime.now() - UNTOLD_AFTER),
             ]
         )
-        for step in steps.filtered(lambda step: step.sale_order_id._marketplace_known() != words.HELD):
+        for step in steps:
             step._ask_about_untold()
 
 
@@ -46,6 +46,10 @@ class MarketplaceOrderStep(models.Model):
     removed = fields.Json(
         readonly=True,
         help="{id over there: amount the marketplace's last message counts for it} of lines deleted here.",
+    )
+
+    untold_since = fields.Datetime(
+        readonly=True, help="Since when it waits for what the marketplace does not tell of new lines."
     )
 
     def _is_taken(self):
@@ -69,6 +73,7 @@ class MarketplaceOrderStep(models.Model):
             self._forget_refused()
             self._arrive()
         elif known == words.HELD:
+            self.untold_since = False
             self._wait_for_customer()
         elif order._is_emptied(self.planned) and dialect.outlook(known, words.CANCELLED) == words.SEND:
             self._ask_to_cancel(known)
@@ -77,14 +82,19 @@ class MarketplaceOrderStep(models.Model):
         elif unnamed := self._unnamed(changes):
             self._ask_for_listing(unnamed)
         elif self._waits_for_ids(changes):
-            self._wait_for_news(_("The marketplace has not told the ids of new lines yet."))
-            self.account_id._ask_feed()
+            self._wait_for_lines(_("The marketplace has not told the ids of new lines yet."))
         elif self.in_doubt and not dialect.can_read_order and not all(change.id for change in changes):
-            self._wait_for_news(_("It is not known whether the new lines arrived."))
-            self.account_id._ask_feed()
+            self._wait_for_lines(_("It is not known whether the new lines arrived."))
         else:
             return False
         return True
+
+    def _wait_for_lines(self, reason):
+        """Wait for what only the marketplace's list tells; who was asked about it stays asked."""
+        is_asked = self.state == "failed" and not self.next_try
+        if not is_asked:
+            self._wait_for_news(reason, untold_since=self.untold_since or fields.Datetime.now())
+        self.account_id._ask_feed()
 
     def _forget_refused(self):
         """Let what was told in vain not count as told, now that the step ends well without it."""
@@ -254,5 +264,7 @@ class MarketplaceOrderStep(models.Model):
     def action_process_again(self):
         """Try once more; the word of a person who was asked is taken that new lines did not arrive."""
         self._check_open()
-        self.sudo().filtered(lambda step: step.kind == "lines" and step.state == "failed").in_doubt = False
+        steps = self.sudo().filtered(lambda step: step.kind == "lines")
+        steps.filtered(lambda step: step.state == "failed").in_doubt = False
+        steps.untold_since = False
         return super().action_process_again()

@@ -781,7 +781,8 @@ class TestEditsAreTold(DeliveryCase):
         """Let a step have waited so long, and the sweep come by."""
         self.env.flush_all()
         self.cr.execute(
-            "UPDATE marketplace_order_step SET write_date = write_date - interval '1 m' * %s WHERE id = %s",
+            "UPDATE marketplace_order_step SET untold_since = untold_since - interval '1 m' * %s"
+            " WHERE id = %s",
             [minutes, step.id],
         )
         self.env.invalidate_all()
@@ -1018,6 +1019,17 @@ class TestEditsAreTold(DeliveryCase):
         self.assertIn("ignore this step", step.remedy)
         self.assertTrue(self.cartona.activity_search(["cartona_integration.activity_statuses"]))
 
+    def test_messages_that_do_not_tell_the_id_put_nothing_off(self):
+        step = self.nameless()
+        for note, minutes, state in (("one", 6, "hold"), ("two", 5, "failed"), ("three", 0, "failed")):
+            self.arrive("N1", "confirmed", self.cartona, note_message=note)
+            self.wait(step, minutes)
+            self.assertEqual(step.state, state, note)
+        step.action_process_again()
+        self.send(self.cartona)
+        self.wait(step, 9)
+        self.assertEqual(step.state, "hold", "who tries again waits again")
+
     def test_what_a_person_changed_at_the_marketplace_is_not_asked_about_again(self):
         step = self.nameless()
         self.wait(step, 11)
@@ -1054,10 +1066,7 @@ class TestEditsAreTold(DeliveryCase):
         self.arrive(status="held", modified_at="2026-11-12T11:00:00Z")
         self.line(order).product_uom_qty = 7
         self.send()
-        self.env.flush_all()
-        self.cr.execute("UPDATE marketplace_order_step SET write_date = write_date - interval '2 h'")
-        self.env.invalidate_all()
-        self.env["marketplace.config"]._cron_sweep()
+        self.wait(self.step(order), 120)
         self.assertEqual(self.steps(order), [(False, "hold")])
 
     def test_an_echo_of_our_change_makes_up_for_the_cents_again(self):
