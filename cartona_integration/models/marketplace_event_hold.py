@@ -3,6 +3,7 @@ from dataclasses import replace
 from odoo import _, api, fields, models
 
 from ..dialects import payload
+from ..dialects.words import STATUSES
 from .marketplace_order_goods import BY_BARCODE, BY_ID
 
 # What the content of a message is when it was deleted, see keep_payload_days.
@@ -178,7 +179,22 @@ class MarketplaceEvent(models.Model):
             if not any(line._is_with_customer() for line in order.order_line)
         ]
 
+    def _hold(self, hold):
+        """Have statuses say what they wait for now: the customer, or a person who decides on this."""
+        super()._hold(hold)
+        steps = self.sale_order_id.marketplace_step_ids
+        steps.filtered(lambda step: step.state == "hold")._follow_marketplace()
+
     # -- by a person --------------------------------------------------------------------------
+
+    def _ignore(self, reason=None):
+        """Let what waited for the customer go on: that he has finished is so, whatever he has changed."""
+        super()._ignore(reason)
+        for event in self.sudo():
+            order = event.sale_order_id
+            if event.status in STATUSES and event in order._marketplace_edits_told():
+                order.marketplace_reported_status = event.status
+                order.marketplace_step_ids._follow_marketplace()
 
     def action_ask_reason(self):
         """Ask why the messages are ignored."""

@@ -8,7 +8,7 @@ from odoo import _, api, fields, models
 from ..dialects import words
 from ..exceptions import CredentialsRefused, Refused, Unavailable
 from .indexes import ensure_indexes
-from .marketplace_work_mixin import OPEN
+from .marketplace_work_mixin import OPEN, STOPPED
 from .sale_order import STATUS_LABELS
 
 
@@ -200,10 +200,16 @@ class MarketplaceOrderStep(models.Model):
         return True
 
     def _wait_for_customer(self):
-        self._wait_for_news(
-            _("The customer is still editing the order."),
-            remedy=_("Nothing to do: it is sent when the customer has finished."),
-        )
+        if any(event.state in STOPPED for event in self.sale_order_id._marketplace_edits_told()):
+            self._wait_for_news(
+                _("The customer has edited the order, and the message that tells it waits for a person."),
+                remedy=_("Decide on the message: process it again or ignore it. This is sent then."),
+            )
+        else:
+            self._wait_for_news(
+                _("The customer is still editing the order."),
+                remedy=_("Nothing to do: it is sent when the customer has finished."),
+            )
 
     def _wait_for_news(self, reason, **values):
         """Wait until the marketplace tells more of the order.

@@ -249,6 +249,14 @@ class SaleOrder(models.Model):
             lambda event: event.state in OPEN and event.status in words.GONE
         )
 
+    def _marketplace_edits_told(self):
+        """Give messages that came after the one that the customer is editing, and did not become the order."""
+        if self.marketplace_reported_status != words.HELD:
+            return self.marketplace_event_ids.browse()
+        editing = self.marketplace_event_ids.filtered(lambda event: event.status == words.HELD)
+        last = max(editing.ids, default=0)
+        return self.marketplace_event_ids.filtered(lambda event: event.id > last)
+
     def _prepare_step(self, status=False):
         values = {
             "account_id": self.marketplace_config_id.id,

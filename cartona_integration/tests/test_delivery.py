@@ -701,6 +701,38 @@ class TestEditsAreTold(DeliveryCase):
         self.send()
         self.assertEqual(len(self.asked_lines()), 1)
 
+    def edited_by_both(self):
+        """Give an order whose customer has finished editing what was changed here, too, and our status."""
+        order = self.arrive(account=self.cartona)
+        self.arrive("N1", "held", self.cartona)
+        order.action_confirm()
+        self.line(order).product_uom_qty = 7
+        self.send(self.cartona)
+        step = order.marketplace_step_ids.sorted("id")[0]
+        self.assertIn("still editing", step.reason)
+        lines = self.message(self.cartona, "N1", "pending")["order_details"]
+        lines[0]["amount"] = 12
+        self.arrive("N1", "pending", self.cartona, order_details=lines, total_price=140)
+        self.assertEqual(self.events(self.cartona)[-1].state, "hold")
+        return order, step
+
+    def test_what_waits_for_a_persons_decision_says_so(self):
+        order, step = self.edited_by_both()
+        self.assertEqual(step.state, "hold")
+        self.assertIn("waits for a person", step.reason)
+        self.line(order).product_uom_qty = 12
+        self.events(self.cartona)[-1].action_process_again()
+        self.run_job(self.cartona, "import")
+        self.send(self.cartona)
+        self.assertEqual((step.state, order.marketplace_sync_status), ("done", "synced"))
+
+    def test_a_decision_to_ignore_frees_what_waited_for_the_customer(self):
+        order, step = self.edited_by_both()
+        self.events(self.cartona)[-1]._ignore("agreed by telephone")
+        self.send(self.cartona)
+        self.assertEqual((step.state, order.marketplace_sync_status), ("done", "synced"))
+        self.assertEqual(self.asked_lines(), [[{"id": 1, "amount": 7}]])
+
     def test_edits_of_what_is_delivered_are_shown_as_refused(self):
         order = self.confirmed()
         self.arrive(status="delivered", modified_at="2026-11-12T11:00:00Z")
