@@ -222,7 +222,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """Give the figures a line should have; a row that is gone is quantity 0.
 
         What the marketplace did not change stays as it is here, whoever changed it; so does what was ordered
-        where it shows what we told it that was delivered. The product never
+        where it shows what we told it that was delivered, or will be once its code is here. The product never
         changes: a line keeps its product for life. Price and discount are always written along: Odoo computes
         them anew from the pricelist when the quantity changes. The marketplace's price is ours after the
         discount, so that a changed one leaves no discount.
@@ -237,7 +237,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             told |= {"product_uom_qty": float(row.quantity), "price_unit": float(row.price)}
         wanted = {**told, "discount": 0.0}
         ours = self._figures(line) | {"price_unit": line._marketplace_price()}
-        shown = {**ours, "product_uom_qty": line._marketplace_wanted()[0]}
+        shown = {**ours, "product_uom_qty": line._marketplace_wanted(line.order_id._marketplace_planned())[0]}
         for name, last in TOLD.items():
             if any(self._is_same(name, told[name], known) for known in (line[last], ours[name], shown[name])):
                 wanted |= {field: line[field] for field in WRITTEN[name]}

@@ -247,6 +247,14 @@ class SaleOrder(models.Model):
         )
         return tuple(change for change in changes if change)
 
+    def _marketplace_planned(self):
+        """Give {order line's id: quantity} of a delivery the marketplace took before its code; else nothing.
+
+        Superuser: sellers see no steps.
+        """
+        last = self.sudo().marketplace_step_ids.filtered(lambda step: step.kind == "lines")[-1:]
+        return last._is_taken() and last.planned
+
     def _marketplace_lines(self):
         """Give the lines the marketplace shows, or should."""
         return self.order_line.filtered(

@@ -179,9 +179,7 @@ class SaleOrder(models.Model):
 
         Odoo keeps what was ordered on the line. Superuser: sellers need not see moves.
         """
-        order = self.sudo()
-        last = order.marketplace_step_ids.filtered(lambda step: step.kind == "lines")[-1:]
-        planned = last._is_taken() and last.planned
+        order, planned = self.sudo(), self._marketplace_planned()
         if order._is_emptied(planned):
             return 0.0
         return sum(

@@ -112,6 +112,24 @@ class TestCodes(CodeCase):
             self.assertEqual(order.picking_ids.state, state)
             self.assertEqual((order.marketplace_collect_now, order.marketplace_money_difference), (85, 0))
 
+    def test_an_echo_of_a_part_whose_code_is_missing_is_no_change_of_the_customers(self):
+        order = self.due(self.rest)
+        wizard = self.start(order, backorder=False, tea=6, sugar=4)
+        self.door.will("status", ok(), WRONG, ok())
+        self.enter(wizard)
+        lines = self.message(self.rest, "N1", "shipped")["lines"]
+        lines[0]["quantity"] = 6
+        echo = {"lines": lines, "total": 80, "needs_code": True, "modified_at": "2026-11-12T11:00:00Z"}
+        notes = len(order.message_ids)
+        self.arrive(status="shipped", **echo)
+        self.assertEqual(self.events()[-1].state, "done")
+        self.assertEqual((order.order_line[0].product_uom_qty, len(order.message_ids)), (10, notes))
+        self.assertEqual((order.marketplace_collect_now, order.marketplace_money_difference), (0, 0))
+        self.enter(wizard)
+        self.send()
+        self.assertEqual((order.picking_ids.state, len(self.asked_lines())), ("done", 1))
+        self.assertEqual((order.order_line[0].product_uom_qty, order.marketplace_sync_status), (10, "synced"))
+
     def test_without_a_backorder_the_lines_go_before_the_code(self):
         order = self.due()
         wizard = self.start(order, backorder=False, tea=6, sugar=4)
