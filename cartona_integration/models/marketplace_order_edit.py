@@ -6,6 +6,8 @@ from ..compat import SOL_TAXES
 from ..dialects import words
 from .marketplace_work_mixin import STOPPED
 
+# In the place of a line here that is gone.
+GONE = 0
 # Figures of a line that a marketplace may be told.
 EDITED = {"product_uom_qty", "price_unit", "discount"}
 
@@ -57,8 +59,8 @@ class SaleOrderLine(models.Model):
         for line in self:
             order, told = line.order_id.sudo(), line._marketplace_amount()
             is_there = bool(order._marketplace_figures(line)[0])
+            order._let_go_told(line)
             line.write({"marketplace_line_id": False, "marketplace_quantity": 0, "marketplace_price": 0})
-            order._forget_told(line)
             if is_there:
                 order._tell_removed(told)
 
@@ -68,6 +70,7 @@ class SaleOrderLine(models.Model):
         for line in self.filtered("marketplace_line_id"):
             if line._is_marketplace_goods() and line.order_id._marketplace_figures(line)[0]:
                 removed.setdefault(line.order_id, {}).update(line._marketplace_amount())
+            line.order_id.sudo()._let_go_told(line)
         res = super().unlink()
         for order, amounts in removed.items():
             order._tell_removed(amounts)
@@ -280,12 +283,13 @@ class SaleOrder(models.Model):
         )
         return [change for step in steps for change in step.changes if not change.get("over")]
 
-    def _forget_told(self, line):
-        """Let nothing count of what was told of a line."""
+    def _let_go_told(self, line):
+        """Keep what was told of a line that is about to be gone here by its id over there alone."""
+        gone = {"ref": GONE, "id": line.marketplace_line_id}
         for step in self.marketplace_step_ids.filtered("changes"):
-            step.changes = [
-                change | {"over": True} if change["ref"] == line.id else change for change in step.changes
-            ]
+            changes = [change | gone if change["ref"] == line.id else change for change in step.changes]
+            if changes != step.changes:
+                step.changes = changes
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):
@@ -325,7 +329,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         ids = {line.id: line.marketplace_line_id for line in sale.order_line}
         for step in sale.marketplace_step_ids.filtered("changes"):
             changes = [
-                change | {"over": self._is_told_over(change, rows.get(ids.get(change["ref"])))}
+                change | {"over": self._is_told_over(change, rows.get(ids.get(change["ref"], change["id"])))}
                 for change in step.changes
             ]
             if (step.state == "done" or step.in_doubt) and changes != step.changes:

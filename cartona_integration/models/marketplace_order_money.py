@@ -2,6 +2,7 @@ from odoo import _, api, fields, models
 from odoo.tools import formatLang
 
 from ..dialects import words
+from .marketplace_order_edit import GONE
 
 # What the marketplace says of an order's money, by our field; 0 is news, too.
 AMOUNTS = {
@@ -155,10 +156,16 @@ class SaleOrder(models.Model):
         :return: {id of the line over there, or of the line here: difference}
         """
         order = self.sudo()
+        told = order._told_changes()
         changes = {
             line.marketplace_line_id or line.id: line._marketplace_change_taken()
-            for line in (order._marketplace_lines() if order._told_changes() else ())
+            for line in (order._marketplace_lines() if told else ())
         }
+        # Of a line that is gone here the marketplace shows what it took, until it takes that it is gone.
+        for change in told:
+            if change["ref"] == GONE:
+                quantity, price = change["before"]
+                changes[change["id"]] = change["quantity"] * change["price"] - quantity * price
         for step in order.marketplace_step_ids.filtered(lambda step: step.removed and step._is_taken()):
             changes.update({line_id: -amount for line_id, amount in step._removed_amounts().items()})
         return {name: amount for name, amount in changes.items() if amount}

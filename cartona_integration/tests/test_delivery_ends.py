@@ -421,6 +421,27 @@ class TestMoney(DeliveryCase):
         self.arrive(account=self.cartona, total_price=106, order_details=[line, other])
         self.assertEqual(self.now(order), (106, 0, False))
 
+    def test_a_line_that_is_gone_here_counts_as_it_was_taken_until_that_is_taken(self):
+        for is_replaced in (False, True):
+            order = self.arrive(f"N{is_replaced}", "pending", self.cartona)
+            line = order.order_line[1]
+            line.product_uom_qty = 2
+            self.send(self.cartona)
+            self.assertEqual(self.now(order)[0], 110)
+            if is_replaced:
+                line.product_id = self.make_product("NOWHERE")
+            else:
+                line.unlink()
+            self.assertEqual(self.now(order)[0], 110)
+            self.send(self.cartona)
+            rows = self.message(self.cartona, order.cartona_id, "pending")["order_details"][:1]
+            if is_replaced:
+                rows.append({"id": 3, "internal_product_id": "NOWHERE", "amount": 2, "selling_price": 5})
+            total = 110 if is_replaced else 100
+            self.assertEqual(self.now(order)[0], total)
+            self.arrive(order.cartona_id, account=self.cartona, total_price=total, order_details=rows)
+            self.assertEqual(self.now(order)[0], total)
+
     def test_less_than_nothing_is_never_collected(self):
         order = self.sold(cartona_credit=100)
         order.order_line[0].product_uom_qty = 1
