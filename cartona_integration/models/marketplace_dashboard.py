@@ -21,7 +21,7 @@ class MarketplaceConfig(models.Model):
         compute="_compute_problem_count",
         help="Messages, statuses and listings a person has to look at.",
     )
-    problem_step_count = fields.Integer(compute="_compute_problem_count")
+    problem_step_count = fields.Integer(string="Not Sent", compute="_compute_problem_count")
     last_push = fields.Datetime(string="Prices and Stock Sent", compute="_compute_last_runs")
     last_import = fields.Datetime(string="Orders Imported At", compute="_compute_last_runs")
     last_listing_read = fields.Datetime(string="Listings Read", compute="_compute_last_runs")
@@ -98,10 +98,14 @@ class MarketplaceConfig(models.Model):
         """Open what a person has to look at first: messages, then statuses, then listings."""
         self.ensure_one()
         if self.problem_step_count and not self.problem_event_count:
-            return self._view_with("action_marketplace_order_step", "account_id", "problems")
+            return self.action_view_problem_steps()
         if self.problem_link_count and not self.problem_event_count:
             return self._view_with("action_marketplace_link", "account_id", "problems")
         return self._view_with("action_marketplace_event", "account_id", "problems")
+
+    def action_view_problem_steps(self):
+        """Open statuses and changes that a person has to look at."""
+        return self._view_with("action_marketplace_order_step", "account_id", "problems")
 
     def action_view_blockages(self):
         """Open what is missing, with the orders it blocks."""

@@ -1,6 +1,8 @@
 from datetime import timedelta
 from unittest.mock import patch
 
+from lxml import etree
+
 from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user
@@ -427,6 +429,19 @@ class TestTrouble(StepsCase):
         self.assertEqual(len(self.statuses_activity()), 1)
         self.assertIn("N2", self.statuses_activity().note, "of the newest trouble")
         self.assertIn(self.order(self.rest, "N2").name, self.statuses_activity().note)
+
+    def test_what_was_not_sent_counts_among_the_accounts_problems_which_lead_to_it(self):
+        self.confirmed("N1")
+        self.door.will("status", ok({"error": "no"}, 422))
+        self.send()
+        step = self.env["marketplace.order.step"].search([])
+        form = etree.fromstring(self.rest.get_view(view_type="form")["arch"])
+        [problems] = form.xpath("//button[field[@string='Problems']]")
+        self.assertEqual(self.rest[problems.find("field").get("name")], 1)
+        for button in (problems.get("name"), "action_view_problem_steps"):
+            action = getattr(self.rest, button)()
+            self.assertEqual(action["res_model"], "marketplace.order.step")
+            self.assertEqual(self.env[action["res_model"]].search(action["domain"]), step)
 
     def test_who_was_asked_is_not_any_more_once_the_last_one_is_settled(self):
         self.confirmed("N1", "N2")
