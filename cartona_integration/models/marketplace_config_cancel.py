@@ -37,7 +37,18 @@ class MarketplaceConfig(models.Model):
 class SaleOrder(models.Model):
     _inherit = "sale.order"
 
+    marketplace_cancel_label = fields.Char(
+        string="Marketplace Cancel Reason", compute="_compute_marketplace_cancel_label"
+    )
     marketplace_takes_reason = fields.Boolean(compute="_compute_marketplace_takes_reason")
+
+    @api.depends("marketplace_cancel_reason")
+    @api.depends_context("lang")
+    def _compute_marketplace_cancel_label(self):
+        """Say it in the reader's language, where it is one of the marketplaces' words."""
+        labels = dict(self.env["marketplace.config"]._cancel_reasons())
+        for order in self:
+            order.marketplace_cancel_label = labels.get(order.marketplace_cancel_reason)
 
     @api.depends("marketplace_config_id", "state", "marketplace_status", "picking_ids.state")
     def _compute_marketplace_takes_reason(self):

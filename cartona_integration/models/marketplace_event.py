@@ -41,6 +41,7 @@ class MarketplaceEvent(models.Model):
     delivery_id = fields.Char(required=True, readonly=True, help="Unique per account and topic.")
     digest = fields.Char(required=True, readonly=True, help="Of the message's content.")
     status = fields.Char(string="Marketplace Status", readonly=True)
+    status_label = fields.Char(string="Status", compute="_compute_status_label")
     modified_at = fields.Datetime(readonly=True, help="When the marketplace last changed the order (UTC).")
     dialect = fields.Char(
         string="Format",
@@ -80,6 +81,14 @@ class MarketplaceEvent(models.Model):
         labels = dict(self._fields["topic"]._description_selection(self.env))
         for event in self:
             event.display_name = f"{event.external_order_id or '?'} ({labels.get(event.topic)})"
+
+    @api.depends("status")
+    @api.depends_context("lang")
+    def _compute_status_label(self):
+        """Say it in the reader's language; a word we do not know is shown as it is."""
+        labels = dict(self.env["sale.order"]._fields["marketplace_status"]._description_selection(self.env))
+        for event in self:
+            event.status_label = labels.get(event.status, event.status)
 
     def action_open_order(self):
         """Open the order the message became."""

@@ -41,6 +41,7 @@ class MarketplaceOrderStep(models.Model):
     )
     status = fields.Selection(STATUS_LABELS, readonly=True, help="Empty: the order's lines are told.")
     cancel_reason = fields.Char(readonly=True)
+    cancel_label = fields.Char(string="Cancel Reason", compute="_compute_cancel_label")
     idempotency_key = fields.Char(
         required=True,
         readonly=True,
@@ -58,6 +59,14 @@ class MarketplaceOrderStep(models.Model):
             " ON marketplace_order_step (account_id, external_order_id, id)"
             " WHERE state IN ('new', 'hold', 'failed')",
         )
+
+    @api.depends("cancel_reason")
+    @api.depends_context("lang")
+    def _compute_cancel_label(self):
+        """Say it in the reader's language, where it is one of the marketplaces' words."""
+        labels = dict(self.env["marketplace.config"]._cancel_reasons())
+        for step in self:
+            step.cancel_label = labels.get(step.cancel_reason)
 
     @api.depends("external_order_id", "status")
     @api.depends_context("lang")

@@ -82,6 +82,25 @@ class TestTranslations(MarketplaceCase):
         with self.assertRaisesRegex(UserError, "ابدأ الحساب أولًا"):
             account.action_pull_orders()
 
+    def test_an_arab_reads_the_marketplaces_words_in_arabic(self):
+        self.speak_arabic()
+        product = self.make_product("TEA-25")
+        line = {"id": 1, "internal_product_id": product.cartona_id, "amount": 1, "selling_price": 10}
+        told = {"hashed_id": "N1", "total_price": 10, "order_details": [line], "status": "assigned_to_salesman"}
+        self.receive(self.cartona, told)
+        self.receive(self.cartona, told | {"hashed_id": "N2", "status": "teleported"})
+        events = self.events(self.cartona).with_context(lang="ar_001")
+        self.assertEqual(events.mapped("status_label"), ["تم الشحن", "teleported"])
+        self.assertEqual(events.search([("status", "=", "shipped")]).external_order_id, "N1")
+        order = self.order(self.cartona, "N1").with_context(lang="ar_001")
+        order.marketplace_cancel_reason = "out_of_stock"
+        self.assertEqual(order.marketplace_cancel_label, dict(order.marketplace_config_id._cancel_reasons())["out_of_stock"])
+        self.assertNotEqual(order.marketplace_cancel_label, "Out of stock")
+        order._enqueue_status("cancelled")
+        self.assertEqual(order.marketplace_step_ids.cancel_label, order.marketplace_cancel_label)
+        order.marketplace_cancel_reason = "Agreed by telephone"
+        self.assertFalse(order.marketplace_cancel_label, "it is shown as it is")
+
     def test_an_activity_speaks_the_language_of_the_person_it_asks(self):
         self.speak_arabic()
         self.rest.responsible_id.lang = "ar_001"
