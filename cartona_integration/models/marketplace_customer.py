@@ -182,7 +182,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         values = [
             self._prepare_customer(account, self._telling(account, same), places) for same in news.values()
         ]
-        partners = self.env["res.partner"].with_context(**QUIET).create(values)
+        partners = self._quiet_partners().create(values)
         for same, partner in zip(news.values(), partners, strict=True):
             for plan in same:
                 plan.partner = partner
@@ -244,6 +244,10 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         told = _("%(field)s as the marketplace tells it: %(value)s", field=label, value=value)
         return (values["comment"] or Markup()) + plaintext2html(told)
 
+    def _quiet_partners(self):
+        """Give the model without a language: the job's is that of who reads its reasons, not the customer's."""
+        return self.env["res.partner"].with_context(**QUIET, lang=None)
+
     def _prepare_language(self, account, customer):
         """Choose among the installed languages: the customer's, else the account's, else Odoo's default."""
         wanted = (customer.language or "").replace("-", "_").lower()
@@ -269,7 +273,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 values.append(self._prepare_delivery(plan, address))
             if not plan.delivery:
                 plan.delivery = news[place]
-        made = self.env["res.partner"].with_context(**QUIET).create(values)
+        made = self._quiet_partners().create(values)
         for plan in plans:
             if isinstance(plan.delivery, int):
                 plan.delivery = made[plan.delivery]

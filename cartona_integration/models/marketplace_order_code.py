@@ -96,7 +96,7 @@ class MarketplaceConfig(models.Model):
     @api.model
     def _cron_sweep(self):
         for account in self.search([("state", "in", self.WORKING_STATES)]):
-            account._committed("_find_forgotten_deliveries")
+            account._speaking()._committed("_find_forgotten_deliveries")
         return super()._cron_sweep()
 
     def _find_forgotten_deliveries(self):

@@ -71,7 +71,7 @@ class MarketplaceOrderStep(models.Model):
     @api.depends("external_order_id", "status")
     @api.depends_context("lang")
     def _compute_display_name(self):
-        labels = self._status_labels(self.env.lang)
+        labels = self._status_labels()
         for step in self:
             what = labels.get(step.status) or _("Changed lines")
             step.display_name = f"{step.external_order_id}: {what}"
@@ -234,12 +234,12 @@ class MarketplaceOrderStep(models.Model):
     def _outlook(self, known):
         return self.account_id._dialect().outlook(known, self.status)
 
-    def _status_labels(self, lang):
-        return dict(self._fields["status"]._description_selection(self.with_context(lang=lang).env))
+    def _status_labels(self):
+        return dict(self._fields["status"]._description_selection(self.env))
 
     def _disagree(self, known):
         """Leave to a person what no call can mend."""
-        labels = self._status_labels(self.env.user.lang)
+        labels = self._status_labels()
         reason = _(
             "The marketplace shows the order as %(known)s: it cannot become %(status)s.",
             known=labels[known],

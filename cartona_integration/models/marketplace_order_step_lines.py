@@ -17,7 +17,7 @@ class MarketplaceConfig(models.Model):
     @api.model
     def _cron_sweep(self):
         for account in self.search([("state", "in", self.WORKING_STATES)]):
-            account._committed("_find_untold_lines")
+            account._speaking()._committed("_find_untold_lines")
         return super()._cron_sweep()
 
     def _find_untold_lines(self):
@@ -129,7 +129,7 @@ class MarketplaceOrderStep(models.Model):
         else:
             reason = _(
                 "The marketplace takes no changed lines of an order that is %(known)s: %(lines)s",
-                known=self._status_labels(self.env.user.lang).get(known) or "?",
+                known=self._status_labels().get(known) or "?",
                 lines=lines,
             )
         self._give_up(
@@ -140,7 +140,7 @@ class MarketplaceOrderStep(models.Model):
         """Have a person cancel an order of which nothing is left, with the reason he knows."""
         reason = _(
             "Nothing is left of the order here; the marketplace still shows it as %s.",
-            self._status_labels(self.env.user.lang).get(known) or "?",
+            self._status_labels().get(known) or "?",
         )
         self._give_up(
             reason,

@@ -147,7 +147,7 @@ class MarketplaceConfig(models.Model):
             self._add_job(kind, delay)
 
     def _add_job(self, kind, delay=None):
-        actor = self._as_actor()
+        actor = self._speaking()._as_actor()
         job = actor.with_delay(
             max_retries=0,
             eta=delay and timedelta(seconds=delay),
@@ -399,7 +399,7 @@ class MarketplaceConfig(models.Model):
         self._wake_all()
 
     def _speaking(self):
-        """Give the account in the language of the person who reads about it: calls and crons have none."""
+        """Give the account in the language of the person who reads about it: jobs, calls, crons have none."""
         return self.with_context(lang=(self.responsible_id or self.user_id).lang)
 
     def _ask_for_help(self, cause, note):
@@ -468,7 +468,7 @@ class MarketplaceConfig(models.Model):
 
     def _work_here(self, kind):
         """Do a job's work in the cron, because nobody runs jobs."""
-        actor = self._as_actor()
+        actor = self._speaking()._as_actor()
         try:
             getattr(actor, f"_job_{kind}")()
         except RetryableJobError:

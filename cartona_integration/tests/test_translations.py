@@ -8,7 +8,7 @@ from odoo.tests import tagged
 from odoo.tools.translate import TranslationImporter, TranslationModuleReader
 
 from .catalogue import problem
-from .common import MarketplaceCase
+from .common import MarketplaceCase, sample
 
 ADDON = "cartona_integration"
 FOLDER = Path(__file__).parent.parent
@@ -107,12 +107,31 @@ class TestTranslations(MarketplaceCase):
         self.rest._as_actor()._ask_for_help("statuses", "Order 1")
         self.assertEqual(self.rest.activity_ids.summary, "تعذر إرسال حالات")
 
-    def test_a_job_names_statuses_in_the_language_of_its_user(self):
+    def test_a_job_gives_reasons_in_the_language_of_the_person_who_reads_them(self):
         self.speak_arabic()
-        self.rest.user_id.lang = "ar_001"
+        self.rest.responsible_id.lang = "ar_001"
+        self.receive(self.rest, sample("rest/neutral_order_created"), run=False)
+        jobs = self.env["queue.job"].search([])
+        self.rest._add_job("import")
+        (self.env["queue.job"].search([]) - jobs).records._job_import()
+        self.assertIn("منتج غير معروف", self.events(self.rest).reason)
+
+    def test_a_customer_does_not_speak_the_language_of_that_person(self):
+        self.speak_arabic()
+        self.make_product("TEA-25")
+        account = self.rest.with_context(lang="ar_001")._as_actor()
+        line = {"id": "1", "sku": "TEA-25", "quantity": 1, "unit_price": 10}
+        told = {"id": "N1", "status": "pending", "total": 10, "lines": [line], "customer": {"id": "C", "name": "A"}}
+        self.receive(self.rest, told, run=False)
+        account._job_import()
+        customer = self.order(self.rest, "N1").partner_id
+        self.assertNotEqual(customer.lang, "ar_001")
+
+    def test_a_job_names_statuses_in_its_language(self):
+        self.speak_arabic()
         step = self.env["marketplace.order.step"].create(
             {"account_id": self.rest.id, "external_order_id": "N-1", "status": "shipped"}
         )
-        step.with_user(self.rest.user_id)._disagree("cancelled")
+        step.with_context(lang="ar_001")._disagree("cancelled")
         self.assertIn("”تم الإلغاء“", step.reason)
         self.assertEqual(step.with_context(lang="ar_001").display_name, "N-1: تم الشحن")
