@@ -245,7 +245,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         return (values["comment"] or Markup()) + plaintext2html(told)
 
     def _quiet_partners(self):
-        """Give the model without a language: the job's is that of who reads its reasons, not the customer's."""
+        """Give the model without the job's language: it is that of who reads its reasons."""
         return self.env["res.partner"].with_context(**QUIET, lang=None)
 
     def _prepare_language(self, account, customer):

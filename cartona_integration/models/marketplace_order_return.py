@@ -1,5 +1,4 @@
 from odoo import _, api, fields, models
-from odoo.osv.expression import OR
 
 from ..compat import RETURN_BUTTON, REVERSALS
 from ..dialects import words
@@ -130,8 +129,7 @@ class MarketplaceEvent(models.Model):
         self.account_id._ask_for_help("messages", note)
 
     @api.model
-    def _help_domain(self, account):
+    def _help_domain(self):
         """Count the decisions, too."""
         ended = [("state", "=", "hold"), ("status", "in", words.GONE), ("sale_order_id", "!=", False)]
-        asked = [("account_id", "=", account.id), *ended]
-        return OR([super()._help_domain(account), asked])
+        return ["|", *super()._help_domain(), "&", "&", *ended]

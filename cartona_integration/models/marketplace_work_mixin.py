@@ -121,11 +121,11 @@ class MarketplaceWorkMixin(models.AbstractModel):
     @api.model
     def _needs_help(self, account):
         """Tell whether something of the account's waits for the person who was asked for help."""
-        return bool(self.search_count(self._help_domain(account), limit=1))
+        return bool(self.search_count([("account_id", "=", account.id), *self._help_domain()], limit=1))
 
     @api.model
-    def _help_domain(self, account):
-        return [("account_id", "=", account.id), ("state", "=", "failed"), ("next_try", "=", False)]
+    def _help_domain(self):
+        return ["&", ("state", "=", "failed"), ("next_try", "=", False)]
 
     def _order_title(self):
         """Give what people call the order, here and at the marketplace."""

@@ -250,7 +250,7 @@ class SaleOrder(models.Model):
         )
 
     def _marketplace_edits_told(self):
-        """Give messages that came after the one that the customer is editing, and did not become the order."""
+        """Give messages after the one that the customer is editing: they did not become the order."""
         if self.marketplace_reported_status != words.HELD:
             return self.marketplace_event_ids.browse()
         editing = self.marketplace_event_ids.filtered(lambda event: event.status == words.HELD)

@@ -86,7 +86,12 @@ class TestTranslations(MarketplaceCase):
         self.speak_arabic()
         product = self.make_product("TEA-25")
         line = {"id": 1, "internal_product_id": product.cartona_id, "amount": 1, "selling_price": 10}
-        told = {"hashed_id": "N1", "total_price": 10, "order_details": [line], "status": "assigned_to_salesman"}
+        told = {
+            "hashed_id": "N1",
+            "total_price": 10,
+            "order_details": [line],
+            "status": "assigned_to_salesman",
+        }
         self.receive(self.cartona, told)
         self.receive(self.cartona, told | {"hashed_id": "N2", "status": "teleported"})
         events = self.events(self.cartona).with_context(lang="ar_001")
@@ -94,7 +99,10 @@ class TestTranslations(MarketplaceCase):
         self.assertEqual(events.search([("status", "=", "shipped")]).external_order_id, "N1")
         order = self.order(self.cartona, "N1").with_context(lang="ar_001")
         order.marketplace_cancel_reason = "out_of_stock"
-        self.assertEqual(order.marketplace_cancel_label, dict(order.marketplace_config_id._cancel_reasons())["out_of_stock"])
+        self.assertEqual(
+            order.marketplace_cancel_label,
+            dict(order.marketplace_config_id._cancel_reasons())["out_of_stock"],
+        )
         self.assertNotEqual(order.marketplace_cancel_label, "Out of stock")
         order._enqueue_status("cancelled")
         self.assertEqual(order.marketplace_step_ids.cancel_label, order.marketplace_cancel_label)
@@ -121,7 +129,13 @@ class TestTranslations(MarketplaceCase):
         self.make_product("TEA-25")
         account = self.rest.with_context(lang="ar_001")._as_actor()
         line = {"id": "1", "sku": "TEA-25", "quantity": 1, "unit_price": 10}
-        told = {"id": "N1", "status": "pending", "total": 10, "lines": [line], "customer": {"id": "C", "name": "A"}}
+        told = {
+            "id": "N1",
+            "status": "pending",
+            "total": 10,
+            "lines": [line],
+            "customer": {"id": "C", "name": "A"},
+        }
         self.receive(self.rest, told, run=False)
         account._job_import()
         customer = self.order(self.rest, "N1").partner_id
