@@ -304,7 +304,8 @@ def test_a_new_line_without_an_answer_that_no_list_shows_is_not_added_again(open
     edits.change((1, edits.lines[1], {"product_uom_qty": 0}), new_line(edits))
     wait_for(lambda: edits.line_steps() == [("hold", True)], 60, f"it waits: {edits.line_steps()}")
     edits.server.sql(
-        "UPDATE marketplace_order_step SET write_date = write_date - interval '11 m' WHERE account_id = %s",
+        "UPDATE marketplace_order_step SET untold_since = untold_since - interval '11 m'"
+        " WHERE account_id = %s",
         [edits.shop.account],
     )
     [[sweep]] = edits.server.sql(
