@@ -1,3 +1,5 @@
+from collections import defaultdict
+
 from odoo import _, api, fields, models
 from odoo.exceptions import UserError
 
@@ -12,8 +14,8 @@ class MarketplaceListedMixin(models.AbstractModel):
     _name = "marketplace.listed.mixin"
     _description = "Listed on Marketplaces"
 
-    #: from the product to its links, for searching
-    _marketplace_links_path = "marketplace_link_ids"
+    #: from a link to the product
+    _marketplace_of_link = "product_id"
 
     marketplace_sync_status = fields.Selection(
         STATUSES,
@@ -36,10 +38,9 @@ class MarketplaceListedMixin(models.AbstractModel):
 
         Superuser: whoever sees the product may know, without seeing accounts.
         """
+        found = self._marketplace_links(sudo=True)
         for product in self:
-            links = product.sudo().marketplace_link_ids.filtered(
-                lambda link: link.company_id in self.env.companies
-            )
+            links = found[product._origin.id]
             statuses = set(links.mapped("sync_status"))
             order = ("error", "pending", "synced")
             product.marketplace_sync_status = next((one for one in order if one in statuses), False)
@@ -50,10 +51,25 @@ class MarketplaceListedMixin(models.AbstractModel):
                 (f"{link.account_id.name}: {link.reason}" for link in links if link.reason), False
             )
 
+    def _marketplace_links(self, sudo=False):
+        """Give {product id: listings}, in the companies the user works in, of archived variants as well.
+
+        Searched for, not read from the products: what a superuser reads of a field is in everybody's cache,
+        and the page of a shared product would not open where another company lists it.
+        """
+        links, path = self.env["marketplace.product.link"].sudo(sudo), self._marketplace_of_link
+        domain = [(path, "in", self.ids), ("account_id.company_id", "in", self.env.companies.ids)]
+        found = links.search(domain).sudo().grouped(lambda link: link.mapped(path).id)
+        return defaultdict(links.browse, {key: listed.sudo(sudo) for key, listed in found.items()})
+
+    @api.model
+    def _marketplace_listed(self, *domain):
+        """Give the domain of products that have listings like these."""
+        return ("marketplace_link_ids", "any", list(domain))
+
     def _search_marketplace_sync_status(self, operator, value):
-        path = f"{self._marketplace_links_path}.sync_status"
-        error, pending = (path, "=", "error"), (path, "=", "pending")
-        listed = (self._marketplace_links_path, "!=", False)
+        error, pending = (self._marketplace_listed(("sync_status", "=", one)) for one in ("error", "pending"))
+        listed = self._marketplace_listed()
         domains = {
             "error": [error],
             "pending": ["&", pending, "!", error],
@@ -77,10 +93,9 @@ class MarketplaceListedMixin(models.AbstractModel):
 
     def action_view_marketplace_history(self):
         """Open what the products' listings were sent."""
-        return self._marketplace_variants().marketplace_link_ids.action_view_history()
+        return self.marketplace_link_ids.action_view_history()
 
     def action_view_marketplace_links(self):
         """Open the products' listings."""
         action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_link")
-        domain = [("product_id", "in", self._marketplace_variants().ids)]
-        return {**action, "domain": domain, "context": {}}
+        return {**action, "domain": [("id", "in", self.marketplace_link_ids.ids)], "context": {}}

@@ -13,7 +13,7 @@ FIGURES = {
 class ProductTemplate(models.Model):
     _name = "product.template"
     _inherit = ["product.template", "marketplace.listed.mixin"]
-    _marketplace_links_path = "product_variant_ids.marketplace_link_ids"
+    _marketplace_of_link = "product_id.product_tmpl_id"
 
     cartona_id = fields.Char(
         string="Marketplace Key",
@@ -32,8 +32,14 @@ class ProductTemplate(models.Model):
 
     @api.depends("product_variant_ids.marketplace_link_ids")
     def _compute_marketplace_link_ids(self):
+        found = self._marketplace_links()
         for template in self:
-            template.marketplace_link_ids = template.product_variant_ids.marketplace_link_ids
+            template.marketplace_link_ids = found[template._origin.id]
+
+    @api.model
+    def _marketplace_listed(self, *domain):
+        variants = [("active", "in", (True, False)), super()._marketplace_listed(*domain)]
+        return ("product_variant_ids", "any", variants)
 
     def _marketplace_variants(self):
         return self.product_variant_ids

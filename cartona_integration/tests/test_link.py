@@ -608,3 +608,51 @@ class TestButtons(LinkCase):
         message = self.events(self.rest, "N2")
         self.assertEqual(message.state, "hold")
         self.assertIn("packs have the key", message.reason)
+
+
+class TestProductPage(LinkCase):
+    """What a product's page tells of its listings, and to whom."""
+
+    def setUp(self):
+        super().setUp()
+        self.settle()
+        self.settle(self.cartona)
+        self.template = self.tea.product_tmpl_id
+
+    def shown(self, product, user):
+        """Read a product as its page does."""
+        self.env.invalidate_all()
+        fields = {"marketplace_sync_status": {}, "marketplace_link_ids": {"fields": {"key": {}}}}
+        [values] = product.with_user(user).web_read(fields)
+        return values["marketplace_sync_status"], [link["id"] for link in values["marketplace_link_ids"]]
+
+    def test_it_opens_where_only_another_company_lists_the_product(self):
+        company = self.env["res.company"].create({"name": "Neighbours"})
+        neighbour = new_test_user(
+            self.env,
+            "neighbour",
+            groups="cartona_integration.group_marketplace_manager,base.group_user",
+            company_id=company.id,
+            company_ids=[(6, 0, company.ids)],
+        )
+        for product in (self.template, self.tea):
+            self.assertEqual(self.shown(product, neighbour), (False, []))
+            found = product.with_user(neighbour).search([("marketplace_sync_status", "=", "synced")])
+            self.assertNotIn(product, found)
+
+    def test_it_shows_the_companys_listings(self):
+        clerk = new_test_user(self.env, "clerk", groups="cartona_integration.group_marketplace_user")
+        listings = (self.on_rest | self.on_cartona).ids
+        for product in (self.template, self.tea):
+            status, links = self.shown(product, clerk)
+            self.assertEqual((status, sorted(links)), ("synced", sorted(listings)))
+            found = product.with_user(clerk).search([("marketplace_sync_status", "=", "synced")])
+            self.assertIn(product, found)
+
+    def test_it_tells_of_the_listings_of_archived_variants(self):
+        self.tea.active = False
+        self.push()
+        self.assertEqual(self.template.marketplace_sync_status, "error")
+        self.assertIn(self.on_rest, self.template.marketplace_link_ids)
+        domain = [("marketplace_sync_status", "=", "error"), ("id", "=", self.template.id)]
+        self.assertTrue(self.template.search(domain))
