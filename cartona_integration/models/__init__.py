@@ -40,6 +40,7 @@ from . import (
     marketplace_pace,
     marketplace_policy,
     marketplace_price_guard,
+    marketplace_product_explanation,
     marketplace_product_history,
     marketplace_product_link,
     marketplace_product_listing,

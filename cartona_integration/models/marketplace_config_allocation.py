@@ -54,20 +54,3 @@ class MarketplaceConfig(models.Model):
         if maximum:
             offered = min(offered, maximum)
         return 0.0 if offered < minimum else offered
-
-    def _explain_offered(self, product, free):
-        """Tell the rules that make the offered quantity differ from the free one."""
-        rule, lines = self._rule_of(product), []
-        if self._left_for({product.id: free})[product.id] != free:
-            lines.append(_("the last units are another account's"))
-        if rule != self:
-            lines.append(_("by the rule for %s", (rule.product_tmpl_id or rule.categ_id).display_name))
-        if rule.stock_buffer:
-            lines.append(_("− %g safety stock", rule.stock_buffer))
-        if rule.stock_percentage != 100:
-            lines.append(_("× %g %% share", rule.stock_percentage))
-        if rule.stock_maximum:
-            lines.append(_("at most %g", rule.stock_maximum))
-        if rule.stock_minimum:
-            lines.append(_("sold out below %g", rule.stock_minimum))
-        return lines

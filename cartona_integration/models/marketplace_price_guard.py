@@ -1,6 +1,10 @@
 from odoo import _, api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
+from .figures import tell, tell_price
+
+NAMED_AT_ONCE = 10
+
 
 class MarketplaceConfig(models.Model):
     """Which prices an account does not send unasked."""
@@ -68,8 +72,29 @@ class MarketplaceProductLink(models.Model):
         for link in held:
             # Superuser: marketplace users may approve without write access to listings.
             link.sudo().write({"approved_price": link.held_price, "reason": False})
-        self.env["marketplace.mark"].sudo()._insert_both(held, asked=True)
+        self.env["marketplace.mark"].sudo()._insert_both(held, asked=True, cause="approved")
+        held._log_approval()
         return True
+
+    def _log_approval(self):
+        """Keep who approved which prices. Superuser: marketplace users do not write the log."""
+        for account, links in self.grouped("account_id").items():
+            prices = [
+                f"{link.product_id.display_name} {link._told(link.acknowledged_price or link.observed_price)}"
+                f" → {link._told(link.held_price)}"
+                for link in links[:NAMED_AT_ONCE]
+            ]
+            more = ["…"] if len(links) > NAMED_AT_ONCE else []
+            message = _(
+                "%(user)s approved %(count)s prices: %(prices)s",
+                user=self.env.user.name,
+                count=len(links),
+                prices=", ".join(prices + more),
+            )
+            self.env["marketplace.sync.log"].sudo()._log(account, "push", message)
+
+    def _told(self, price):
+        return tell_price(self.env, float(price), self.account_id.currency_id)
 
     def _is_price_held(self, price, doubt):
         """Tell whether a price waits for a person, and say why.
@@ -86,19 +111,23 @@ class MarketplaceProductLink(models.Model):
             reason, held = doubt, float(price)
         if reason or self.held_price:
             self.held_price = held
+            self.computed_price = float(price)  # what Odoo says, though it is not sent
             self.reason = reason or self.reason
         return bool(reason)
 
     def _doubt(self, price, net, rule_id, floor):
-        """Say why the account's guard rails hold a price back, or False.
+        """Say all that makes the account's guard rails hold a price back, or False.
+
+        Whoever approves a jump has to know that it goes below the cost as well.
 
         :param float net: the price as Odoo has it, in the account's currency and the listed unit
         :param rule_id: of the pricelist, False for the sales price; None where every price can be converted
         :param floor: what the account's floor pricelist says, as ``net``, and its rule; None: nothing
         """
-        lacks_rate = rule_id is not None and self._lacks_rate(rule_id)
+        if rule_id is not None and (lacks_rate := self._lacks_rate(rule_id)):
+            return lacks_rate
         below_floor = self._is_below_pricelist(net, floor) or self._is_below_cost(net)
-        return lacks_rate or self._is_a_jump(price) or below_floor
+        return " ".join(doubt for doubt in (self._is_a_jump(price), below_floor) if doubt) or False
 
     def _lacks_rate(self, rule_id):
         """Say that a price would be converted at 1 : 1, as Odoo does where nobody entered a rate.
@@ -117,10 +146,10 @@ class MarketplaceProductLink(models.Model):
         if not limit or not before or abs(float(price) - before) <= before * limit / 100:
             return False
         return _(
-            "The price would go from %(before)g to %(price)s, more than %(limit)g %%: approve it.",
-            before=before,
-            price=price,
-            limit=limit,
+            "The price would go from %(before)s to %(price)s, more than %(limit)s %%: approve it.",
+            before=self._told(before),
+            price=self._told(price),
+            limit=tell(self.env, limit),
         )
 
     def _is_below_pricelist(self, net, floor):
@@ -132,8 +161,8 @@ class MarketplaceProductLink(models.Model):
         if account.currency_id.compare_amounts(net, least) >= 0:
             return False
         return _(
-            "The price is below %(floor)g, the floor of pricelist %(pricelist)s: approve it.",
-            floor=least,
+            "The price is below %(floor)s, the floor of pricelist %(pricelist)s: approve it.",
+            floor=self._told(least),
             pricelist=account.floor_pricelist_id.name,
         )
 
@@ -151,4 +180,4 @@ class MarketplaceProductLink(models.Model):
         )
         if account.currency_id.compare_amounts(account._untaxed(product, net), cost) >= 0:
             return False
-        return _("The price is below the cost of %g: approve it.", cost)
+        return _("The price is below the cost of %s: approve it.", self._told(cost))

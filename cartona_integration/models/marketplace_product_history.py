@@ -9,6 +9,7 @@ RETENTION_DAYS = 90
 DELETED_AT_ONCE = 100_000
 # Why something was sent; of several reasons the first one here is told.
 CAUSES = [
+    ("approved", "A person approved the price"),
     ("asked", "Asked for by hand"),
     ("order", "An order came in or was cancelled"),
     ("change", "Changed in Odoo"),

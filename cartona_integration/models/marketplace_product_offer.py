@@ -9,12 +9,11 @@ from odoo import _, api, fields, models
 from odoo.tools import float_compare, float_round
 
 from ..dialects.words import ProductUpdate
+from .figures import SAME
 from .marketplace_mark import PRICE, RECOUNT, STOCK, SWITCHES, kinds_of
 
 _logger = logging.getLogger(__name__)
 
-# Odoo stores figures as binary fractions: what differs by less is the same figure.
-SAME = 6  # decimals
 # What of a listing decides what is sent for it; it has as many other fields.
 DECIDES = [
     "account_id", "state", "is_paused", "in_doubt", "reason", "product_id", "pack_uom_id", "key",
@@ -24,75 +23,13 @@ DECIDES = [
 
 
 class MarketplaceProductLink(models.Model):
-    """What a listing should show, and why."""
+    """What a listing should show."""
 
     _inherit = "marketplace.product.link"
 
     is_paused = fields.Boolean(
         string="Paused", copy=False, help="Nothing is sent for this listing; it keeps showing what it shows."
     )
-    explanation = fields.Text(
-        compute="_compute_explanation", help="How the price and the quantity come about, as of now."
-    )
-
-    # -- explained ------------------------------------------------------------------------------
-
-    def _compute_explanation(self):
-        for link in self:
-            lines = []
-            if link._goods():
-                lines = [*link._explain_price(), "", *link._explain_stock()]
-            link.explanation = "\n".join(lines)
-
-    def _explain_price(self):
-        """Tell the price as people would write it."""
-        account = self.account_id
-        product = self.product_id
-        [(price, rule_id)] = product._marketplace_prices(account, self.pack_uom_id).values()
-        rule = self.env["product.pricelist.item"].browse(rule_id or ())
-        source = _("pricelist %s", account.pricelist_id.name) if rule else _("sales price")
-        sent = account._listed_price(self.product_id, price)
-        kind = _("taxes included") if account.prices_include_tax else _("without taxes")
-        currency = account.currency_id.name
-        return [f"{source}: {price:g} {currency}", f"{kind}: {sent} {currency}"]
-
-    def _explain_stock(self):
-        """Tell the quantity as people would write it."""
-        account, product = self.account_id, self.product_id
-        if unsold := self._unsold(product):
-            return [_("%s is archived or not for sale: 0 offered", unsold.display_name)]
-        free = product._marketplace_free(account).get(product.id)
-        if free is None:
-            return [_("Not counted in stock: it never sells out.")]
-        contents = product._kit_contents(account.company_id).get(product)
-        lines = self._explain_kit(contents) if contents else self._explain_parts(product)
-        lines.append(_("= %g free", free))
-        rules = account._explain_offered(product, free)
-        offered = account._all_offered({product.id: free})
-        offered = self._stock(product, offered, unsold, self.pack_uom_id)["quantity"]
-        unit = (self.pack_uom_id or product.uom_id).name
-        return [*lines, *rules, _("= %(quantity)s %(unit)s offered", quantity=offered, unit=unit)]
-
-    def _explain_parts(self, product):
-        """Tell what a product's free quantity is made of."""
-        return [
-            f"{'−' if sign < 0 else '+'} {figures.get(product.id, 0.0):g} {name}"
-            for name, sign, figures in product._marketplace_parts(self.account_id)
-        ]
-
-    def _explain_kit(self, contents):
-        """Tell what there is of a kit's components, and how many of them are in one kit."""
-        components = self.env["product.product"].union(*contents)
-        free = components._marketplace_free(self.account_id)
-        return [
-            _(
-                "%(quantity)g of %(component)s in each: %(free)g free",
-                quantity=quantity,
-                component=component.display_name,
-                free=free[component.id],
-            )
-            for component, quantity in contents.items()
-        ]
 
     # -- figures --------------------------------------------------------------------------------
 

@@ -250,15 +250,158 @@ class TestAllocation(OfferCase):
         self.rest.price_rounding = 0.25
         self.assertEqual([row["price"] for row in self.push()], ["9.75"])
 
-    def test_the_sum_is_explained_as_people_would_write_it(self):
-        self.rest.write({"stock_buffer": 2, "stock_percentage": 50})
-        said = self.on_rest.explanation
-        for part in ("10 on hand", "= 10 free", "− 2 safety stock", "× 50 % share", "= 4 "):
-            self.assertIn(part, said)
-
     def test_what_is_not_for_sale_any_more_explains_its_0(self):
         self.tea.active = False
         self.assertIn("archived or not for sale: 0 offered", self.on_rest.explanation)
+
+
+class TestExplanation(OfferCase):
+    """The sums on a listing's page, whose last lines are the very figures the marketplace gets."""
+
+    def explained(self):
+        """Give the lines of the price and those of the stock; check that they end with what is sent."""
+        self.env.flush_all()
+        self.env.invalidate_all()
+        price, stock = (part.splitlines() for part in self.on_rest.explanation.split("\n\n")[:2])
+        offer = self.offer()
+        self.assertIn(f"= {offer.price:,} ", price[-1])
+        self.assertIn(f"= {offer.quantity:,} ", stock[-1])
+        return [line.replace(f" {self.rest.currency_id.name}", "") for line in price], stock
+
+    def rule(self, pricelist=None, **values):
+        """Price everything by a rule of the account's pricelist, or another."""
+        if not self.rest.pricelist_id:
+            self.rest.pricelist_id = self.env["product.pricelist"].create({"name": "Shop"})
+        pricelist = pricelist or self.rest.pricelist_id
+        return self.env["product.pricelist.item"].create({"pricelist_id": pricelist.id, **values})
+
+    def pack(self):
+        unit = self.tea.uom_id
+        pack = self.env["product.product"].browse(self.tea.id)._marketplace_pack(6)
+        self.on_rest.pack_uom_id = pack
+        self.assertNotEqual(pack, unit)
+        return pack
+
+    def test_the_sum_is_explained_as_people_would_write_it(self):
+        self.rest.write({"stock_buffer": 2, "stock_percentage": 50})
+        warehouse = self.rest.stock_warehouse_ids.name
+        price, stock = self.explained()
+        self.assertEqual(price, ["sales price: 100.00", "= 100.00 per Units"])
+        self.assertEqual(
+            stock,
+            [
+                f"{warehouse}: 10 on hand",
+                "= 10 free",
+                "− 2 safety stock = 8",
+                "× 50 % share = 4",
+                "= 4 Units offered",
+            ],
+        )
+
+    def test_each_warehouse_and_what_is_reserved_there_are_told(self):
+        other = self.env["stock.warehouse"].create({"name": "Harbour", "code": "HB"})
+        self.rest.stock_warehouse_ids |= other
+        self.move_in(self.tea, 5, other.lot_stock_id)
+        self.env["stock.quant"]._update_reserved_quantity(self.tea, other.lot_stock_id, 2)
+        _price, stock = self.explained()
+        self.assertIn("Harbour: 5 on hand − 2 reserved", stock)
+        self.assertIn("= 13 free", stock)
+
+    def test_limits_are_told_where_they_count(self):
+        self.rest.write({"stock_maximum": 20, "stock_minimum": 3})
+        self.assertEqual(self.explained()[1][1:], ["= 10 free", "= 10 Units offered"])
+        self.rest.stock_maximum = 4
+        self.assertIn("at most 4", self.explained()[1])
+        self.rest.stock_minimum = 5
+        self.assertIn("sold out below 5", self.explained()[1])
+
+    def test_rules_of_pricelists_are_told_from_the_base_on(self):
+        base = self.env["product.pricelist"].create({"name": "Base"})
+        self.tea.standard_price = 50
+        self.rule(base, compute_price="formula", base="standard_price", price_discount=-25)
+        self.rule(
+            compute_price="formula", base="pricelist", base_pricelist_id=base.id, price_discount=5,
+            price_surcharge=2, price_round=0.5,
+        )  # fmt: skip
+        self.assertEqual(
+            self.explained()[0],
+            [
+                "cost: 50.00",
+                "pricelist Base, + 25 %: 62.50",
+                "pricelist Shop, − 5 %, rounded to 0.5, + 2.00: 61.50",
+                "= 61.50 per Units",
+            ],
+        )
+
+    def test_a_fixed_price_and_a_discount_are_told(self):
+        rule = self.rule(compute_price="fixed", fixed_price=80)
+        self.assertEqual(
+            self.explained()[0], ["pricelist Shop, fixed price 80.00: 80.00", "= 80.00 per Units"]
+        )
+        rule.write({"compute_price": "percentage", "percent_price": 10})
+        self.assertEqual(self.explained()[0][:2], ["sales price: 100.00", "pricelist Shop, − 10 %: 90.00"])
+
+    def test_tax_and_rounding_are_told(self):
+        self.tea.taxes_id = self.env["account.tax"].create(
+            {"name": "VAT", "amount": 10, "type_tax_use": "sale"}
+        )
+        self.tea.list_price = 9.63
+        self.rest.price_rounding = 0.25
+        self.assertEqual(
+            self.explained()[0],
+            ["sales price: 9.63", "with tax (VAT): 10.59", "rounded to 0.25", "= 10.50 per Units"],
+        )
+        self.rest.write({"prices_include_tax": False, "price_rounding": 0})
+        self.assertIn("without tax (VAT): 9.63", self.explained()[0])
+
+    def test_a_pack_is_told_from_the_single_piece_on(self):
+        pack = self.pack()
+        price, stock = self.explained()
+        self.assertEqual(price, ["sales price: 100.00 × 6 = 600.00", f"= 600.00 per {pack.name}"])
+        self.assertEqual(stock[-2:], [f"÷ 6 in each {pack.name}, rounded down", f"= 1 {pack.name} offered"])
+
+    def test_what_a_variant_costs_more_is_told(self):
+        size = self.env["product.attribute"].create(
+            {"name": "Size", "value_ids": [(0, 0, {"name": "L", "default_extra_price": 15})]}
+        )
+        values = {"attribute_id": size.id, "value_ids": [(6, 0, size.value_ids.ids)]}
+        template = self.env["product.template"].create(
+            {
+                "name": "Coat",
+                "list_price": 100,
+                "taxes_id": [(5,)],
+                "attribute_line_ids": [(0, 0, values)],
+            }
+        )
+        self.on_rest.product_id = template.product_variant_id
+        said = self.on_rest.explanation
+        self.assertIn("100.00 + 15.00 for the variant = 115.00", said)
+
+    def test_large_figures_are_written_out(self):
+        self.tea.list_price = 1234567.89
+        self.move_in(self.tea, 2345668)
+        price, stock = self.explained()
+        self.assertEqual(price[0], "sales price: 1,234,567.89")
+        self.assertIn("2,345,678 on hand", stock[0])
+
+    def test_what_keeps_it_from_being_sent_is_told(self):
+        self.assertNotIn("Nothing of this is sent", self.on_rest.explanation)
+        self.on_rest.is_paused = True
+        self.rest.auto_sync_prices = False
+        self.env.invalidate_all()
+        said = self.on_rest.explanation
+        self.assertIn("the listing is paused", said)
+        self.assertIn("changed prices only when somebody asks", said)
+
+    def test_a_listing_whose_product_is_gone_explains_its_0(self):
+        other = self.make_product("GONE")
+        link = self.make_link(self.rest, other, "R9")
+        other.unlink()
+        self.assertIn("0 offered", link.explanation)
+
+    def test_it_opens_from_the_products_page(self):
+        action = self.on_rest.action_explain()
+        self.assertEqual((action["res_id"], action["target"]), (self.on_rest.id, "new"))
 
 
 class TestGuardRails(OfferCase):
@@ -282,6 +425,37 @@ class TestGuardRails(OfferCase):
         [row] = self.push()
         self.assertIsNone(row.get("price"))
         self.assertIn("250", self.on_rest.reason)
+
+    def test_all_that_is_wrong_with_a_price_is_said_at_once(self):
+        self.send_all()
+        self.rest.write({"price_jump": 30, "price_floor": "cost"})
+        self.tea.standard_price = 90
+        self.tea.list_price = 50
+        self.push()
+        self.assertIn("more than 30 %", self.on_rest.reason)
+        self.assertIn("below the cost of 90.00", self.on_rest.reason)
+
+    def test_a_held_price_is_what_odoo_says_on_the_page(self):
+        self.send_all()
+        self.rest.price_jump = 30
+        self.tea.list_price = 10
+        self.push()
+        self.assertEqual((self.on_rest.computed_price, self.on_rest.acknowledged_price), (10, 100))
+        self.assertIn("held back until somebody approves it", self.on_rest.explanation)
+
+    def test_who_approved_which_price_is_kept(self):
+        self.send_all()
+        self.rest.price_jump = 30
+        self.tea.list_price = 10
+        self.push()
+        clerk = new_test_user(self.env, "clerk", groups="cartona_integration.group_marketplace_user")
+        self.on_rest.with_user(clerk).action_approve_price()
+        self.push()
+        said = self.env["marketplace.sync.log"].search([("account_id", "=", self.rest.id)], limit=1).message
+        self.assertIn(clerk.name, said)
+        self.assertRegex(said, "100.00 .* → 10.00")
+        last = self.env["marketplace.product.history"].search([("link_id", "=", self.on_rest.id)], limit=1)
+        self.assertEqual((last.cause, last.price), ("approved", 10))
 
     def test_many_are_approved_at_once_and_those_without_are_left_alone(self):
         self.send_all()
@@ -364,7 +538,7 @@ class TestGuardRails(OfferCase):
         self.floor_pricelist(compute_price="fixed", fixed_price=110)
         self.on_rest.pack_uom_id = self.env.ref("uom.product_uom_dozen")
         self.assertIsNone(self.offer().price)
-        self.assertIn("1320", self.on_rest.reason)
+        self.assertIn("1,320.00", self.on_rest.reason)
 
     def test_the_tax_in_a_price_does_not_pay_a_floor_made_of_the_cost(self):
         self.floor_pricelist(compute_price="formula", base="standard_price", price_discount=0)
