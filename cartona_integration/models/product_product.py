@@ -83,9 +83,15 @@ class ProductProduct(models.Model):
         return super().unlink()
 
     def _note_marketplace_withdrawal(self):
-        """Note the listings, while they can be found. Superuser: whoever deletes need not see them."""
+        """Note the listings, while they can be found. Superuser: whoever deletes need not see them.
+
+        What only looked for one goes: nobody would see it any more, and no other product could have its key.
+        """
         if self.env["marketplace.config"]._has_active_account():
             links = self.env["marketplace.product.link"].sudo().search([("product_id", "in", self.ids)])
+            seekers = links.filtered(lambda link: link.state in ("proposed", "wanted") and not link.external_id)
+            seekers.unlink()
+            links = links - seekers
             links.env["marketplace.mark"]._note(STOCK, links)
 
     def _note_marketplace_keys(self, vals_list):

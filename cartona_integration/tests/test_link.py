@@ -79,6 +79,14 @@ class TestProposing(LinkCase):
         sugar.cartona_id = False
         self.assertFalse(self.link(sugar))
 
+    def test_a_deleted_product_is_not_looked_for_and_leaves_its_key_to_another(self):
+        sugar = self.make_product("SUGAR-1")
+        self.look()
+        sugar.unlink()
+        self.assertFalse(self.links.search([("key", "=", "SUGAR-1")]))
+        again = self.make_product("SUGAR-1")
+        self.assertEqual(self.link(again).state, "proposed")
+
     def test_a_linked_listing_stays_whatever_becomes_of_the_key(self):
         for key in ("OTHER", False):
             self.tea.cartona_id = key
