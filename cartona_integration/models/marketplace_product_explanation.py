@@ -1,6 +1,7 @@
 from odoo import _, api, fields, models
+from odoo.tools import float_is_zero
 
-from .figures import tell, tell_price
+from .figures import SAME, tell, tell_price
 
 
 class MarketplaceProductLink(models.Model):
@@ -257,7 +258,8 @@ class MarketplaceConfig(models.Model):
                 if self.prices_include_tax
                 else _("without tax (%(taxes)s): %(price)s", **told)
             )
-        if self.price_rounding > self.currency_id.rounding:
+        rounded = self._listed_price(product, net)
+        if self.price_rounding and not float_is_zero(exact - float(rounded), precision_digits=SAME):
             lines.append(_("rounded to %s", tell(self.env, self.price_rounding)))
         return lines
 
