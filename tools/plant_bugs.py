@@ -194,8 +194,8 @@ BUGS = [
     (
         "marks of what failed are put back",
         f"{MODELS}/marketplace_push.py",
-        '        self.env["marketplace.mark"]._put_back(self, kinds)',
-        '        0 and self.env["marketplace.mark"]._put_back(self, kinds)',
+        '        self.env["marketplace.mark"]._put_back(self, {key: kinds_of(',
+        '        0 and self.env["marketplace.mark"]._put_back(self, {key: kinds_of(',
         "addon", "push",
     ),
     (
