@@ -94,8 +94,3 @@ class MarketplaceListedMixin(models.AbstractModel):
     def action_view_marketplace_history(self):
         """Open what the products' listings were sent."""
         return self.marketplace_link_ids.action_view_history()
-
-    def action_view_marketplace_links(self):
-        """Open the products' listings."""
-        action = self.env["ir.actions.act_window"]._for_xml_id("cartona_integration.action_marketplace_link")
-        return {**action, "domain": [("id", "in", self.marketplace_link_ids.ids)], "context": {}}

@@ -1,5 +1,7 @@
 from odoo import _, api, fields, models
+from odoo.tools import float_compare
 
+from .figures import SAME
 from .marketplace_product_link import NOTHING_ACKNOWLEDGED
 
 # Missing in so many complete readings in a row: it is gone. One may miss what moved between its pages.
@@ -52,12 +54,12 @@ class MarketplaceProductLink(models.Model):
         counted = self.quantity_acknowledged and not self.acknowledged_unlimited
         cause = "changed" if self.quantity_acknowledged and self._sells_otherwise(listing) else None
         if counted and self._differs_in(listing.quantity, "acknowledged_quantity"):
-            cause = self._cause(listing.quantity, "observed_quantity")
+            cause = self._cause(listing.quantity, "quantity")
             if cause == "changed" and listing.quantity < self.acknowledged_quantity:
                 # Whatever became of the price: our quantity of now would sell it twice.
                 return "sold"
         if self.price_acknowledged and self._differs_in(listing.price, "acknowledged_price"):
-            return self._cause(listing.price, "observed_price")
+            return self._cause(listing.price, "price")
         return cause
 
     def _is_offered(self):
@@ -80,10 +82,19 @@ class MarketplaceProductLink(models.Model):
     def _differs_in(self, figure, name):
         return figure is not None and not self._is_same(name, figure)
 
-    def _cause(self, figure, before):
-        """Tell a change over there from an update that never arrived: that shows what was seen before it."""
+    def _cause(self, figure, name):
+        """Tell a change over there from an update that never arrived.
+
+        That one shows what was seen before it, or what the marketplace took before it.
+        """
         seen_before = self.observed_at and self.acknowledged_at and self.observed_at < self.acknowledged_at
-        return "lost" if seen_before and self._is_same(before, figure) else "changed"
+        if seen_before and self._is_same(f"observed_{name}", figure):
+            return "lost"
+        kind = {"price": "price", "quantity": "stock"}[name]
+        domain = [("link_id", "=", self.id), ("outcome", "=", "taken"), ("figures", "in", (kind, "both"))]
+        before = self.env["marketplace.product.history"].search(domain, offset=1, limit=1)
+        is_lost = before and not float_compare(before[name], float(figure), precision_digits=SAME)
+        return "lost" if is_lost else "changed"
 
     # -- gone and come again --------------------------------------------------------------------
 

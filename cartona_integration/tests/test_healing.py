@@ -52,18 +52,28 @@ class TestDrift(HealingCase):
         self.assertFalse(self.on_rest.drift)
 
     def test_an_accepted_price_that_never_arrived_is_lost(self):
+        self.take(120)
+        self.see(price="100.00")
+        self.assertEqual(self.on_rest.drift, "lost")
+
+    def test_so_is_one_after_another_that_did_arrive_and_no_reading_saw(self):
+        self.take(120, 130)
+        self.see(price="120.00")
+        self.assertEqual(self.on_rest.drift, "lost")
+
+    def take(self, *prices):
+        """Have the marketplace take prices, one after the other, since it was last read."""
         self.see()
         self.yesterday()
-        self.tea.list_price = 120
-        self.push()
+        for price in prices:
+            self.tea.list_price = price
+            self.push()
         self.env.flush_all()
         self.cr.execute(
             "UPDATE marketplace_product_link SET acknowledged_at = acknowledged_at + interval '1 hour'"
         )
         self.cr.execute("UPDATE marketplace_product_link SET sent_at = sent_at - interval '1 hour'")
         self.env.invalidate_all()
-        self.see(price="100.00")
-        self.assertEqual(self.on_rest.drift, "lost")
 
     def test_a_refused_one_is_refused(self):
         self.on_rest.reason = "Too cheap"
