@@ -87,11 +87,10 @@ class ProductProduct(models.Model):
 
         What only looked for one goes: nobody would see it any more, and no other product could have its key.
         """
-        if self.env["marketplace.config"]._has_active_account():
-            links = self.env["marketplace.product.link"].sudo().search([("product_id", "in", self.ids)])
-            seekers = links.filtered(lambda link: link.state != "linked" and not link.external_id)
-            seekers.unlink()
-            links.env["marketplace.mark"]._note(STOCK, links - seekers)
+        links = self.env["marketplace.product.link"].sudo().search([("product_id", "in", self.ids)])
+        seekers = links.filtered(lambda link: link.state != "linked" and not link.external_id)
+        seekers.unlink()
+        links.env["marketplace.mark"]._note(STOCK, links - seekers)
 
     def _note_marketplace_keys(self, vals_list):
         """Look for listings with a new key, and wake the imports that may be waiting for it."""

@@ -31,6 +31,7 @@ class ProductTemplate(models.Model):
     )
 
     @api.depends("product_variant_ids.marketplace_link_ids")
+    @api.depends_context("allowed_company_ids", "uid")
     def _compute_marketplace_link_ids(self):
         found = self._marketplace_links()
         for template in self:

@@ -87,6 +87,13 @@ class TestProposing(LinkCase):
         again = self.make_product("SUGAR-1")
         self.assertEqual(self.link(again).state, "proposed")
 
+    def test_so_it_is_while_no_account_works(self):
+        sugar = self.make_product("SUGAR-1")
+        self.look()
+        self.env["marketplace.config"].search([]).state = "draft"
+        sugar.unlink()
+        self.assertFalse(self.links.search([("key", "=", "SUGAR-1")]))
+
     def test_a_linked_listing_stays_whatever_becomes_of_the_key(self):
         for key in ("OTHER", False):
             self.tea.cartona_id = key
@@ -634,19 +641,28 @@ class TestProductPage(LinkCase):
         [values] = product.with_user(user).web_read(fields)
         return values["marketplace_sync_status"], [link["id"] for link in values["marketplace_link_ids"]]
 
-    def test_it_opens_where_only_another_company_lists_the_product(self):
+    def make_neighbour(self):
+        """Make a marketplace manager of another company."""
         company = self.env["res.company"].create({"name": "Neighbours"})
-        neighbour = new_test_user(
+        return new_test_user(
             self.env,
             "neighbour",
             groups="cartona_integration.group_marketplace_manager,base.group_user",
             company_id=company.id,
             company_ids=[(6, 0, company.ids)],
         )
+
+    def test_it_opens_where_only_another_company_lists_the_product(self):
+        neighbour = self.make_neighbour()
         for product in (self.template, self.tea):
             self.assertEqual(self.shown(product, neighbour), (False, []))
             found = product.with_user(neighbour).search([("marketplace_sync_status", "=", "synced")])
             self.assertNotIn(product, found)
+
+    def test_what_somebody_else_has_read_is_not_shown(self):
+        neighbour = self.make_neighbour()
+        self.assertIn(self.on_rest, self.template.marketplace_link_ids)
+        self.assertFalse(self.template.with_user(neighbour).marketplace_link_ids)
 
     def test_it_shows_the_companys_listings(self):
         clerk = new_test_user(self.env, "clerk", groups="cartona_integration.group_marketplace_user")
