@@ -39,8 +39,10 @@ class ProductTemplate(models.Model):
 
     @api.model
     def _marketplace_listed(self, *domain):
-        variants = [("active", "in", (True, False)), super()._marketplace_listed(*domain)]
-        return ("product_variant_ids", "any", variants)
+        """Count archived variants as well; "active or not" as a condition is no condition to Odoo 19."""
+        templates = self.with_context(active_test=False)
+        listed = [("product_variant_ids", "any", [super()._marketplace_listed(*domain)])]
+        return ("id", "in", templates._search(listed))
 
     def _marketplace_variants(self):
         return self.product_variant_ids
