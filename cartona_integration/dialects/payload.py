@@ -13,12 +13,14 @@ from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from email.utils import parsedate_to_datetime
 from functools import partial, wraps
 from hashlib import sha256
+from itertools import accumulate
 from json.encoder import encode_basestring
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..exceptions import PayloadError
 
 MAX_DEPTH = 32
+MAX_ANSWER_DEPTH = 400  # far below Python's own limit, behind the deepest stack of Odoo
 MAX_DIGITS = 40  # of one number as it is written
 MAX_EXPONENT = 30
 MAX_INTEGER_DIGITS = 15  # of an amount: what a double holds exactly
@@ -39,6 +41,9 @@ _TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,12}))?"
     r"([Zz]|[+-][0-2][0-9]:[0-5][0-9])?"
 )
+_LEVELS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_LEVELS = bytes(set(range(256)) - {*_LEVELS, ord('"')})
+_TEXT = re.compile(rb'"[^"]*"?')
 _WORDS = {None: "nothing", True: "true", False: "false"}
 _CONSTANTS = {None: "null", True: "true", False: "false"}
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
@@ -88,15 +93,30 @@ def loads(raw):
         raise PayloadError(f"byte {error.start}", "UTF-8", "another encoding") from None
     if not text.strip():
         raise PayloadError("body", "JSON", "nothing")
+    if _is_deeper(raw, MAX_DEPTH):
+        raise PayloadError("body", f"at most {MAX_DEPTH} levels", "more")
     try:
         data = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         found = shown(text[error.pos : error.pos + 10])
         raise PayloadError(f"character {error.pos}", "JSON", found) from None
-    except RecursionError:
-        raise PayloadError("body", f"at most {MAX_DEPTH} levels", "more") from None
     _check(data, ())
     return data
+
+
+def _is_deeper(raw, levels):
+    """Tell whether JSON nests deeper, before a parser does.
+
+    A parser that only ends at Python's limit fails whatever finalizer happens to run at its depth:
+    a cursor of somebody else's, say, that is never closed.
+
+    :param bytes raw: UTF-8; broken JSON counts as far as a parser would get
+    """
+    if raw.count(b"[") + raw.count(b"{") <= levels:
+        return False
+    marks = raw.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _NO_LEVELS)
+    marks = _TEXT.sub(b"", marks.replace(b'""', b""))
+    return max(accumulate(map(_LEVELS.__getitem__, marks)), default=0) > levels
 
 
 def _whole(text):
@@ -131,9 +151,12 @@ def loads_answer(raw):
     :param bytes raw: UTF-8
     :return: the data; whole numbers are int, all others Decimal
     :raise ValueError: it is no JSON
-    :raise RecursionError: it is nested without end
+    :raise PayloadError: it nests deeper than ``MAX_ANSWER_DEPTH``
     """
-    return _ANSWER_DECODER.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
+    text = raw.decode(json.detect_encoding(raw), "surrogatepass")
+    if _is_deeper(text.encode(errors="surrogatepass"), MAX_ANSWER_DEPTH):
+        raise PayloadError("body", f"at most {MAX_ANSWER_DEPTH} levels", "more")
+    return _ANSWER_DECODER.decode(text)
 
 
 def storable(data, levels=MAX_DEPTH + 1):
@@ -181,13 +204,11 @@ _DECODER = json.JSONDecoder(
 
 
 def _check(data, where):
-    """Refuse what no database stores; the recursion ends at ``MAX_DEPTH``."""
+    """Refuse what no database stores."""
     if isinstance(data, str):
         if _UNSTORABLE.search(data):
             raise wrong(_joined(where), "text without NUL and lone surrogates", data)
     elif isinstance(data, (dict, list)):
-        if len(where) >= MAX_DEPTH:
-            raise PayloadError("body", f"at most {MAX_DEPTH} levels", "more")
         for key, value in data.items() if isinstance(data, dict) else enumerate(data):
             # Called for what can be wrong only: a message has hundreds of values.
             if isinstance(key, str) and _UNSTORABLE.search(key):
@@ -206,10 +227,7 @@ def dumps(data):
 
     :raise TypeError: for a float, which was exact nowhere
     """
-    try:
-        return _UNSTORABLE.sub(_escaped, _written(data))
-    except RecursionError:
-        raise PayloadError("body", f"at most {MAX_DEPTH} levels", "more") from None
+    return _UNSTORABLE.sub(_escaped, _written(data))
 
 
 def _escaped(found):
@@ -237,10 +255,7 @@ def digest(data):
 
     :param data: of :func:`loads`
     """
-    try:
-        return sha256(_canonical(data).encode(errors="surrogatepass")).hexdigest()
-    except RecursionError:
-        raise PayloadError("body", f"at most {MAX_DEPTH} levels", "more") from None
+    return sha256(_canonical(data).encode(errors="surrogatepass")).hexdigest()
 
 
 def _canonical_number(value):

@@ -293,7 +293,7 @@ class MarketplaceApi(models.AbstractModel):
             return None
         try:
             return payload.loads_answer(raw)
-        except RecursionError:
+        except PayloadError:
             raise AnswerTooLarge(_("The answer is nested too deep")) from None
         except ValueError:
             return UNREADABLE
