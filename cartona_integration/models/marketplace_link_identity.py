@@ -1,8 +1,14 @@
+from psycopg2 import OperationalError
+
 from odoo import _, api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.tools import float_compare
 
 from .marketplace_product_link import IDENTIFIES
+
+
+class Interrupted(BaseException):
+    """Passes through Odoo's import of files, which takes every Exception for a fault of the file."""
 
 
 class MarketplaceProductLink(models.Model):
@@ -25,6 +31,22 @@ class MarketplaceProductLink(models.Model):
         if settled:
             super(MarketplaceProductLink, settled).write({"is_disputed": False, "reason": False})
         return res
+
+    @api.model
+    def load(self, fields, data):
+        """Have an import repeated, as any request is, when a job wrote the same listings meanwhile."""
+        try:
+            return super().load(fields, data)
+        except Interrupted as interrupted:
+            raise interrupted.__cause__ from None
+
+    def _load_records(self, data_list, update=False):
+        try:
+            records = super()._load_records(data_list, update)
+            self.env.flush_all()
+            return records
+        except OperationalError as error:
+            raise Interrupted from error
 
     def _identity_with(self, vals):
         """Give what identifies the listing once these values are written."""

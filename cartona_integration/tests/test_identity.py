@@ -1,4 +1,7 @@
+from unittest.mock import patch
+
 from psycopg2 import IntegrityError
+from psycopg2.errors import SerializationFailure
 
 from odoo.exceptions import ValidationError
 from odoo.tests import Form, new_test_user
@@ -98,6 +101,14 @@ class TestFile(ListedCase):
             (self.rest, self.sugar, "S-1", "9", "proposed"),
         )
         self.assertIn((self.rest.id, "listings"), self.wakeups)
+
+    def test_a_conflict_with_a_job_is_no_fault_of_the_file(self):
+        lost = SerializationFailure("could not serialize access")
+        with (
+            patch.object(type(self.links), "_take_over", side_effect=lost),
+            self.assertRaises(SerializationFailure),
+        ):
+            self.load(["rest_test", str(self.sugar.id), "", "S-1", "9"])
 
     def test_packs_are_read_by_name(self):
         dozen = self.env.ref("uom.product_uom_dozen")
