@@ -127,7 +127,8 @@ class MarketplaceProductLink(models.Model):
         if rule_id is not None and (lacks_rate := self._lacks_rate(rule_id)):
             return lacks_rate
         below_floor = self._is_below_pricelist(net, floor) or self._is_below_cost(net)
-        return " ".join(doubt for doubt in (self._is_a_jump(price), below_floor) if doubt) or False
+        doubts = [doubt for doubt in (self._is_a_jump(price), below_floor) if doubt]
+        return " ".join([*doubts, _("Approve it to have it sent.")]) if doubts else False
 
     def _lacks_rate(self, rule_id):
         """Say that a price would be converted at 1 : 1, as Odoo does where nobody entered a rate.
@@ -146,7 +147,7 @@ class MarketplaceProductLink(models.Model):
         if not limit or not before or abs(float(price) - before) <= before * limit / 100:
             return False
         return _(
-            "The price would go from %(before)s to %(price)s, more than %(limit)s %%: approve it.",
+            "The price would go from %(before)s to %(price)s, more than %(limit)s %%.",
             before=self._told(before),
             price=self._told(price),
             limit=tell(self.env, limit),
@@ -161,7 +162,7 @@ class MarketplaceProductLink(models.Model):
         if account.currency_id.compare_amounts(net, least) >= 0:
             return False
         return _(
-            "The price is below %(floor)s, the floor of pricelist %(pricelist)s: approve it.",
+            "The price is below %(floor)s, the floor of pricelist %(pricelist)s.",
             floor=self._told(least),
             pricelist=account.floor_pricelist_id.name,
         )
@@ -180,4 +181,4 @@ class MarketplaceProductLink(models.Model):
         )
         if account.currency_id.compare_amounts(account._untaxed(product, net), cost) >= 0:
             return False
-        return _("The price is below the cost of %s: approve it.", self._told(cost))
+        return _("The price is below the cost of %s.", self._told(cost))

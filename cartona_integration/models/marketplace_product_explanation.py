@@ -3,6 +3,9 @@ from odoo.tools import float_is_zero
 
 from .figures import SAME, tell, tell_price
 
+# What Odoo's own rules of pricelists begin with.
+BASES = ("list_price", "standard_price", "pricelist", False)
+
 
 class MarketplaceProductLink(models.Model):
     """How a listing's figures come about, as of now: sums as people would write them.
@@ -32,7 +35,9 @@ class MarketplaceProductLink(models.Model):
     def _compute_explanation(self):
         for link in self:
             lines = []
-            if link._goods():
+            if link._without_unit():
+                lines = [self._why_without_unit()]
+            elif link._goods():
                 lines = [*link._explain_price(), "", *link._explain_stock()]
             elif link.state == "linked":
                 lines = [_("There is no product the account could sell: 0 offered")]
@@ -80,7 +85,7 @@ class MarketplaceProductLink(models.Model):
         found = pricelist._compute_price_rule(product, 1.0, uom=unit, currency=currency, date=when)
         price, rule_id = found[product.id]
         rule = self.env["product.pricelist.item"].browse(rule_id or ())
-        if rule.compute_price == "fixed":
+        if rule.compute_price == "fixed" or not self._is_told(rule):
             lines = []
         elif rule.base == "pricelist" and rule.base_pricelist_id:
             base = rule.base_pricelist_id
@@ -121,11 +126,19 @@ class MarketplaceProductLink(models.Model):
 
     def _explain_rule(self, rule):
         """Tell what a pricelist's rule does."""
+        if not self._is_told(rule):
+            return _("a rule of another kind")
         return {
             "fixed": self._explain_fixed,
             "percentage": self._explain_percentage,
             "formula": self._explain_formula,
         }[rule.compute_price](rule)
+
+    @api.model
+    def _is_told(self, rule):
+        """Tell whether a rule is of Odoo's own kinds: what others compute, and from what, only they know."""
+        own = rule.compute_price in ("percentage", "formula") and rule.base in BASES
+        return not rule or rule.compute_price == "fixed" or own
 
     def _explain_fixed(self, rule):
         return _("fixed price %s", self._in_pack(rule, rule.fixed_price))
@@ -168,6 +181,8 @@ class MarketplaceProductLink(models.Model):
     def _explain_stock(self):
         """Tell the quantity: what is there, what of it is wanted already, and the account's rules."""
         account, product, pack = self.account_id, self.product_id, self.pack_uom_id
+        if not account.stock_warehouse_ids:
+            return [self._why_without_warehouse()]
         if unsold := self._unsold(product):
             return [_("%s is archived or not for sale: 0 offered", unsold.display_name)]
         free = product._marketplace_free(account).get(product.id)

@@ -136,18 +136,28 @@ class MarketplaceProductLink(models.Model):
         """Leave out listings in a pack that the product, whose unit was changed since, is not sold in."""
         if not self.pack_uom_id:
             return self
-        lost = self.filtered(
+        lost = self._without_unit()
+        if lost:
+            lost.reason = self._why_without_unit()
+        return self - lost
+
+    def _without_unit(self):
+        """Give the listings in a pack that their product cannot be counted in."""
+        return self.filtered(
             lambda link: (
                 link.pack_uom_id
                 and link.product_id
                 and not self._is_convertible(link.product_id.uom_id, link.pack_uom_id)
             )
         )
-        if lost:
-            lost.reason = _(
-                "The product is kept in another kind of unit now: choose what the listing is sold in."
-            )
-        return self - lost
+
+    @api.model
+    def _why_without_unit(self):
+        return _("The product is kept in another kind of unit now: choose what the listing is sold in.")
+
+    @api.model
+    def _why_without_warehouse(self):
+        return _("The account has no warehouse to sell from: choose one, stock is then sent.")
 
     def _goods(self):
         """Give {link: product} where there is one, and of the account's company or of none.
@@ -199,7 +209,7 @@ class MarketplaceProductLink(models.Model):
         :param dict goods: {link: product} of those that are the account's to sell
         """
         if not account.stock_warehouse_ids:
-            self.reason = _("The account has no warehouse to sell from: choose one, stock is then sent.")
+            self.reason = self._why_without_warehouse()
             return {}
         sold = {link: goods[link] for link in self if link in goods}
         deleted = self.filtered(lambda link: link not in sold and not link.product_id)

@@ -393,6 +393,36 @@ class TestExplanation(OfferCase):
         self.assertIn("the listing is paused", said)
         self.assertIn("changed prices only when somebody asks", said)
 
+    def test_a_rule_of_a_kind_another_addon_brings_is_told_plainly(self):
+        rule = self.rule(compute_price="percentage", percent_price=10)
+        self.env.flush_all()
+        told = ["pricelist Shop, a rule of another kind: 70.00", "= 70.00 per Units"]
+        with patch.object(type(rule), "_compute_price", return_value=70):
+            for field in ("base", "compute_price"):
+                self.cr.execute(
+                    f"UPDATE product_pricelist_item SET {field} = 'moon' WHERE id = %s", [rule.id]
+                )
+                self.assertEqual(self.explained()[0], told)
+
+    def test_a_product_kept_in_another_kind_of_unit_explains_nothing_and_opens(self):
+        self.pack()
+        self.tea.uom_id = self.tea.uom_po_id = self.env.ref("uom.product_uom_kgm")
+        self.env.flush_all()
+        self.env.invalidate_all()
+        self.assertIn("another kind of unit", self.on_rest.explanation)
+
+    def test_without_a_warehouse_no_0_is_told(self):
+        self.env["stock.warehouse"].flush_model()
+        self.cr.execute(
+            "UPDATE stock_warehouse SET active = false WHERE id = ANY(%s)",
+            [self.rest.stock_warehouse_ids.ids],
+        )
+        self.env.invalidate_all()
+        said = self.on_rest.explanation
+        self.assertIn("= 100.00", said)
+        self.assertIn("has no warehouse", said)
+        self.assertNotIn("offered", said)
+
     def test_a_listing_whose_product_is_gone_explains_its_0(self):
         other = self.make_product("GONE")
         link = self.make_link(self.rest, other, "R9")
@@ -434,6 +464,7 @@ class TestGuardRails(OfferCase):
         self.push()
         self.assertIn("more than 30 %", self.on_rest.reason)
         self.assertIn("below the cost of 90.00", self.on_rest.reason)
+        self.assertEqual(self.on_rest.reason.lower().count("approve"), 1)
 
     def test_a_held_price_is_what_odoo_says_on_the_page(self):
         self.send_all()
