@@ -1,4 +1,4 @@
-from odoo import models
+from odoo import api, models
 
 from ..dialects.words import GONE
 from .marketplace_mark import STOCK
@@ -27,3 +27,26 @@ class StockMove(models.Model):
     def _marketplace_orders(self):
         """Give the marketplaces' orders among those that are delivered. Superuser: carriers see no sales."""
         return self.sudo().sale_line_id.order_id.filtered("marketplace_config_id")
+
+
+class StockMoveLine(models.Model):
+    _inherit = "stock.move.line"
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        lines = super().create(vals_list)
+        lines._tell_corrections()
+        return lines
+
+    def write(self, vals):
+        res = super().write(vals)
+        if "quantity" in vals:
+            self._tell_corrections()
+        return res
+
+    def _tell_corrections(self):
+        """Have the marketplaces told of what people correct about transfers that are done already."""
+        if self.env["marketplace.config"]._has_active_account():
+            moves = self.filtered(lambda line: line.state == "done").move_id
+            orders = moves._marketplace_orders()
+            orders.filtered(lambda order: order.marketplace_status not in GONE)._tell_delivery()

@@ -383,6 +383,27 @@ class TestPartialDeliveries(DeliveryCase):
         self.send()
         self.assertEqual(self.asked_lines(), [[{"id": "1", "quantity": "7"}]])
 
+    def test_what_is_corrected_on_a_validated_delivery_is_told(self):
+        self.rest.delivery_policy = "shipped"
+        order = self.confirmed()
+        picking = self.ship(order)
+        picking.is_locked = False
+        picking.move_ids[0].move_line_ids.quantity = 7
+        self.send()
+        self.assertEqual(self.asked_lines(), [[{"id": "1", "quantity": "7"}]])
+
+    def test_what_is_corrected_after_it_was_delivered_over_there_is_shown(self):
+        order = self.confirmed(self.cartona)
+        picking = self.ship(order)
+        self.send(self.cartona)
+        picking.is_locked = False
+        picking.move_ids[0].quantity = 7
+        self.send(self.cartona)
+        self.assertFalse(self.asked_lines())
+        self.assertEqual(self.statuses(order), ["shipped", "delivered", "lines"])
+        self.assertEqual(order.marketplace_sync_status, "error")
+        self.assertIn(self.product.display_name, order.marketplace_error_message)
+
     def test_quantities_are_told_in_the_units_of_the_order(self):
         dozen = self.env.ref("uom.product_uom_dozen")
         self.make_pack(self.rest, dozen)
