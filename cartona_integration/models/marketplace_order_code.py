@@ -34,17 +34,19 @@ class MarketplaceConfig(models.Model):
     def _open_code_step(self, order_id, planned):
         """Make the steps up to the delivery; the one with the code waits for a person, as it is.
 
-        :return: id of that one
+        :return: (id of that one, what is wrong: the order may be over since the code was asked for)
         """
         order = self.env["sale.order"].browse(order_id).sudo()
-        step = order._open_code_steps()[:1]
-        if not step and order._marketplace_known() != words.DELIVERED:
+        step, known = order._open_code_steps()[:1], order._marketplace_known()
+        if self._dialect().outlook(known or None, words.DELIVERED) == words.OVER:
+            return None, step._contradiction(known, words.DELIVERED)
+        if not step and known != words.DELIVERED:
             order._enqueue_status(words.SHIPPED)
             if planned and order._may_tell_lines() and order._marketplace_changes(planned):
                 order._enqueue_steps([{**order._prepare_step(), "planned": planned}])
             values = order._prepare_step(words.DELIVERED) | {"needs_code": True, "state": "failed"}
             step = self.env["marketplace.order.step"].sudo().create(values)
-        return step.id
+        return step.id, None
 
     def _claim_code(self, step_id, again):
         """Note that the code is being sent, before it is.

@@ -239,13 +239,16 @@ class MarketplaceOrderStep(models.Model):
 
     def _disagree(self, known):
         """Leave to a person what no call can mend."""
+        reason = self._contradiction(known, self.status)
+        self._give_up(reason, _("Bring the order here to what the marketplace shows, then ignore this step."))
+
+    def _contradiction(self, known, status):
         labels = self._status_labels()
-        reason = _(
+        return _(
             "The marketplace shows the order as %(known)s: it cannot become %(status)s.",
             known=labels[known],
-            status=labels[self.status],
+            status=labels[status],
         )
-        self._give_up(reason, _("Bring the order here to what the marketplace shows, then ignore this step."))
 
     # -- outcomes -----------------------------------------------------------------------------
 

@@ -136,9 +136,6 @@ class SaleOrder(models.Model):
     def _marketplace_known(self):
         return words.DELIVERED if self.id in self._accepted_now() else super()._marketplace_known()
 
-    def _may_tell_lines(self):
-        return self.id not in self._accepted_now() and super()._may_tell_lines()
-
     def _open_code_steps(self):
         """Give the steps that wait for a code, or for what became of one."""
         return self.sudo().marketplace_step_ids.filtered(lambda step: step.needs_code and step.state in OPEN)
@@ -176,7 +173,9 @@ class SaleOrder(models.Model):
         account = self.sudo().marketplace_config_id._as_actor()
         if not account._wait_for_lock("steps"):
             return _("Other statuses are being sent just now. Try again in a moment."), False
-        step_id = account._committed("_open_code_step", self.id, planned)
+        step_id, problem = account._committed("_open_code_step", self.id, planned)
+        if problem:
+            return problem, False
         while account._send_next_step(self.sudo().cartona_id):
             pass
         call, problem, is_in_doubt = account._committed("_claim_code", step_id, again)

@@ -95,6 +95,15 @@ class TestCodes(CodeCase):
         self.enter(wizard, "  ")
         self.assertEqual((self.door.requests, order.picking_ids.state), ([], "assigned"))
 
+    def test_of_an_order_that_is_over_by_now_no_code_is_sent(self):
+        order = self.due(self.rest)
+        wizard = self.start(order)
+        self.arrive("N1", "cancelled", self.rest, modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual(self.enter(wizard)["res_id"], wizard.id)
+        self.assertIn("Cancelled", wizard.line_ids.message)
+        self.assertEqual((self.door.requests, order.picking_ids.state), ([], "cancel"))
+        self.assertFalse(order.marketplace_step_ids)
+
     def test_a_part_with_a_backorder_needs_no_code_and_the_rest_does(self):
         order = self.due()
         self.ship(order, tea=6, sugar=4)
@@ -139,6 +148,19 @@ class TestCodes(CodeCase):
         self.assertEqual(operations, ["status", "order_details", "status"])
         self.send(self.cartona)
         self.assertEqual(len(self.door.requests), 3)
+
+    def test_what_the_picker_adds_is_shown_though_the_code_is_taken(self):
+        order = self.due(self.rest)
+        picking, extra = order.picking_ids, self.make_product("EXTRA-1")
+        self.env["stock.quant"]._update_available_quantity(extra, self.stock, 10)
+        picking.move_ids[0].copy(
+            {"product_id": extra.id, "product_uom_qty": 2, "sale_line_id": False, "picking_id": picking.id}
+        )
+        self.enter(self.start(order, tea=10, sugar=4, extra=2))
+        self.send(self.rest)
+        self.assertEqual((picking.state, self.asked_lines()), ("done", []))
+        self.assertEqual(order.marketplace_sync_status, "error")
+        self.assertIn("EXTRA-1", order.marketplace_error_message)
 
     def test_several_deliveries_are_asked_for_together(self):
         orders = self.due() | self.due(order_id="N2")
