@@ -286,7 +286,7 @@ class MarketplaceConfig(models.Model):
 
     def action_view_links(self):
         """Open the account's listings."""
-        return self._view_with("action_marketplace_link", "account_id")
+        return self._view_with("action_marketplace_link", "account_id", "linked")
 
     def action_view_steps(self):
         """Open the statuses the account sends."""

@@ -31,7 +31,7 @@ class MarketplaceConfig(models.Model):
         counts = {
             name: self._count("marketplace.product.link", domain)
             for name, domain in (
-                ("link_count", [("state", "!=", "found")]),
+                ("link_count", [("state", "=", "linked")]),
                 ("synced_link_count", [("sync_status", "=", "synced")]),
                 ("problem_link_count", [("reason", "!=", False)]),
             )

@@ -21,7 +21,7 @@ class MarketplaceProductLink(models.Model):
         readonly=True,
         copy=False,
         help="The marketplace says now that it is something else: nothing is sent for it, and its orders "
-        "wait, until somebody lets it go on.",
+        "wait, until somebody presses Start Sending on it.",
     )
 
     def write(self, vals):
@@ -47,6 +47,16 @@ class MarketplaceProductLink(models.Model):
             return records
         except OperationalError as error:
             raise Interrupted from error
+
+    def _convert_records(self, records, *, log=lambda message: None, **kwargs):
+        """Refuse rows of a file that Odoo would only warn of: of several products of one name or reference it
+        takes the first, and a listing would show the wrong price.
+        """
+
+        def refuse(message):
+            log({**message, "type": "error"})
+
+        return super()._convert_records(records, log=refuse, **kwargs)
 
     def _identity_with(self, vals):
         """Give what identifies the listing once these values are written."""
@@ -150,7 +160,7 @@ class MarketplaceProductLink(models.Model):
             if before and now and before != now and not link._is_sold_in(now):
                 problems[link] = _(
                     "The marketplace sells it in %(now)g pieces now, no longer in %(before)g: choose what it "
-                    "is sold in, and let it go on.",
+                    "is sold in, then press Start Sending.",
                     now=now,
                     before=before,
                 )
@@ -183,7 +193,7 @@ class MarketplaceProductLink(models.Model):
                 if found[key] and link.product_id not in found[key]:
                     problems[link] = _(
                         "Its key at the marketplace is %(key)s now, that of %(product)s: choose the product, "
-                        "and let it go on.",
+                        "then press Start Sending.",
                         key=key,
                         product=found[key][0].display_name,
                     )

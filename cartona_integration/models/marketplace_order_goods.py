@@ -131,7 +131,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         if any(found.is_disputed for found in bad.values()):
             reason = _("The listing became something else at the marketplace: %s", ", ".join(names))
             remedy = _(
-                "Say on the listing what it is and let it go on; the order is then imported by itself."
+                "Say on the listing what it is and press Start Sending; the order is then imported by itself."
             )
         told = dict.fromkeys((found.key, line.product_id) for line, found in bad.items())
         raise Hold(reason, remedy, [("product", *pair) for pair in told])

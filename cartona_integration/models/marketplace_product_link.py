@@ -222,17 +222,21 @@ class MarketplaceProductLink(models.Model):
         working = self.account_id._at_work()
         links = self.filtered(lambda link: link.account_id in working and not link.is_paused)
         if not links:
-            raise UserError(_("These listings are paused: resume them first."))
+            raise UserError(_("These listings are paused: press Start Sending first."))
+        if all(link.state == "found" for link in links):
+            raise UserError(_("These listings have no product yet: choose it first."))
         linked = links.filtered(lambda link: link.state == "linked").sudo()
         linked.write({"reason": False, "tries": 0, "in_doubt": True, **NOTHING_ACKNOWLEDGED})
         self.env["marketplace.mark"].sudo()._insert_both(linked, asked=True)
         (links.sudo() - linked)._look_for()
-        live = any(account.state == "live" for account in working)
-        message = (
-            _("Prices and stock are sent within seconds.")
-            if live
-            else _("In shadow, prices and stock are computed and not sent.")
-        )
+        if not linked:
+            message = _(
+                "They are looked for at the marketplace; prices and stock are sent once they are found."
+            )
+        elif any(account.state == "live" for account in linked.account_id):
+            message = _("Prices and stock are sent within seconds.")
+        else:
+            message = _("In shadow, prices and stock are computed and not sent.")
         return working._notify(_("On its way"), message, "info")
 
     def action_view_history(self):
@@ -244,6 +248,8 @@ class MarketplaceProductLink(models.Model):
     def action_create_listing(self):
         """Have listings created that the marketplace does not have yet."""
         missing = self.filtered(lambda link: link.state in ("proposed", "wanted"))
+        if not missing:
+            raise UserError(_("These listings are on the marketplace already."))
         for account in missing.account_id:
             if not account._dialect().can_create_products:
                 raise UserError(

@@ -37,7 +37,14 @@ class MarketplaceProductLink(models.Model):
             own = chosen.filtered(lambda link, account=account: link.account_id == account)
             linked |= own._link_proposed()
         left = len(self) - len(linked)
-        told = _("%(linked)d listings are linked, %(left)d are left.", linked=len(linked), left=left)
+        told = _("%d listings are linked.", len(linked))
+        if left:
+            told = _(
+                "%(told)s %(left)d of the chosen stay without product: nothing is proposed for them, or the "
+                "product has its listing.",
+                told=told,
+                left=left,
+            )
         return self.account_id[:1]._notify(_("Linked"), told, "success" if linked else "warning")
 
     def action_refuse_proposed(self):

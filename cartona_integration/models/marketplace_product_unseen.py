@@ -191,7 +191,11 @@ class MarketplaceConfig(models.Model):
 
     def action_view_drift(self):
         """Open the listings that drifted."""
-        return self._view_with("action_marketplace_link", "account_id", "drifted")
+        views = [
+            (self.env.ref("cartona_integration.view_marketplace_link_drift_list").id, "list"),
+            (False, "form"),
+        ]
+        return {**self._view_with("action_marketplace_link", "account_id", "drifted"), "views": views}
 
     def _log_drift(self, reading, began):
         """Tell how many listings drifted, by cause.

@@ -33,10 +33,14 @@ class MarketplaceProductLink(models.Model):
 
     def action_start_sending(self):
         """Send for listings that were paused."""
-        self.filtered("is_paused").write({"is_paused": False})
-        return True
+        paused = self.filtered("is_paused")
+        if not paused:
+            raise UserError(_("None of these listings is paused."))
+        return paused.write({"is_paused": False})
 
     def action_stop_sending(self):
         """Send nothing for these listings: they keep showing what they show."""
-        self.filtered(lambda link: not link.is_paused).write({"is_paused": True})
-        return True
+        sending = self.filtered(lambda link: not link.is_paused)
+        if not sending:
+            raise UserError(_("All of these listings are paused already."))
+        return sending.write({"is_paused": True})

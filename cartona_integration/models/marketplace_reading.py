@@ -18,6 +18,17 @@ class MarketplaceConfig(models.Model):
 
     _inherit = "marketplace.config"
 
+    reading_count = fields.Integer(
+        string="Being Read, So Far",
+        compute="_compute_reading_count",
+        help="Listings of the reading that is going on. Their products are looked for after the last page.",
+    )
+
+    def _compute_reading_count(self):
+        for account in self:
+            course = account.state in self.WORKING_STATES and account._state("listings").cursor
+            account.reading_count = json.loads(course or "{}").get("received", 0)
+
     def _job_listings(self):
         """Read all listings: keep each, link those with a known key, note what every one of them shows."""
         with self._locked("listings"):

@@ -150,7 +150,7 @@ class TestPreview(AllocationCase):
 
     def test_it_shows_what_would_be_offered_and_changes_nothing(self):
         form = self.wizard(stock_percentage=50)
-        self.assertIn("1 of 1 products would show another quantity", form.preview)
+        self.assertIn("1 of 1 products that were tried would show another quantity", form.preview)
         form.save()
         self.assertEqual(self.rest.stock_percentage, 100)
         self.assertEqual(self.offered(), 10)
@@ -158,6 +158,13 @@ class TestPreview(AllocationCase):
     def test_what_would_go_to_zero_is_counted(self):
         [row] = self.wizard(stock_minimum=11).save()._rows()
         self.assertEqual((row["now"], row["then"]), (10, 0))
+
+    def test_what_would_sell_out_is_shown_first(self):
+        few = self.make_product("SUGAR-1")
+        self.move_in(few, 4)
+        self.make_link(self.rest, few, "R2")
+        rows = self.wizard(stock_buffer=5).save()._rows()
+        self.assertEqual([(row["now"], row["then"]) for row in rows], [(4, 0), (10, 5)])
 
     def test_a_narrower_rule_goes_on_counting(self):
         self.rule(product_tmpl_id=self.tea.product_tmpl_id.id, stock_maximum=1)

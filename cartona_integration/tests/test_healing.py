@@ -1,5 +1,7 @@
 from datetime import timedelta
 
+from lxml import etree
+
 from odoo import fields
 
 from ..compat import SERVICE
@@ -50,6 +52,14 @@ class TestDrift(HealingCase):
         self.yesterday()
         self.see()
         self.assertFalse(self.on_rest.drift)
+
+    def test_whoever_looks_at_drifted_listings_sees_why_and_what_was_seen(self):
+        action = self.rest.action_view_drift()
+        view_id = next(view_id for view_id, mode in action["views"] if mode == "list")
+        arch = etree.fromstring(self.links.get_view(view_id)["arch"])
+        for name in ("drift", "observed_price", "observed_quantity"):
+            [field] = arch.xpath("//field[@name=$name]", name=name)
+            self.assertEqual(field.get("optional"), "show", name)
 
     def test_an_accepted_price_that_never_arrived_is_lost(self):
         self.take(120)

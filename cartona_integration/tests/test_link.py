@@ -1,6 +1,9 @@
 import json
+from ast import literal_eval
 from datetime import timedelta
 from unittest.mock import patch
+
+from lxml import etree
 
 from odoo import fields
 from odoo.exceptions import AccessError, UserError, ValidationError
@@ -388,6 +391,17 @@ class TestReading(LinkCase):
         self.assertEqual(dict(self.door.asked("products")[-1].query)["page"], "2")
         self.assertEqual(self.link(sugar).state, "linked")
 
+    def test_how_far_a_reading_is_can_be_seen(self):
+        page = {"products": [listing("A", "1"), listing("B", "2")], "next_page": 2}
+        self.door.will("products", ok(page), Answer(503, None))
+        self.run_job(self.rest, "listings")
+        self.rest.invalidate_recordset()
+        self.assertEqual(self.rest.reading_count, 2)
+        self.rest._state("listings")._resume()
+        self.read_all(listing("C", "3"))
+        self.rest.invalidate_recordset()
+        self.assertEqual(self.rest.reading_count, 0)
+
     def test_a_reading_left_for_hours_starts_again(self):
         self.door.will(
             "products", ok({"products": [listing("TEA-25", "R1")], "next_page": 2}), Answer(503, None)
@@ -555,6 +569,35 @@ class TestButtons(LinkCase):
         self.link(sugar).action_sync()
         self.look(listing("SUGAR-1", "9"))
         self.assertEqual(self.link(sugar).state, "linked")
+
+    def test_sending_now_promises_only_what_will_be(self):
+        proposed = self.link(self.make_product("SUGAR-1"))
+        self.assertIn("looked for", proposed.action_sync()["params"]["message"])
+        found = self.links.create({"account_id": self.rest.id, "external_id": "9", "state": "found"})
+        with self.assertRaisesRegex(UserError, "product"):
+            found.action_sync()
+        self.on_rest.is_paused = True
+        with self.assertRaisesRegex(UserError, "Start Sending"):
+            self.on_rest.action_sync()
+
+    def test_the_accounts_button_opens_as_many_listings_as_it_says(self):
+        self.links.create({"account_id": self.rest.id, "external_id": "9", "state": "found"})
+        self.make_product("SUGAR-1")
+        self.assertEqual(self.rest.link_count, 1)
+        action = self.rest.action_view_links()
+        [name] = [key.removeprefix("search_default_") for key in action["context"]]
+        view = self.env.ref("cartona_integration.view_marketplace_link_search")
+        [chosen] = etree.fromstring(view.arch).xpath("//filter[@name=$name]/@domain", name=name)
+        self.assertEqual(self.links.search([*action["domain"], *literal_eval(chosen)]), self.on_rest)
+
+    def test_a_button_with_nothing_to_do_says_so(self):
+        with self.assertRaises(UserError):
+            self.on_rest.action_start_sending()
+        with self.assertRaises(UserError):
+            self.on_rest.action_create_listing()
+        self.on_rest.action_stop_sending()
+        with self.assertRaises(UserError):
+            self.on_rest.action_stop_sending()
 
     def test_each_status_finds_its_own(self):
         self.settle()

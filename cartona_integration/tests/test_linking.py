@@ -167,6 +167,17 @@ class TestApproving(WorkbenchCase):
         self.assertEqual((self.found("9").state, self.found("9").product_id), ("linked", rice))
         self.assertFalse(self.found("9").proposed_product_id)
 
+    def test_what_is_left_is_told_only_where_something_is(self):
+        self.make_product(False, default_code="REF-1")
+        self.read_there(listing("REF-1", "1"), listing("?", "2"))
+        sure, unclear = self.found("1"), self.found("2")
+        told = (sure | unclear).action_link_proposed()["params"]["message"]
+        self.assertIn("1 of the chosen", told)
+        self.make_product(False, default_code="REF-3")
+        self.read_there(listing("REF-1", "1"), listing("?", "2"), listing("REF-3", "3"))
+        told = self.found("3").action_link_proposed()["params"]["message"]
+        self.assertEqual(told, "1 listings are linked.")
+
     def test_nothing_without_a_proposal_is_linked(self):
         self.read_there(listing("?", "9"))
         with self.assertRaises(UserError):
@@ -212,6 +223,14 @@ class TestApproving(WorkbenchCase):
         done = self.links.load(["account_id", "external_id", "product_id"], rows)
         self.assertTrue(done["messages"])
         self.assertEqual(self.on_rest.product_id, self.tea)
+
+    def test_a_file_whose_product_is_one_of_several_is_refused(self):
+        first, second = (self.make_product(False, default_code="S1", name=name) for name in ("One", "Two"))
+        self.read_there(listing("?", "9"))
+        for told in ("S1", first.display_name, second.display_name):
+            done = self.links.load(["account_id", "external_id", "product_id"], [[self.rest.name, "9", told]])
+            self.assertEqual([message["type"] for message in done["messages"]], ["error"], told)
+        self.assertFalse(self.found("9").product_id)
 
     def test_only_managers_link(self):
         self.make_product("SUGAR-1")

@@ -46,7 +46,8 @@ class MarketplaceAllocationPreview(models.TransientModel):
         for wizard in self:
             rows = wizard._rows() if wizard.account_id else []
             told = _(
-                "%(changed)d of %(tried)d products would show another quantity, %(zero)d of them 0.",
+                "%(changed)d of %(tried)d products that were tried would show another quantity, "
+                "%(zero)d of them 0.",
                 changed=sum(row["now"] != row["then"] for row in rows),
                 tried=len(rows),
                 zero=sum(bool(row["now"] and not row["then"]) for row in rows),
@@ -57,7 +58,7 @@ class MarketplaceAllocationPreview(models.TransientModel):
             wizard.preview = self.env["ir.qweb"]._render("cartona_integration.allocation_preview", values)
 
     def _rows(self):
-        """Give what would be offered of linked products, the biggest differences first."""
+        """Give what would be offered of linked products: what would sell out, then the biggest changes."""
         account, supposed = self.account_id, self._supposed()
         products = self._products()
         free = products._marketplace_free(account)
@@ -69,7 +70,14 @@ class MarketplaceAllocationPreview(models.TransientModel):
             for product in products
             if product.id in free
         ]
-        return sorted(rows, key=lambda row: (-abs(row["then"] - row["now"]), -len(row["elsewhere"])))
+        return sorted(
+            rows,
+            key=lambda row: (
+                not (row["now"] and not row["then"]),
+                -abs(row["then"] - row["now"]),
+                -len(row["elsewhere"]),
+            ),
+        )
 
     def _supposed(self):
         """Give who would keep how many last units, where that is tried."""

@@ -20,7 +20,7 @@ class MarketplaceFetchOrder(models.TransientModel):
 
     def action_fetch(self):
         """Read the order, store it like any message, and show what is stored of it."""
-        account, message = self.account_id, self._read()
+        account, message = self.account_id, self._find()
         account._keep([message], "manual")
         action = account._view_with("action_marketplace_event", "account_id")
         domain = [
@@ -31,10 +31,10 @@ class MarketplaceFetchOrder(models.TransientModel):
 
     def action_rehearse(self):
         """Read the order and show what it would do, without doing it."""
-        results = self.account_id._rehearse_new([self._read()], "manual")
+        results = self.account_id._rehearse_new([self._find()], "manual")
         return self.env["marketplace.rehearsal"]._show(results, 1)
 
-    def _read(self):
+    def _find(self):
         """Read the order.
 
         :return: :class:`~..dialects.words.Message`

@@ -30,6 +30,7 @@ class MarketplaceGoLive(models.TransientModel):
     empties = fields.Integer(string="Would Go to 0", readonly=True)
     reprices = fields.Integer(string="Prices That Would Change", readonly=True)
     recounts = fields.Integer(string="Quantities That Would Change", readonly=True)
+    shown_at_most = fields.Integer(default=SHOWN, readonly=True)
     line_ids = fields.One2many("marketplace.go.live.line", "wizard_id", readonly=True)
     empties_ids = fields.One2many("marketplace.go.live.line", "wizard_id", domain=[("kind", "=", "empties")])
     reprices_ids = fields.One2many(
