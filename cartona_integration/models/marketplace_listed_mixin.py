@@ -68,13 +68,14 @@ class MarketplaceListedMixin(models.AbstractModel):
         return ("marketplace_link_ids", "any", list(domain))
 
     def _search_marketplace_sync_status(self, operator, value):
-        error, pending = (self._marketplace_listed(("sync_status", "=", one)) for one in ("error", "pending"))
-        listed = self._marketplace_listed()
+        error, pending, synced = (
+            self._marketplace_listed(("sync_status", "=", one)) for one in ("error", "pending", "synced")
+        )
         domains = {
             "error": [error],
             "pending": ["&", pending, "!", error],
-            "synced": ["&", listed, "&", "!", error, "!", pending],
-            False: ["!", listed],
+            "synced": ["&", synced, "&", "!", error, "!", pending],
+            False: ["&", "!", synced, "&", "!", error, "!", pending],
         }
         return search_by(domains, operator, value)
 

@@ -114,8 +114,9 @@ class MarketplaceProductLink(models.Model):
         # An index of what is in doubt would be one; the sweep looks for it once a minute.
         self.env.cr.execute("ALTER TABLE marketplace_product_link SET (fillfactor = 70)")
 
-    @api.depends("state", "reason", "in_doubt", "acknowledged_at")
+    @api.depends("state", "reason", "in_doubt", "acknowledged_at", "looked_up_at")
     def _compute_sync_status(self):
+        """Tell where each stands; nothing waits for what has no product or was looked for in vain."""
         marked = self.env["marketplace.mark"]._marked(self)
         for link in self:
             is_settled = link.state == "linked" and link.acknowledged_at and not link.in_doubt
@@ -124,7 +125,8 @@ class MarketplaceProductLink(models.Model):
             elif is_settled and link.id not in marked:
                 link.sync_status = "synced"
             else:
-                link.sync_status = link.state != "found" and "pending"
+                is_absent = link.state == "proposed" and link.looked_up_at
+                link.sync_status = link.state != "found" and not is_absent and "pending"
 
     def _search_sync_status(self, operator, value):
         error = ("reason", "!=", False)
@@ -137,11 +139,13 @@ class MarketplaceProductLink(models.Model):
             ("acknowledged_at", "!=", False),
             ("id", "not in", list(self.env["marketplace.mark"]._marked())),
         ]
+        absent = ["&", ("state", "=", "proposed"), ("looked_up_at", "!=", False)]
+        idle = ["|", ("state", "=", "found"), *absent]
         domains = {
             "error": [error],
             "synced": ["&", "!", error, *settled],
-            "pending": ["&", ("state", "!=", "found"), "&", "!", error, "!", *settled],
-            False: ["&", ("state", "=", "found"), "!", error],
+            "pending": ["&", "!", *idle, "&", "!", error, "!", *settled],
+            False: ["&", "!", error, *idle],
         }
         return search_by(domains, operator, value)
 

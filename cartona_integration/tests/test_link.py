@@ -613,6 +613,23 @@ class TestButtons(LinkCase):
                 found = self.links.search([("sync_status", operator, value), ("id", "in", mine.ids)])
                 self.assertEqual(found, mine - link)
 
+    def test_what_was_looked_for_and_is_not_there_makes_no_product_wait(self):
+        self.settle()
+        self.settle(self.cartona)
+        self.on_cartona.unlink()
+        self.links.create({"account_id": self.cartona.id, "product_id": self.tea.id, "key": "TEA-25"})
+        products = self.env["product.product"]
+        for status, looked_up_at in (("pending", False), ("synced", fields.Datetime.now())):
+            self.link(self.tea, self.cartona).looked_up_at = looked_up_at
+            self.assertEqual(self.tea.marketplace_sync_status, status)
+            self.assertIn(self.tea, products.search([("marketplace_sync_status", "=", status)]))
+        self.assertNotIn(self.tea, products.search([("marketplace_sync_status", "=", "pending")]))
+        self.on_rest.unlink()
+        self.env.invalidate_all()
+        self.assertFalse(self.tea.marketplace_sync_status)
+        self.assertIn(self.tea, products.search([("marketplace_sync_status", "=", False)]))
+        self.assertFalse(self.link(self.tea, self.cartona).sync_status)
+
     def test_what_waits_for_a_pause_to_end_is_not_in_step(self):
         self.settle()
         self.rest.action_pause()
