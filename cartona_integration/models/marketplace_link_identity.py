@@ -48,6 +48,7 @@ class MarketplaceProductLink(models.Model):
         except OperationalError as error:
             raise Interrupted from error
 
+    @api.model
     def _convert_records(self, records, *, log=lambda message: None, **kwargs):
         """Refuse rows of a file that Odoo would only warn of: of several products of one name or reference it
         takes the first, and a listing would show the wrong price.
