@@ -89,6 +89,7 @@ class MarketplaceConfig(models.Model):
          RETURNING extract(epoch FROM pace.next_at - clock_timestamp() AT TIME ZONE 'UTC')::float - %(gap)s
             """,
             {"account": self.id, "gap": 1 / self.calls_per_second, "patience": PATIENCE},
+            log_exceptions=False,  # a conflict of two jobs is repeated
         )
         found = self.env.cr.fetchone()
         return found[0] if found else None
