@@ -4,6 +4,9 @@ from ..dialects.words import GONE
 from .marketplace_mark import STOCK
 from .marketplace_order_delivery import CALLED_OFF
 
+# What an order wants, and of which warehouse.
+DEMAND = {"state", "product_uom_qty", "location_id"}
+
 
 class StockMove(models.Model):
     _inherit = "stock.move"
@@ -11,7 +14,7 @@ class StockMove(models.Model):
     def write(self, vals):
         """Note what a confirmed order wants before anything is reserved for it: that moves no quant."""
         res = super().write(vals)
-        if {"state", "product_uom_qty"} & set(vals) and self.env["marketplace.config"]._has_active_account():
+        if DEMAND & set(vals) and self.env["marketplace.config"]._has_active_account():
             # Superuser: whoever moves goods need not see marks.
             self.env["marketplace.mark"].sudo()._note(STOCK, self.product_id)
         return res

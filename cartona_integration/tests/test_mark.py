@@ -47,6 +47,18 @@ class TestTriggers(MarkCase):
         quant.reserved_quantity += 1
         self.assertMarked("stock")
 
+    def test_unreserved_demand_that_goes_to_another_warehouse_marks_the_stock(self):
+        harbour = self.env["stock.warehouse"].create({"name": "Harbour", "code": "HB"})
+        order = self.env["sale.order"].create({"partner_id": self.env.user.partner_id.id})
+        order.warehouse_id = harbour
+        order.order_line = [(0, 0, {"product_id": self.tea.id, "product_uom_qty": 3})]
+        order.action_confirm()
+        self.env.flush_all()
+        self.drop_marks()
+        order.picking_ids.location_id = self.stock
+        self.assertEqual(order.picking_ids.move_ids.location_id, self.stock)
+        self.assertMarked("stock")
+
     def test_a_unit_marks_both(self):
         self.tea.uom_id = self.env.ref("uom.product_uom_dozen")
         self.assertMarked("price", "stock")
