@@ -7,7 +7,8 @@ from ..dialects import words
 from .marketplace_order_step import Call
 from .marketplace_work_mixin import OPEN
 
-# Orders whose code was accepted in this transaction, whose own snapshot is older and does not see it.
+# {order: quantities told with its code} accepted in this transaction, whose snapshot is older and does not
+# see it.
 ACCEPTED = "marketplace.accepted"
 
 
@@ -136,6 +137,21 @@ class SaleOrder(models.Model):
     def _marketplace_known(self):
         return words.DELIVERED if self.id in self._accepted_now() else super()._marketplace_known()
 
+    def _may_tell_lines(self):
+        """What was told with the code is not told again; what left beside it is, if only to a person."""
+        planned = self._accepted_now().get(self.id)
+        is_news = planned is None or (planned and self._is_unlike(planned))
+        return bool(is_news) and super()._may_tell_lines()
+
+    def _is_unlike(self, planned):
+        """Tell whether other goods leave than were planned."""
+        is_same = self.env["marketplace.order.processor"]._is_same
+        goods = self._marketplace_lines().filtered(lambda line: line.product_id.type != "service")
+        return not all(
+            is_same("product_uom_qty", line._marketplace_wanted()[0], planned.get(str(line.id), 0))
+            for line in goods
+        )
+
     def _open_code_steps(self):
         """Give the steps that wait for a code, or for what became of one."""
         return self.sudo().marketplace_step_ids.filtered(lambda step: step.needs_code and step.state in OPEN)
@@ -146,7 +162,7 @@ class SaleOrder(models.Model):
         return doubtful._doubt() if doubtful else None
 
     def _accepted_now(self):
-        return self.env.cr.postcommit.data.setdefault(ACCEPTED, set())
+        return self.env.cr.postcommit.data.setdefault(ACCEPTED, {})
 
     def _prepare_step(self, status=False):
         """A delivery whose code nobody asked for is not sent: a person has to get it."""
@@ -182,7 +198,7 @@ class SaleOrder(models.Model):
         if call:
             problem, is_in_doubt = account._try_code(call, code)
         if problem is None:
-            self._accepted_now().add(self.id)
+            self._accepted_now()[self.id] = planned or {}
         return problem, is_in_doubt
 
     def _code_title(self):

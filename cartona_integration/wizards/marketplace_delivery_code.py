@@ -121,7 +121,7 @@ class MarketplaceDeliveryCodeLine(models.TransientModel):
     def _take_for_accepted(self):
         order = self.sudo().sale_order_id
         order.marketplace_config_id._committed("_settle_code_by_hand", order.id)
-        order._accepted_now().add(order.id)
+        order._accepted_now()[order.id] = {}
         self._note(order)
 
     def _note(self, order, problem=None, is_in_doubt=False):

@@ -80,6 +80,23 @@ tell()
 assert (plain.picking_ids.state, due.picking_ids.state) == ("done", "assigned")
 assert heard(plain) == {DELIVERED} and not heard(due), told
 assert due.picking_ids.activity_ids and due.picking_ids.batch_id == batch
+
+StockPicking._is_attended = lambda pickings: True
+due = arrive("B5", "tea-b", needs_code=True)
+picking = due.picking_ids
+pick(picking, 2)
+env.cr.commit()
+answered = picking.with_context(skip_backorder=True, picking_ids_not_to_backorder=picking.ids)
+wizard = env["marketplace.delivery.code"].browse(answered.button_validate()["res_id"])
+wizard.line_ids.code = "4711"
+env.cr.commit()
+wizard.action_confirm()
+tell()
+less = [{{"id": "1", "quantity": "2"}}]
+assert heard(due) == [("shipped", None), (less, None), ("delivered", "4711")], "nothing twice"
+assert (picking.state, due.marketplace_sync_status) == ("done", "synced")
+rows = [(step.kind, step.state) for step in due.marketplace_step_ids]
+assert rows == [("status", "done"), ("lines", "done"), ("status", "done")], rows
 """
 DROPPED = """
 move_in(product("tea-d"), 100)
