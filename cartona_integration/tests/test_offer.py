@@ -406,8 +406,11 @@ class TestExplanation(OfferCase):
 
     def test_a_product_kept_in_another_kind_of_unit_explains_nothing_and_opens(self):
         self.pack()
-        self.tea.uom_id = self.tea.uom_po_id = self.env.ref("uom.product_uom_kgm")
         self.env.flush_all()
+        self.cr.execute(
+            "UPDATE product_template SET uom_id = %s WHERE id = %s",
+            [self.env.ref("uom.product_uom_kgm").id, self.tea.product_tmpl_id.id],
+        )
         self.env.invalidate_all()
         self.assertIn("another kind of unit", self.on_rest.explanation)
 
