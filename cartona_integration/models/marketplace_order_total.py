@@ -6,6 +6,7 @@ from odoo.tools import float_compare, float_round
 from ..compat import SOL_TAXES
 from ..dialects import words
 from ..exceptions import Hold, Holds
+from .marketplace_order_edit import exact
 from .marketplace_order_lines import Row
 from .marketplace_order_processor import QUIET
 
@@ -39,7 +40,14 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         if order.prices_include_tax is False:
             total += sum((taxed.tax for taxed in (*order.lines, *order.charges)), Decimal(0))
         if abs(total - order.total) >= HALF_A_CENT + Decimal(str(account.total_tolerance)):
-            self._hold_for_total(order, total)
+            self._hold_for_total(
+                order,
+                total,
+                _(
+                    "Ask the marketplace to correct the order, or let the account tolerate a larger "
+                    "difference of totals; the order is then imported by itself."
+                ),
+            )
 
     def _check_accuracy(self, order):
         """Refuse a quantity that Odoo would round: other goods would leave than were sold.
@@ -113,7 +121,14 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         difference = sale.currency_id.round(float(order.total) - found)
         is_off = abs(difference) > max(allowed, account.total_tolerance) + sale.currency_id.rounding / 2
         if is_off and order.status not in words.GONE:
-            self._hold_for_total(order, found)
+            self._hold_for_total(
+                order,
+                found,
+                _(
+                    "Check the account's tax settings and the products' taxes, then process the message "
+                    "again."
+                ),
+            )
         return difference
 
     def _decimals(self, name):
@@ -125,13 +140,13 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         row = self._prepare_row(Row(ROUNDING, Decimal(1), Decimal(0), name=_("Rounding")), {})
         return {**row, "price_unit": amount, SOL_TAXES: [fields.Command.clear()]}
 
-    def _hold_for_total(self, order, found):
+    def _hold_for_total(self, order, found, remedy):
         raise Hold(
             _(
                 "The marketplace's total is %(theirs)s, the lines add up to %(ours)s.",
                 theirs=order.total,
-                ours=found,
+                ours=exact(found),
             ),
-            _("Check the account's tax settings and the products' taxes, then process the message again."),
+            remedy,
             [("total", order.id)],
         )

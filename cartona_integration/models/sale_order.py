@@ -31,6 +31,7 @@ class SaleOrder(models.Model):
         readonly=True,
         copy=False,
         ondelete="restrict",
+        check_company=True,  # in another company the account would not find its order any more
     )
     cartona_id = fields.Char(
         string="Marketplace Order Id",
