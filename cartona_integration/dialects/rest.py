@@ -45,6 +45,12 @@ PAID = {
 }
 
 
+def _paid(value, path):
+    """Read whether it is paid; a word nobody knows is no proof of a payment."""
+    word = reading.text(value, path)
+    return word and PAID.get(word.lower(), False)
+
+
 def _line(taxes=(), **values):
     rate = taxes[0].get("rate") if len(taxes) == 1 else None
     return words.OrderLine(
@@ -110,7 +116,8 @@ ORDER = (
         "number": Field("number", reading.identifier),
         "placed_at": Field("placed_at", reading.timestamp),
         "prices_include_tax": Field("prices_include_tax", reading.boolean),
-        "paid": Field("payment_state", reading.lenient(reading.one_of(PAID))),
+        "paid": Field("payment_state", reading.lenient(_paid)),
+        "payment_state": Field("payment_state", reading.lenient(reading.text)),
         "delivered_by": Field("delivered_by", reading.one_of(DELIVERED_BY)),
         "delivery_date": Field("delivery_date", reading.day),
         "customer": Field("customer", reading.record(CUSTOMER, words.Customer), default=words.Customer()),

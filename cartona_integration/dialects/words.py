@@ -153,6 +153,7 @@ class Order:
     delivered_by: str | None = None
     payment_method: str | None = None
     paid: bool | None = None
+    payment_state: str | None = None  # in the marketplace's own word
     delivery_otp: str | None = None
     cancel_reason: str | None = None
     note: str | None = None

@@ -66,8 +66,9 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 plan.partner = chosen.get(plan.order.id) or self._pick_customer(
                     account, plan.order, known, alike, named
                 )
-                if plan.partner:
-                    named.setdefault(plan.partner, account._customer_key(plan.order.customer))
+                key = account._customer_key(plan.order.customer)
+                if plan.partner and key:
+                    named.setdefault(plan.partner, key)
 
     def _find_candidates(self, account, orders):
         """Look for the contacts that may be the orders' customers.
@@ -129,7 +130,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         if account.customer_key == "email":
             return email_normalize(customer.email or "") or None
         if account.customer_key == "vat":
-            return self._vat(customer)
+            number = self._vat(customer) or ""
+            return number if len(number) > 1 else None  # "/" says, in Odoo too, that there is none
         return None
 
     @staticmethod

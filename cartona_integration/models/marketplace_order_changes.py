@@ -8,6 +8,7 @@ from odoo.tools import float_compare
 from ..compat import REVERSALS, SOL_TAXES
 from ..dialects import words
 from ..exceptions import Hold
+from .marketplace_order_edit import exact
 from .marketplace_order_processor import QUIET, UNDERWAY, Plan
 from .marketplace_order_total import ROUNDING
 
@@ -280,11 +281,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _hold_for_both(self, line, name, told):
         raise Hold(
             _(
-                "%(line)s: the marketplace changed the %(figure)s to %(told)g, somebody here to %(ours)g.",
+                "%(line)s: the marketplace changed the %(figure)s to %(told)s, somebody here to %(ours)s.",
                 line=line.product_id.display_name,
                 figure=self._label(name),
-                told=told,
-                ours=self._figures(line)[name],
+                told=exact(told),
+                ours=exact(self._figures(line)[name]),
             ),
             _("Enter the marketplace's figure on the order and process the message again, or ignore it."),
             [("changed", line.order_id.cartona_id)],
@@ -316,7 +317,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         """Say one line's changes in words, with the figures before them."""
         before, after = self._figures(line), self._figures(changed)
         figures = ", ".join(
-            f"{self._label(name)} {before[name]:g} → {after[name]:g}"
+            f"{self._label(name)} {exact(before[name])} → {exact(after[name])}"
             for name in self._differing(line, changed)
         )
         return f"{line.name}: {figures}"

@@ -200,7 +200,10 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         if order.status not in ACCEPTED[account.accept_from]:
             raise NotYet(_("Waiting for the marketplace's approval."), now + LOOK_AGAIN)
         if account.paid_only and order.paid is False:
-            raise NotYet(_("Waiting for the payment."), now + LOOK_AGAIN)
+            raise NotYet(
+                _("Waiting for the payment; the marketplace calls it: %s", order.payment_state),
+                now + LOOK_AGAIN,
+            )
         if account.import_delay:
             placed_at = self._naive(order.placed_at)
             if not placed_at or placed_at > now:  # a clock of theirs, or its time zone, is wrong

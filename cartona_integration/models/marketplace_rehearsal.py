@@ -2,6 +2,7 @@ from odoo import _, models
 from odoo.tools import formatLang, html2plaintext
 
 from ..compat import SOL_TAXES, SOL_UOM
+from .marketplace_order_edit import exact
 
 # What a person can look through; the rest of a file is only counted.
 REHEARSED = 20
@@ -107,7 +108,7 @@ class MarketplaceConfig(models.Model):
         return {
             "name": line.name,
             "product": line.product_id.display_name,
-            "quantity": f"{line.product_uom_qty:g} {line[SOL_UOM].name}",
+            "quantity": f"{exact(line.product_uom_qty)} {line[SOL_UOM].name}",
             "price": formatLang(self.env, line.price_unit, currency_obj=line.currency_id),
             "taxes": ", ".join(line[SOL_TAXES].mapped("name")),
             "total": formatLang(self.env, line.price_total, currency_obj=line.currency_id),

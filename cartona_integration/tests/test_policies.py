@@ -31,6 +31,12 @@ class TestWanted(OrderCase):
         self.assertTrue(self.send(payment_state="paid"))
         self.assertEqual(waiting.state, "ignored")
 
+    def test_a_word_nobody_knows_is_no_proof_of_a_payment(self):
+        self.rest.paid_only = True
+        self.assertFalse(self.send(payment_state="voided"))
+        self.assertWaits("voided")
+        self.assertTrue(self.send(payment_state="PAID"))
+
     def test_an_order_without_word_of_payment_counts_as_paid(self):
         self.rest.paid_only = True
         self.assertTrue(self.send())
@@ -342,6 +348,22 @@ class TestCustomerKey(OrderCase):
         self.receive(self.rest, messages)
         self.assertEqual(self.order(self.rest, "A").partner_id, self.order(self.rest, "B").partner_id)
 
+    def test_who_has_no_id_opens_no_contact_to_several_who_have_one(self):
+        contact = self.env["res.partner"].create({"name": "Shop", "email": "shop@x.test"})
+        self.rest.customer_key = "email"
+        customer = {"name": "Shop", "email": "shop@x.test"}
+        ids = {"a": {}, "b": {"id": "K1"}, "c": {"id": "K2"}}
+        self.receive(self.rest, [self.message(id=name, customer=customer | own) for name, own in ids.items()])
+        partners = [self.order(self.rest, name).partner_id for name in ids]
+        self.assertEqual(partners[:2], [contact, contact])
+        self.assertEqual(partners[2].cartona_id, "retailer_rest_test_K2")
+
+    def test_the_sign_for_no_tax_number_matches_nobody(self):
+        self.env["res.partner"].create({"name": "Untaxed", "vat": "/"})
+        self.rest.customer_key = "vat"
+        order = self.send(customer={"id": "K1", "name": "Somebody", "vat": "/"})
+        self.assertEqual(order.partner_id.name, "Somebody")
+
     def test_in_a_batch_too_a_contact_is_one_customer_of_a_numbering(self):
         known = self.partner()
         customers = [{"id": number, "phone": "+201001234567"} for number in ("K1", "K2", "K1")]
@@ -428,6 +450,17 @@ class TestBothSides(OrderCase):
         self.send(line(quantity="5"))
         self.assertEqual(order.order_line.product_uom_qty, 5)
         self.assertTrue(any("1 → 5" in message.body for message in order.message_ids))
+
+    def test_figures_are_told_to_the_cent(self):
+        self.rest.order_policy = "confirm"
+        order = self.send(line(price="12345.67"))
+        self.send(line(price="12345.78"))
+        self.assertIn("12345.67 → 12345.78", "".join(order.message_ids.mapped("body")))
+        order.order_line.price_unit = 12345.99
+        self.send(line(price="12346.11"))
+        reason = self.last_event().reason
+        self.assertIn("12346.11", reason)
+        self.assertIn("12345.99", reason)
 
     def test_both_changing_a_confirmed_order_asks_a_person(self):
         order = self.send()
