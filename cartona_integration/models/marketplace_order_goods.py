@@ -117,6 +117,16 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
         :param dict bad: {line: :class:`Goods`}
         """
+        nameless = [line.name or line.id for line, found in bad.items() if found.key == NAMELESS]
+        if nameless:
+            raise Hold(
+                _("Lines name no product, by id or key: %s", ", ".join(nameless)),
+                _(
+                    "Ask the marketplace to correct the order, or let the account import unknown products "
+                    "with a placeholder; the order is then imported by itself."
+                ),
+                self._missing_products(bad),
+            )
         names = list(dict.fromkeys(found.key for found in bad.values()))
         ambiguous = list(dict.fromkeys(found.key for found in bad.values() if found.products))
         if ambiguous:
@@ -133,8 +143,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             remedy = _(
                 "Say on the listing what it is and press Start Sending; the order is then imported by itself."
             )
+        raise Hold(reason, remedy, self._missing_products(bad))
+
+    def _missing_products(self, bad):
+        """Give what a hold for products waits for."""
         told = dict.fromkeys((found.key, line.product_id) for line, found in bad.items())
-        raise Hold(reason, remedy, [("product", *pair) for pair in told])
+        return [("product", *pair) for pair in told]
 
     @api.model
     def _wanted_quantities(self, account, order):

@@ -171,6 +171,19 @@ class CartonaSamples:
         self.assertEqual(set(orders.partner_id.mapped("name")), {"بقالة الأمل"})
         self.assertFalse(any(orders.partner_id.mapped("cartona_id")))
 
+    def test_a_line_that_names_no_product_is_told_by_its_name(self):
+        row = {"id": 1, "base_product_id": 5, "amount": 2, "selling_price": 10, "product_name": "شاي"}
+        self.receive(
+            self.cartona,
+            {"hashed_id": "H1", "status": "pending", "total_price": 20, "order_details": [row]},
+        )
+        event = self.events(self.cartona, "H1")
+        self.assertEqual(event.state, "hold")
+        self.assertIn("شاي", event.reason)
+        self.cartona.unknown_product_policy = "placeholder"
+        self.run_job(self.cartona, "import")
+        self.assertEqual(self.order(self.cartona, "H1").amount_total, 20)
+
     def test_an_unknown_product_holds_the_whole_order_and_leaves_nothing_behind(self):
         models = ("sale.order", "sale.order.line", "res.partner", "product.product", "mail.message")
         before = [self.env[model].with_context(active_test=False).search_count([]) for model in models]
