@@ -1,9 +1,16 @@
-"""How figures are written for people."""
+"""How figures are written."""
+
+from decimal import Decimal
 
 from odoo.tools import float_is_zero, formatLang
 
 # Odoo stores figures as binary fractions: what differs by less is the same figure.
 SAME = 6  # decimals
+
+
+def exact(number):
+    """Give a figure of Odoo as people would write it, without binary leftovers."""
+    return Decimal(format(Decimal(f"{number:.6f}").normalize(), "f"))
 
 
 def tell(env, number, places=0):

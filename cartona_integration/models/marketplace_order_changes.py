@@ -8,7 +8,7 @@ from odoo.tools import float_compare
 from ..compat import REVERSALS, SOL_TAXES
 from ..dialects import words
 from ..exceptions import Hold
-from .marketplace_order_edit import exact
+from .figures import exact
 from .marketplace_order_processor import QUIET, UNDERWAY, Plan
 from .marketplace_order_total import ROUNDING
 
@@ -198,7 +198,9 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 if gone:
                     line.marketplace_quantity = 0  # the marketplace knows
                 commands.append(
-                    fields.Command.delete(line.id) if gone else fields.Command.update(line.id, changed)
+                    fields.Command.delete(line.id)
+                    if gone
+                    else fields.Command.update(line.id, self._to_write(line, changed))
                 )
                 notes.append(self._describe_changes(line, changed))
             elif self._is_told_anew(line, changed):
@@ -298,6 +300,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
 
     def _is_same(self, name, one, other):
         return not float_compare(one, other, precision_digits=self._decimals(name))
+
+    def _to_write(self, line, changed):
+        """Leave out a quantity that stays: Odoo would look for goods to move, for each line written anew."""
+        stays = self._is_same("product_uom_qty", line.product_uom_qty, changed["product_uom_qty"])
+        return {name: value for name, value in changed.items() if name != "product_uom_qty" or not stays}
 
     def _is_told_anew(self, line, changed):
         return any(not self._is_same(name, line[last], changed[last]) for name, last in TOLD.items())

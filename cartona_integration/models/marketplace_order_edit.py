@@ -1,20 +1,14 @@
-from decimal import Decimal
-
 from odoo import api, models
 
 from ..compat import SOL_TAXES
 from ..dialects import words
+from .figures import exact
 from .marketplace_work_mixin import STOPPED
 
 # In the place of a line here that is gone.
 GONE = 0
 # Figures of a line that a marketplace may be told.
 EDITED = {"product_uom_qty", "price_unit", "discount"}
-
-
-def exact(number):
-    """Give a figure of ours as it is written, without binary leftovers."""
-    return Decimal(format(Decimal(f"{number:.6f}").normalize(), "f"))
 
 
 class SaleOrderLine(models.Model):

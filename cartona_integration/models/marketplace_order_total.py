@@ -6,7 +6,7 @@ from odoo.tools import float_compare, float_round
 from ..compat import SOL_TAXES
 from ..dialects import words
 from ..exceptions import Hold, Holds
-from .marketplace_order_edit import exact
+from .figures import exact
 from .marketplace_order_lines import Row
 from .marketplace_order_processor import QUIET
 

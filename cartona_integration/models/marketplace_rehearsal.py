@@ -2,7 +2,7 @@ from odoo import _, models
 from odoo.tools import formatLang, html2plaintext
 
 from ..compat import SOL_TAXES, SOL_UOM
-from .marketplace_order_edit import exact
+from .figures import exact
 
 # What a person can look through; the rest of a file is only counted.
 REHEARSED = 20

@@ -23,6 +23,7 @@ from . import (
     test_linking,
     test_mark,
     test_misbehaviour,
+    test_models,
     test_offer,
     test_order_import,
     test_pace,

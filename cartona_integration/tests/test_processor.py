@@ -634,6 +634,14 @@ class TestOrderChanges(OrderCase):
         self.send(line(quantity="2"))
         self.assertEqual(order.order_line.product_uom_qty, 2)
 
+    def test_other_prices_alone_look_for_no_goods_to_move(self):
+        order = self.send(line(1), line(2, "SALT"))
+        self.assertEqual(order.state, "sale")
+        with patch.object(self.env.registry["sale.order.line"], "_action_launch_stock_rule") as launch:
+            self.send(line(1, price="12.00"), line(2, "SALT", price="13.00"))
+        launch.assert_not_called()
+        self.assertEqual(order.order_line.mapped("price_unit"), [12.0, 13.0])
+
     def test_what_the_customer_wrote_on_a_line_is_not_lost(self):
         order = self.send(line(1, note="Green ones"), note="Ring twice")
         self.assertEqual(order.marketplace_note.splitlines(), ["Ring twice", "TEA: Green ones"])
