@@ -54,8 +54,8 @@ BUGS = [
     (
         "a total that differs is a hold",
         f"{MODELS}/marketplace_order_total.py",
-        "    def _hold_for_total(self, order, found):\n        raise Hold(",
-        "    def _hold_for_total(self, order, found):\n        Hold(",
+        "    def _hold_for_total(self, order, found, remedy):\n        raise Hold(",
+        "    def _hold_for_total(self, order, found, remedy):\n        Hold(",
         "addon", "processor",
     ),
     (
