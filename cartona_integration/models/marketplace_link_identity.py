@@ -36,11 +36,13 @@ class MarketplaceProductLink(models.Model):
     def load(self, fields, data):
         """Have an import repeated, as any request is, when a job wrote the same listings meanwhile."""
         try:
-            return super().load(fields, data)
+            return super(MarketplaceProductLink, self.with_context(marketplace_file=True)).load(fields, data)
         except Interrupted as interrupted:
             raise interrupted.__cause__ from None
 
     def _load_records(self, data_list, update=False):
+        if not self.env.context.get("marketplace_file"):
+            return super()._load_records(data_list, update)
         try:
             records = super()._load_records(data_list, update)
             self.env.flush_all()
