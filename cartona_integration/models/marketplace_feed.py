@@ -88,11 +88,41 @@ class MarketplaceConfig(models.Model):
             if not reading:
                 return
             try:
-                # Not before the reading ends: pages shift when an order leaves the feed.
-                if self._read_feed(reading) and not reading.is_check and self._acknowledge(reading.settled):
-                    self._read_what_acknowledging_hid(reading)
+                if self._read_feed(reading):
+                    self._go_on_after(reading)
             except MarketplaceError as error:
                 self._committed("_stop", "pull", error)
+
+    def _go_on_after(self, reading):
+        """Acknowledge what a reading has shown, and look at what that may have hidden.
+
+        Not before the reading ends: pages shift when an order leaves the feed. That something is to be looked
+        at is kept before the first call: neither a refusal nor a killed worker may have it forgotten.
+        """
+        if reading.is_check:
+            # Another job was to read it: the acknowledging before may not have come to its end.
+            self._committed("_enqueue", "pull")
+            return
+        if not reading.settled or not self._dialect().can_acknowledge:
+            return
+        check = self._check_of(reading)
+        if check:
+            self._committed("_keep_reading", check)
+        self._acknowledge(reading.settled)
+        if check:
+            self._read_feed(check)
+
+    def _check_of(self, reading):
+        """Give a reading of the time of another one, and the hour before, where the dialect says so.
+
+        An acknowledgement may have hidden what changed since its page was read.
+        """
+        overlap = self._dialect().reread_after_acknowledging
+        if not overlap:
+            return None
+        check = self._new_reading(moment(reading.began) - overlap)
+        check.is_check = True
+        return check
 
     def _reading_due(self):
         """Give the reading that another job left to this one, or a new one; None when nothing may be read."""
@@ -187,17 +217,6 @@ class MarketplaceConfig(models.Model):
             since = usual and min(usual, since)
         self._keep_reading(self._new_reading(since or None))
 
-    def _read_what_acknowledging_hid(self, reading):
-        """Read the time of a reading, and the hour before, once more where the dialect says so.
-
-        An acknowledgement may have hidden what changed since its page was read.
-        """
-        overlap = self._dialect().reread_after_acknowledging
-        if overlap:
-            check = self._new_reading(moment(reading.began) - overlap)
-            check.is_check = True
-            self._read_feed(check)
-
     def write(self, vals):
         res = super().write(vals)
         if PLACE & set(vals):
@@ -276,21 +295,16 @@ class MarketplaceConfig(models.Model):
         call would be acknowledged unseen. Nothing is kept: what was not taken is in the next pull again.
 
         :param settled: {order id: event id}
-        :return: whether something was told
         """
-        dialect = self._dialect()
-        if not dialect.can_acknowledge:
-            return False
-        order_ids = list(settled)
-        for start in range(0, len(order_ids), dialect.batch_size):
-            batch = order_ids[start : start + dialect.batch_size]
+        order_ids, size = list(settled), self._dialect().batch_size
+        for start in range(0, len(order_ids), size):
+            batch = order_ids[start : start + size]
             results = self.env["marketplace.api"]._acknowledge_orders(self, batch)
             taken = [
                 settled[key] for key, result in zip(batch, results, strict=True) if result.ok is not False
             ]
             refused = [result.reason for result in results if result.ok is False]
             self._committed("_note_acknowledged", taken, refused[:1])
-        return bool(order_ids)
 
     def _note_acknowledged(self, taken, refused):
         # Superuser: the token may cover accounts of other companies.

@@ -47,7 +47,7 @@ class Door:
         if not script:
             raise AssertionError(f"unexpected call: {request.operation} {request.path}")
         answer = script.pop(0) if len(script) > 1 else script[0]
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer(request) if callable(answer) else answer
 

@@ -1,5 +1,6 @@
 import gc
 import json
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from unittest.mock import patch
 
@@ -680,6 +681,26 @@ class TestAcknowledge(TrafficCase):
         self.show_feed(self.cartona_order())
         self.assertEqual(self.asked(), [["K1"]])
 
+    def test_what_an_acknowledgement_hid_is_read_though_the_next_one_fails_or_the_worker_dies(self):
+        class Killed(BaseException):
+            """What ends a worker passes all ``except Exception``."""
+
+        for ending in (ok(status=502), Killed()):
+            with self.subTest(ending=ending), patch.object(Cartona, "batch_size", 1):
+                orders = [self.cartona_order(f"{type(ending).__name__}{number}") for number in range(2)]
+                self.pull(self.cartona, orders)
+                self.door.will("acknowledge", ok([]), ending)
+                with suppress(Killed):
+                    self.show_feed(*orders)
+                self.cartona._state("pull")._resume()
+                first, second = orders
+                self.jobs(self.cartona, "pull").unlink()
+                self.assertTrue((self.cartona._state("pull").reading or {}).get("is_check"))
+                self.show_feed(first | {"status": "approved"}, second)
+                self.assertEqual(self.events(order_id=first["hashed_id"])[-1:].status, "confirmed")
+                # What is left is acknowledged soon after.
+                self.assertTrue(self.jobs(self.cartona, "pull"))
+
     def test_reading_once_more_after_acknowledging_is_nothing_to_acknowledge(self):
         rows = [self.cartona_order("K1"), self.cartona_order("K2")]
         with patch.object(Cartona, "page_size", 1):
@@ -760,7 +781,8 @@ class TestAcknowledge(TrafficCase):
         self.assertEqual(len(self.jobs(self.cartona, "pull")), 1)
         self.door.will("acknowledge", ok([]))
         self.pass_time(self.cartona, "pull")
-        self.show_feed(self.cartona_order())
+        for _reading in ("of what it may have hidden", "of the feed"):
+            self.show_feed(self.cartona_order())
         self.assertTrue(self.events().acknowledged_at)
 
     def test_a_feed_that_is_not_drained_is_never_acknowledged(self):

@@ -104,7 +104,24 @@ class Portion:
             return all(here[order_id].amount == amount for order_id, amount in changed.items())
 
         if changed:
-            wait_for(are_seen, 60, f"changes are here: {changed}")
+            try:
+                wait_for(are_seen, 120, f"changes are here: {changed}")
+            except AssertionError as error:
+                raise AssertionError(self.story(changed)) from error
+
+    def story(self, ids):
+        """Tell of orders how they stand on both sides, and what became of each message."""
+        there, here = self.there(), self.here(ids)
+        rows = []
+        for order_id in ids:
+            messages = self.shop.server.sql(
+                "SELECT origin, topic, status, modified_at, state, tries, reason FROM marketplace_event"
+                " WHERE external_order_id = %s ORDER BY id",
+                [order_id],
+            )
+            rows += [f"{order_id} {self.lives[order_id].acts}", f"  {there[order_id]} {here[order_id]}"]
+            rows += [f"  {message}" for message in messages]
+        return "\n".join(rows)
 
     def act(self, kind, ids):
         if isinstance(kind, Theirs):
