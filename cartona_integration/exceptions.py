@@ -7,6 +7,14 @@ job rows.
 from contextlib import contextmanager
 
 
+def _lt(text):
+    """Mark a text for the catalogues: it is translated where a person reads it.
+
+    Odoo's own mark needs Odoo, which the dialects do without.
+    """
+    return text
+
+
 class MarketplaceError(Exception):
     """Base of everything a marketplace or its messages can make us raise."""
 
@@ -55,15 +63,15 @@ class PayloadError(MarketplaceError):
     """A message does not have the shape its dialect promises.
 
     :param path: where, in the message's own words, such as ``order_details[0].amount``
-    :param expected: what should stand there, such as ``a number``
+    :param expected: what should stand there, such as ``a number``, marked for translation
     :param found: a short, printable form of what stands there
+    :param limit: what takes the place of ``%s`` in ``expected``
     """
 
-    def __init__(self, path, expected, found=None):
-        super().__init__(f"{path}: {expected} expected, found {found}")
-        self.path = path
-        self.expected = expected
-        self.found = found
+    def __init__(self, path, expected, found=None, limit=None):
+        self.path, self.expected, self.found, self.limit = path, expected, found, limit
+        wanted = expected if limit is None else expected % limit
+        super().__init__(f"{path}: {wanted} expected, found {found}")
 
 
 class Hold(Exception):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from urllib.parse import quote
 
-from ..exceptions import CredentialsRefused, Refused, TooManyCalls, Unavailable
+from ..exceptions import CredentialsRefused, Refused, TooManyCalls, Unavailable, _lt
 from . import payload as reading
 from .words import (
     BY_MARKETPLACE,
@@ -91,7 +91,7 @@ class Dialect:
         """Read one page of the feed.
 
         :return: Page of :class:`Message`
-        :raise Unavailable: the answer has not the promised shape
+        :raise PayloadError: the answer has not the promised shape
         """
         raise NotImplementedError
 
@@ -366,7 +366,7 @@ def rows(data):
     :raise PayloadError: it is neither
     """
     if not isinstance(data, (dict, list)):
-        raise reading.wrong("body", "an object or a list", data)
+        raise reading.wrong("body", _lt("an object or a list"), data)
     return data if isinstance(data, list) else [data]
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta, timezone
 from decimal import Decimal
 from functools import partial
 
-from ..exceptions import Refused, Unavailable
+from ..exceptions import Refused, _lt
 from . import base, words
 from . import payload as reading
 from .payload import Field
@@ -260,7 +260,7 @@ class Cartona(base.Dialect):
     def _page(self, request, answer):
         """Cut a bare array; no total is told, so a short page is the end."""
         if not isinstance(answer.data, list):
-            raise Unavailable("a list expected, something else came")
+            raise reading.wrong("body", _lt("a list"), answer.data)
         query = dict(request.query)
         if len(answer.data) < int(query["per_page"]):
             return words.Page(tuple(answer.data))

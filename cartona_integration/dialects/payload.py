@@ -17,7 +17,7 @@ from itertools import accumulate
 from json.encoder import encode_basestring
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ..exceptions import PayloadError
+from ..exceptions import PayloadError, _lt
 
 MAX_DEPTH = 32
 MAX_ANSWER_DEPTH = 400  # far below Python's own limit, behind the deepest stack of Odoo
@@ -44,7 +44,8 @@ _TIMESTAMP = re.compile(
 _LEVELS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NO_LEVELS = bytes(set(range(256)) - {*_LEVELS, ord('"')})
 _TEXT = re.compile(rb'"[^"]*"?')
-_WORDS = {None: "nothing", True: "true", False: "false"}
+_TOO_DEEP = _lt("at most %s levels")
+_WORDS = {None: _lt("nothing"), True: "true", False: "false"}
 _CONSTANTS = {None: "null", True: "true", False: "false"}
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
@@ -66,15 +67,15 @@ def shown(value):
     if isinstance(value, (bool, type(None))):
         return _WORDS[value]
     if isinstance(value, dict):
-        return "an object"
+        return _lt("an object")
     if isinstance(value, (list, tuple)):
-        return "a list"
+        return _lt("a list")
     return printable(f'"{value[:40]}"' if isinstance(value, str) else value, 40)
 
 
-def wrong(path, expected, value):
-    """Give the error to raise for ``value`` at ``path``."""
-    return PayloadError(path or "message", expected, shown(value))
+def wrong(path, expected, value, limit=None):
+    """Give the error to raise for ``value`` at ``path``; for the rest see :class:`PayloadError`."""
+    return PayloadError(path or "message", expected, shown(value), limit)
 
 
 # --- JSON -------------------------------------------------------------------------------------
@@ -90,11 +91,11 @@ def loads(raw):
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise PayloadError(f"byte {error.start}", "UTF-8", "another encoding") from None
+        raise PayloadError(f"byte {error.start}", "UTF-8", _lt("another encoding")) from None
     if not text.strip():
-        raise PayloadError("body", "JSON", "nothing")
+        raise PayloadError("body", "JSON", _WORDS[None])
     if _is_deeper(raw, MAX_DEPTH):
-        raise PayloadError("body", f"at most {MAX_DEPTH} levels", "more")
+        raise PayloadError("body", _TOO_DEEP, _lt("more"), MAX_DEPTH)
     try:
         data = _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -121,14 +122,14 @@ def _is_deeper(raw, levels):
 
 def _whole(text):
     if len(text) > MAX_DIGITS:
-        raise wrong("body", f"a number of at most {MAX_DIGITS} digits", text)
+        raise wrong("body", _lt("a number of at most %s digits"), text, MAX_DIGITS)
     return int(text)
 
 
 def _fraction(text):
     number = _scaled(text)
     if len(number.as_tuple().digits) > MAX_DIGITS:
-        raise wrong("body", f"a number of at most {MAX_DIGITS} digits", text)
+        raise wrong("body", _lt("a number of at most %s digits"), text, MAX_DIGITS)
     return number
 
 
@@ -136,10 +137,10 @@ def _scaled(text):
     """Read a number with any tail; 33.3 is as long as 33.2999999999999971578290569595992565155029296875."""
     exponent = text.lower().partition("e")[2]
     if len(exponent) > 4 or abs(int(exponent or 0)) > MAX_EXPONENT:
-        raise wrong("body", f"an exponent within {MAX_EXPONENT}", text)
+        raise wrong("body", _lt("an exponent within %s"), text, MAX_EXPONENT)
     number = Decimal(text)
     if abs(number.adjusted()) > MAX_EXPONENT:
-        raise wrong("body", f"a number of at most {MAX_DIGITS} digits", text)
+        raise wrong("body", _lt("a number of at most %s digits"), text, MAX_DIGITS)
     return number
 
 
@@ -155,7 +156,7 @@ def loads_answer(raw):
     """
     text = raw.decode(json.detect_encoding(raw), "surrogatepass")
     if _is_deeper(text.encode(errors="surrogatepass"), MAX_ANSWER_DEPTH):
-        raise PayloadError("body", f"at most {MAX_ANSWER_DEPTH} levels", "more")
+        raise PayloadError("body", _TOO_DEEP, _lt("more"), MAX_ANSWER_DEPTH)
     return _ANSWER_DECODER.decode(text)
 
 
@@ -186,7 +187,7 @@ _ANSWER_DECODER = json.JSONDecoder(
 
 
 def _constant(text):
-    raise wrong("body", "a finite number", text)
+    raise wrong("body", _lt("a finite number"), text)
 
 
 def _object(pairs):
@@ -194,7 +195,7 @@ def _object(pairs):
     if len(data) < len(pairs):
         seen = set()
         twice = next(key for key, _value in pairs if key in seen or seen.add(key))
-        raise PayloadError(printable(twice, 40), "a key once in its object", "it twice")
+        raise PayloadError(printable(twice, 40), _lt("a key once in its object"), _lt("it twice"))
     return data
 
 
@@ -207,12 +208,12 @@ def _check(data, where):
     """Refuse what no database stores."""
     if isinstance(data, str):
         if _UNSTORABLE.search(data):
-            raise wrong(_joined(where), "text without NUL and lone surrogates", data)
+            raise wrong(_joined(where), _lt("text without NUL and lone surrogates"), data)
     elif isinstance(data, (dict, list)):
         for key, value in data.items() if isinstance(data, dict) else enumerate(data):
             # Called for what can be wrong only: a message has hundreds of values.
             if isinstance(key, str) and _UNSTORABLE.search(key):
-                raise wrong(_joined(where), "text without NUL and lone surrogates", key)
+                raise wrong(_joined(where), _lt("text without NUL and lone surrogates"), key)
             if isinstance(value, (dict, list)) or (isinstance(value, str) and _UNSTORABLE.search(value)):
                 _check(value, (*where, key))
 
@@ -288,10 +289,10 @@ def text(value, path, limit=MAX_TEXT):
     if isinstance(value, Decimal) and value.adjusted() < MAX_DIGITS:
         value = int(value) if value == value.to_integral_value() else value
     if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise wrong(path, "a text", value)
+        raise wrong(path, _lt("a text"), value)
     value = str(value).strip()
     if len(value) > limit:
-        raise wrong(path, f"a text of at most {limit} characters", value)
+        raise wrong(path, _lt("a text of at most %s characters"), value, limit)
     return value
 
 
@@ -311,12 +312,12 @@ def decimal(value, path):
     elif isinstance(value, Decimal) and value.is_finite() and value.adjusted() < MAX_INTEGER_DIGITS:
         value = round(value, MAX_DECIMALS)
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-        raise wrong(path, "a number", value)
+        raise wrong(path, _lt("a number"), value)
     number = Decimal(value)
     if not number.is_finite() or (number and number.adjusted() >= MAX_INTEGER_DIGITS):
-        raise wrong(path, f"a number of at most {MAX_INTEGER_DIGITS} digits", value)
+        raise wrong(path, _lt("a number of at most %s digits"), value, MAX_INTEGER_DIGITS)
     if number.normalize(_EXACT).as_tuple().exponent < -MAX_DECIMALS:
-        raise wrong(path, f"a number of at most {MAX_DECIMALS} decimals", value)
+        raise wrong(path, _lt("a number of at most %s decimals"), value, MAX_DECIMALS)
     return number
 
 
@@ -325,7 +326,7 @@ def quantity(value, path):
     """Read a number that cannot be below zero."""
     number = decimal(value, path)
     if number < 0:
-        raise wrong(path, "a number not below 0", value)
+        raise wrong(path, _lt("a number not below 0"), value)
     return number
 
 
@@ -334,7 +335,7 @@ def integer(value, path):
     """Read a whole number; 7.0 is one."""
     number = decimal(value, path)
     if number != number.to_integral_value():
-        raise wrong(path, "a whole number", value)
+        raise wrong(path, _lt("a whole number"), value)
     return int(number)
 
 
@@ -343,7 +344,7 @@ def boolean(value, path):
     """Read yes or no: true, false, 1, 0, also as text."""
     word = str(value).strip().lower() if isinstance(value, (bool, int, str)) else None
     if word not in _BOOLEANS:
-        raise wrong(path, "true or false", value)
+        raise wrong(path, _lt("true or false"), value)
     return _BOOLEANS[word]
 
 
@@ -351,7 +352,7 @@ def boolean(value, path):
 def web_address(value, path):
     """Read a web address that may stand behind a link: no other scheme, which a browser might run."""
     if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s<>\"']{1,1000}", value.strip()):
-        raise wrong(path, "a web address", value)
+        raise wrong(path, _lt("a web address"), value)
     return value.strip()
 
 
@@ -365,12 +366,12 @@ def timestamp(value, path, zone=None):
         return None
     found = _TIMESTAMP.fullmatch(value.strip()) if isinstance(value, str) else None
     if not found or not (found[4] or zone):
-        raise wrong(path, "a time with offset such as 2026-01-31T10:00:00Z", value)
+        raise wrong(path, _lt("a time with offset such as 2026-01-31T10:00:00Z"), value)
     try:
         moment = datetime.fromisoformat(f"{_dated(found[1])}T{found[2]}.{(found[3] or '0')[:6]:0<6}")
         return moment.replace(tzinfo=_zone(found[4], zone)).astimezone(timezone.utc)
     except (ValueError, OverflowError, ZoneInfoNotFoundError):
-        raise wrong(path, "a time that exists", value) from None
+        raise wrong(path, _lt("a time that exists"), value) from None
 
 
 def _is_no_day(value):
@@ -405,19 +406,19 @@ def day(value, path):
     try:
         return date.fromisoformat(_dated(found[1]))
     except (TypeError, ValueError):
-        raise wrong(path, "a day such as 2026-01-31", value) from None
+        raise wrong(path, _lt("a day such as 2026-01-31"), value) from None
 
 
 @_converter
 def country(value, path):
     """Read an ISO 3166-1 alpha-2 code."""
-    return _code(value, path, 2, "a country code of 2 letters")
+    return _code(value, path, 2, _lt("a country code of 2 letters"))
 
 
 @_converter
 def currency(value, path):
     """Read an ISO 4217 code."""
-    return _code(value, path, 3, "a currency code of 3 letters")
+    return _code(value, path, 3, _lt("a currency code of 3 letters"))
 
 
 def _code(value, path, length, expected):
@@ -433,7 +434,7 @@ def one_of(words):
     def convert(value, path):
         word = text(value, path)
         if word not in words:
-            raise wrong(path, f"one of {', '.join(words)}", word)
+            raise wrong(path, _lt("one of %s"), word, ", ".join(words))
         return words[word]
 
     return convert
@@ -455,9 +456,9 @@ def rows(table, make):
     @_converter
     def convert(value, path):
         if not isinstance(value, list):
-            raise wrong(path, "a list", value)
+            raise wrong(path, _lt("a list"), value)
         if len(value) > MAX_ROWS:
-            raise PayloadError(path, f"at most {MAX_ROWS} rows", str(len(value)))
+            raise PayloadError(path, _lt("at most %s rows"), str(len(value)), MAX_ROWS)
         found = (read(table, row, f"{path}[{index}]") for index, row in enumerate(value))
         return tuple(make(**row) for row in found)
 
@@ -510,7 +511,7 @@ def read(table, data, where="", unread=None):
     :raise PayloadError: with the full path of the first field that is missing or wrong
     """
     if not isinstance(data, dict):
-        raise wrong(where, "an object", data)
+        raise wrong(where, _lt("an object"), data)
     return {name: _value(field, data, where, unread) for name, field in table.items()}
 
 
@@ -527,7 +528,7 @@ def _value(field, data, where, unread):
         if value is not None:
             return value
     if field.required:
-        raise wrong(full, "a value", None)
+        raise wrong(full, _lt("a value"), None)
     return field.default
 
 
@@ -537,7 +538,7 @@ def _found(data, path, full):
             return None
         if not isinstance(data, dict):
             parent = full.rsplit(".", path.count(".") + 2 - depth)[0]
-            raise wrong(parent, "an object", data)
+            raise wrong(parent, _lt("an object"), data)
         data = data.get(name)
     return data
 

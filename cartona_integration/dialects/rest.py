@@ -9,7 +9,7 @@ from datetime import timezone
 from decimal import Decimal
 from functools import partial
 
-from ..exceptions import PayloadError, Unavailable
+from ..exceptions import PayloadError, _lt
 from . import base, words
 from . import payload as reading
 from .payload import Field
@@ -251,8 +251,9 @@ class Rest(base.Dialect):
         order = words.Order(**reading.read(ORDER | (_placed_in(zone) if zone else {}), payload))
         for index, line in enumerate(order.lines):
             if not (line.product_id or line.key or line.barcode):
-                expected = "one of product_id, sku and barcode"
-                raise PayloadError(f"lines[{index}]", expected, "none")
+                raise PayloadError(
+                    f"lines[{index}]", _lt("one of %s"), _lt("none"), "product_id, sku, barcode"
+                )
         return order
 
     def parse_status(self, payload):
@@ -266,7 +267,7 @@ def _placed_in(zone):
 def _inner(data):
     """Give what holds the order or orders: their member, else the object itself."""
     if not isinstance(data, dict):
-        raise reading.wrong("data", "an object", data)
+        raise reading.wrong("data", _lt("an object"), data)
     return next((data[name] for name in ("orders", "order") if name in data), data)
 
 
@@ -310,7 +311,7 @@ def _message(topic, row):
 def _member(answer, name, kind):
     found = answer.data.get(name) if isinstance(answer.data, dict) else None
     if not isinstance(found, kind):
-        raise Unavailable(f'"{name}" expected in the answer, something else came')
+        raise reading.wrong(name, _lt("a list") if kind is list else _lt("an object"), found)
     return found
 
 
@@ -322,7 +323,7 @@ def _page(request, answer, name):
         return words.Page(tuple(found))
     current = int(dict(request.query)["page"])
     if not isinstance(number, int) or number <= current:
-        raise Unavailable(f"next_page does not advance: {reading.shown(number)} after {current}")
+        raise reading.wrong("next_page", _lt("a number above %s"), number, current)
     return words.Page(tuple(found), base.at_page(request, number))
 
 

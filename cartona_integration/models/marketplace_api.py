@@ -73,7 +73,7 @@ class MarketplaceApi(models.AbstractModel):
         """
         dialect = account._dialect()
         answer = self._call(account, dialect.order_request(order_id))
-        return _storable(self._interpret(dialect.read_order, answer))
+        return _storable(self._interpret(account, dialect.read_order, answer))
 
     @api.model
     def _update_order_status(self, account, order_id, status, **details):
@@ -92,7 +92,7 @@ class MarketplaceApi(models.AbstractModel):
         """
         dialect = account._dialect()
         answer = self._call(account, dialect.lines_request(order_id, changes, idempotency_key))
-        return self._interpret(dialect.read_changed_lines, order_id, answer)
+        return self._interpret(account, dialect.read_changed_lines, order_id, answer)
 
     @api.model
     def _acknowledge_orders(self, account, order_ids):
@@ -102,7 +102,7 @@ class MarketplaceApi(models.AbstractModel):
         """
         dialect = account._dialect()
         answer = self._call(account, dialect.acknowledge_request(order_ids))
-        return self._interpret(dialect.read_acknowledged, order_ids, answer)
+        return self._interpret(account, dialect.read_acknowledged, order_ids, answer)
 
     @api.model
     def _read_products(self, account, key=None):
@@ -134,7 +134,7 @@ class MarketplaceApi(models.AbstractModel):
         for start in range(0, len(updates), dialect.batch_size):
             batch = updates[start : start + dialect.batch_size]
             answer = self._call(account, dialect.update_products_request(batch))
-            results += self._interpret(dialect.read_product_results, batch, answer)
+            results += self._interpret(account, dialect.read_product_results, batch, answer)
         return results
 
     @api.model
@@ -173,7 +173,7 @@ class MarketplaceApi(models.AbstractModel):
         """
         dialect = account._dialect()
         answer = self._call(account, dialect.create_product_request(update))
-        return self._interpret(dialect.read_created_product, answer)
+        return self._interpret(account, dialect.read_created_product, answer)
 
     def _pages(self, request, read):
         """Follow a list to its proven end."""
@@ -183,7 +183,7 @@ class MarketplaceApi(models.AbstractModel):
             request = page.next
             if request is None:
                 return
-        raise Unavailable(f"The list has more than {MAX_PAGES} pages")
+        raise Unavailable(_("The list has more than %s pages", MAX_PAGES))
 
     def _read_page(self, account, request, read, left_out=0):
         """Read one page of a list, or the first part of one that is too large.
@@ -201,14 +201,14 @@ class MarketplaceApi(models.AbstractModel):
             if left_out == LEFT_OUT_AT_ONCE:
                 raise
             return self._read_page(account, dialect.behind(request), read, left_out + 1)
-        return replace(self._interpret(read, request, answer), left_out=left_out)
+        return replace(self._interpret(account, read, request, answer), left_out=left_out)
 
-    def _interpret(self, read, *args):
+    def _interpret(self, account, read, *args):
         """Read an answer; one of another shape than promised is no answer."""
         try:
             return read(*args)
         except PayloadError as error:
-            raise Unavailable(_("The answer cannot be read: %s", error)) from error
+            raise Unavailable(_("The answer cannot be read: %s", account._describe(error))) from error
 
     def _call(self, account, request):
         """Make one HTTP call and judge its answer.

@@ -6,6 +6,7 @@ from odoo import _, api, fields, models, tools
 from odoo.exceptions import UserError, ValidationError
 
 from .. import dialects
+from ..dialects import payload
 from ..dialects.words import STATUS, STATUSES
 from .indexes import ensure_indexes
 
@@ -331,6 +332,21 @@ class MarketplaceConfig(models.Model):
         # A time that has not come yet would make every later message an old one.
         at = value.modified_at
         return replace(value, modified_at=None) if at and at > datetime.now(timezone.utc) + SKEW else value
+
+    @api.model
+    def _describe(self, error):
+        """Tell in the reader's language what is wrong with a message, or an answer.
+
+        :param PayloadError error: says so in English, with marked texts
+        """
+        limit = () if error.limit is None else (error.limit,)
+        text = _(
+            "%(path)s: %(expected)s expected, found %(found)s",
+            path=error.path,
+            expected=_(error.expected, *limit),
+            found=_(error.found),
+        )
+        return payload.printable(text)
 
     @api.model
     def _ways_to_show(self, wanted):

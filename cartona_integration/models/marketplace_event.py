@@ -476,14 +476,8 @@ class MarketplaceEvent(models.Model):
             return None
 
     def _payload_hold(self, error):
-        reason = _(
-            "%(path)s: %(expected)s expected, found %(found)s",
-            path=error.path,
-            expected=error.expected,
-            found=error.found,
-        )
         return Hold(
-            payload.printable(reason),
+            self.account_id._describe(error),
             _("Ask the marketplace to correct the order, then process it again."),
             [("message", re.sub(r"\[\d+\]", "[]", error.path))],
         )

@@ -176,7 +176,7 @@ class MarketplaceConfig(models.Model):
     def _read_orders_page(self, reading):
         """Read the next page and store it."""
         if reading.pages >= MAX_PAGES:
-            raise Unavailable(f"The list has more than {MAX_PAGES} pages")
+            raise Unavailable(_("The list has more than %s pages", MAX_PAGES))
         page = self.env["marketplace.api"]._read_orders_page(self, Request.from_json(reading.request))
         counts, settled = self._committed("_store_page", page.rows)
         reading.note(counts, settled, [message.modified_at for message in page.rows if message.modified_at])

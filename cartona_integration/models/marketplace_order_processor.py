@@ -95,7 +95,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         values = [self._prepare_order(account, plan, memo) for plan in plans]
         sales = self.env["sale.order"].with_context(**QUIET).create(values)
         self._settle_totals(account, plans, sales)
-        self._note_unread(plans, sales)
+        self._note_unread(account, plans, sales)
         self._note_taxes(account, plans, sales)
         self._set_first_stages(account, plans, sales)
         return {plan.order.id: sale for plan, sale in zip(plans, sales, strict=True)}
@@ -149,20 +149,12 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 found[pair] = positions._get_fiscal_position(*pair) if are_any else positions
             plan.position = found[pair]
 
-    def _note_unread(self, plans, sales):
+    def _note_unread(self, account, plans, sales):
         """Say on new orders what of them could not be read, and did not matter enough to wait for."""
         for plan, sale in zip(plans, sales, strict=True):
-            lines = [self._unread_line(error) for error in plan.order.unread]
+            lines = [account._describe(error) for error in plan.order.unread]
             if lines:
                 sale._message_log(body=Markup("<br/>").join([_("Not readable, left out:"), *lines]))
-
-    def _unread_line(self, error):
-        return _(
-            "%(path)s: %(expected)s expected, found %(found)s",
-            path=error.path,
-            expected=error.expected,
-            found=error.found,
-        )
 
     def _set_first_stages(self, account, plans, sales):
         """Bring new orders to the stage they already have over there, or to the account's policy's."""

@@ -48,8 +48,9 @@ class MarketplaceConfig(models.Model):
     )
     paid_only = fields.Boolean(
         string="Paid Orders Only",
-        help="Orders the marketplace calls unpaid wait until they are paid. A marketplace that says nothing "
-        "of payment, such as one where the customer pays at the door, is not waited for.",
+        help="Orders the marketplace calls unpaid, or by a word nobody knows, wait until they are paid. A "
+        "marketplace that says nothing of payment, such as one where the customer pays at the door, is not "
+        "waited for.",
     )
     import_delay = fields.Integer(
         string="Wait",

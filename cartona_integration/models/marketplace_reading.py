@@ -69,7 +69,7 @@ class MarketplaceConfig(models.Model):
 
     def _check_pages(self, course):
         if course["pages"] >= MAX_PAGES:
-            raise Unavailable(f"The list has more than {MAX_PAGES} pages")
+            raise Unavailable(_("The list has more than %s pages", MAX_PAGES))
 
     def _keep_page(self, course, listings, following, asked):
         """Keep what a page shows.

@@ -19,7 +19,7 @@ from .. import dialects
 from ..dialects import base, payload
 from ..dialects.signature import WINDOW, HmacBody, StandardWebhooks, is_proof
 from ..dialects.words import OTHER
-from ..exceptions import PayloadError, Unavailable
+from ..exceptions import PayloadError, Unavailable, _lt
 from .indexes import ensure_indexes
 from .marketplace_config_connection import MASK
 from .marketplace_traffic import without_transaction
@@ -99,7 +99,7 @@ class Entrance:
         """
         messages = self.dialect.split(topic, payload.loads(raw))
         if messages and not any(message.order_id or message.topic == OTHER for message in messages):
-            raise PayloadError("/", _("an order id"), _("none"))
+            raise PayloadError("/", _lt("an order id"), _lt("none"))
         return base.delivered(self._delivery_id(headers), messages)
 
     def _delivery_id(self, headers):

@@ -1,4 +1,5 @@
 import base64
+import codecs
 from unittest.mock import patch
 
 from odoo.exceptions import AccessError, UserError
@@ -247,6 +248,10 @@ class TestFile(ByHandCase):
         self.assertIn("Element 3: ", told)
         self.assertIn("Element 4: total_price", told)
         self.assertEqual(self.events().mapped("external_order_id"), ["a"])
+
+    def test_a_file_that_begins_with_a_byte_order_mark_is_read(self):
+        raw = codecs.BOM_UTF8 + payload.dumps(self.cartona_order()).encode()
+        self.assertIn("1 stored", self.imported(raw))
 
     def test_what_is_no_file_of_orders_is_refused(self):
         for raw in (b" ", b"nonsense", b"\xff", b"5", b'{"a": 1, "a": 2}', b"[" * 50_000):

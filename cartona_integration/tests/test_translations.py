@@ -23,8 +23,12 @@ def terms_of_code():
     """
     for path in FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
-                yield node.args[0].value
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ("_", "_lt")
+            ):
+                yield from (text.value for text in node.args[:1] if isinstance(text, ast.Constant))
 
 
 @tagged("post_install", "-at_install")
@@ -108,6 +112,25 @@ class TestTranslations(MarketplaceCase):
         self.assertEqual(order.marketplace_step_ids.cancel_label, order.marketplace_cancel_label)
         order.marketplace_cancel_reason = "Agreed by telephone"
         self.assertFalse(order.marketplace_cancel_label, "it is shown as it is")
+
+    def test_an_arab_reads_in_arabic_what_is_wrong_with_a_message(self):
+        self.speak_arabic()
+        self.cartona.responsible_id.lang = "ar_001"
+        line = {"id": 1, "internal_product_id": "A", "amount": 1, "selling_price": 10}
+        for number, (changes, found) in enumerate((
+            ({"order_details": 5}, "order_details: المتوقع قائمة، والموجود 5"),
+            ({"order_details": [line | {"amount": 10**20}]}, "عدد لا تزيد أرقامه على 15"),
+            ({"order_details": [line | {"amount": None}]}, "والموجود لا شيء"),
+        )):  # fmt: skip
+            told = {
+                "hashed_id": f"N{number}",
+                "total_price": 10,
+                "order_details": [line],
+                "status": "pending",
+            }
+            self.receive(self.cartona, told | changes, run=False)
+            self.cartona._speaking()._as_actor()._job_import()
+            self.assertIn(found, self.events(self.cartona)[-1:].reason)
 
     def test_an_activity_speaks_the_language_of_the_person_it_asks(self):
         self.speak_arabic()

@@ -1,8 +1,9 @@
 import base64
 import binascii
+import codecs
 from dataclasses import replace
 
-from odoo import _, api, fields, models
+from odoo import _, fields, models
 from odoo.exceptions import UserError
 
 from ..dialects import payload
@@ -69,7 +70,7 @@ class MarketplaceOrderFile(models.TransientModel):
             data = payload.loads(self._raw())
             good, errors = self._cut(data)
         except PayloadError as error:
-            raise UserError(_("The file cannot be read: %s", self._printable(error))) from error
+            raise UserError(_("The file cannot be read: %s", self.account_id._describe(error))) from error
         neutral, others = ((), ()) if good else self._cut_neutral(data)
         return (neutral, others) if neutral else (good, errors)
 
@@ -100,16 +101,13 @@ class MarketplaceOrderFile(models.TransientModel):
             raise UserError(_("The file did not arrive whole.")) from error
         if len(raw) > MAX_FILE:
             raise UserError(_("The file is larger than %d MiB. Cut it.", MAX_FILE // 1024**2))
-        return raw
+        # Many editors on Windows begin a file with a mark that JSON knows not.
+        return raw.removeprefix(codecs.BOM_UTF8)
 
     def _error(self, message, dialect):
         """Tell why an element is no order; nothing when it is one."""
         try:
             self.account_id._parse(message.topic, message.payload, dialect)
         except PayloadError as error:
-            return self._printable(error)
+            return self.account_id._describe(error)
         return None
-
-    @api.model
-    def _printable(self, error):
-        return payload.printable(str(error))

@@ -8,7 +8,7 @@ import pytest
 
 from cartona_integration.dialects import payload, words
 from cartona_integration.dialects.cartona import CANCEL_REASONS, STATUS_IN, STATUS_OUT, Cartona
-from cartona_integration.exceptions import CredentialsRefused, PayloadError, Refused, Unavailable
+from cartona_integration.exceptions import CredentialsRefused, PayloadError, Refused
 
 CARTONA = Cartona()
 SAMPLES = Path(__file__).parents[2] / "cartona_integration" / "tests" / "samples" / "cartona"
@@ -383,7 +383,7 @@ def test_a_short_page_is_the_last(rows):
 @pytest.mark.parametrize("topic", ["orders", "products"])
 def test_anything_but_a_list_is_no_answer(topic, data):
     request = getattr(CARTONA, f"{topic}_request")()
-    with pytest.raises(Unavailable):
+    with pytest.raises(PayloadError):
         getattr(CARTONA, f"read_{topic}")(request, answer(data))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from cartona_integration.dialects import payload, words
 from cartona_integration.dialects.rest import Rest
-from cartona_integration.exceptions import PayloadError, Refused, Unavailable
+from cartona_integration.exceptions import PayloadError, Refused
 
 REST = Rest()
 SAMPLES = Path(__file__).parents[2] / "cartona_integration" / "tests" / "samples" / "rest"
@@ -321,13 +321,13 @@ def test_null_is_the_last_page_and_an_empty_one_is_not():
 @pytest.mark.parametrize("number", [1, 0, -1, True, "2", [], Decimal("2.5"), "absent"])
 def test_a_next_page_that_does_not_advance_is_no_answer(number):
     data = {"orders": [ORDER]} | ({} if number == "absent" else {"next_page": number})
-    with pytest.raises(Unavailable):
+    with pytest.raises(PayloadError):
         REST.read_orders(REST.orders_request(), answer(data))
 
 
 @pytest.mark.parametrize("data", [None, [], {}, "x", {"orders": {}}, words.UNREADABLE])
 def test_a_list_of_another_shape_is_no_answer(data):
-    with pytest.raises(Unavailable):
+    with pytest.raises(PayloadError):
         REST.read_orders(REST.orders_request(), answer(data))
 
 
@@ -344,7 +344,7 @@ def test_one_order_is_read_by_its_id():
 
 @pytest.mark.parametrize("data", [None, [], ORDER, {"order": None}, {"order": [ORDER]}])
 def test_one_order_of_another_shape_is_no_answer(data):
-    with pytest.raises(Unavailable):
+    with pytest.raises(PayloadError):
         REST.read_order(answer(data))
 
 
@@ -435,7 +435,7 @@ def test_results_are_matched_by_id_or_sku(rows, expected):
 
 @pytest.mark.parametrize("data", [None, [], {}, {"results": {}}])
 def test_results_of_another_shape_are_no_answer(data):
-    with pytest.raises(Unavailable):
+    with pytest.raises(PayloadError):
         REST.read_product_results([words.ProductUpdate("A")], answer(data))
 
 
