@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ..simulator.state import DEFAULT_OTP
-from ..system.harness import wait_for
+from ..system.harness import RECOVERY, wait_for
 from ..system.test_statuses import Orders, reopen
 from . import order_model as model
 from .common import SEED, Trouble, shorten_pauses, size
@@ -18,7 +18,7 @@ from .order_model import Both, Here, Theirs, There
 LIVES = size("ORDER_LIVES", 1000)
 AT_ONCE = size("ORDERS_AT_ONCE", 100)  # orders of both marketplaces that live at the same time
 KILLS = 2  # of all workers at once, in the first portions
-RECOVERY = max(300, LIVES // 4)  # seconds; people enter one code after the other
+ENDING = max(300, LIVES // 4)  # seconds; people enter one code after the other
 SHARE = 0.03  # of the calls go wrong; each pauses its account for two seconds
 ECHOED = 0.3  # of the orders are told to us again after each turn, whatever happened to them
 TOLD_AT_ONCE = 0.5  # of what they do while we act; the rest is told when we have acted
@@ -75,7 +75,7 @@ class Portion:
             self.lives[order_id], self.payloads[order_id] = life, made_for(life, row, self.shop.dialect)
         self.shop.post("orders", list(self.payloads.values()))
         self.push(self.lives)
-        wait_for(lambda: set(self.lives) <= self.orders.here(), 120, f"{len(rows)} orders are here")
+        wait_for(lambda: set(self.lives) <= self.orders.here(), RECOVERY, f"{len(rows)} orders are here")
 
     # -- what happens --------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ class Portion:
 
         if changed:
             try:
-                wait_for(are_seen, 120, f"changes are here: {changed}")
+                wait_for(are_seen, RECOVERY, f"changes are here: {changed}")
             except AssertionError as error:
                 raise AssertionError(self.story(changed)) from error
 
@@ -503,7 +503,7 @@ def test_lives_of_orders_end_as_the_reference_says(open_shop, products, server, 
         trouble.start()
     begun = time.monotonic()
     portions = live(shops, server, random.Random(SEED))
-    check_ends(portions, Portion.settle, RECOVERY)
+    check_ends(portions, Portion.settle, ENDING)
     for trouble in troubles:
         trouble.end()
     took = time.monotonic() - begun

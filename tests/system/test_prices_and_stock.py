@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from .harness import moment, wait_for
+from .harness import RECOVERY, moment, wait_for
 
 SEED = 20261125
 numbers = count(1)
@@ -199,7 +199,7 @@ def test_whatever_goes_wrong_both_sides_agree_at_rest(open_shop, server, show, s
     for clerk in clerks:
         clerk.join()
     shops[0].simulator.control("DELETE", "faults")
-    wait_for(lambda: settled(shelf), 90, "nothing waits and nothing is in doubt")
+    wait_for(lambda: settled(shelf), RECOVERY, "nothing waits and nothing is in doubt")
     refused = {shop.code: shelf.links(shop, "reason IS NOT NULL") for shop in shops}
     for shop in shops:
         assert shelf.differing(shop) <= refused[shop.code], "what differs says why"
