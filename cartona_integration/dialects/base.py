@@ -4,7 +4,8 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from ..exceptions import CredentialsRefused, Refused, TooManyCalls, Unavailable, _lt
-from . import payload as reading
+from . import reading
+from .payload import printable, wrong
 from .words import (
     BY_MARKETPLACE,
     CANCELLED,
@@ -279,11 +280,11 @@ class Dialect:
         """Give the marketplace's own words for a refusal, cut and printable."""
         found = reading.first_text(answer.data, ("error.message", "error", "message", "errors"))
         status = f"HTTP {answer.status}"
-        return reading.printable(f"{status}: {found}" if found else status)
+        return printable(f"{status}: {found}" if found else status)
 
     def _error_code(self, answer):
         code = reading.first_text(answer.data, ("error.code", "code"))
-        return reading.printable(code or answer.status, 64)
+        return printable(code or answer.status, 64)
 
     # -- messages -----------------------------------------------------------------------------
 
@@ -366,7 +367,7 @@ def rows(data):
     :raise PayloadError: it is neither
     """
     if not isinstance(data, (dict, list)):
-        raise reading.wrong("body", _lt("an object or a list"), data)
+        raise wrong("body", _lt("an object or a list"), data)
     return data if isinstance(data, list) else [data]
 
 
@@ -384,7 +385,7 @@ def delivered(delivery_id, messages):
 
 def word(words, status):
     """Give our word for a marketplace's status; one without stays as it is, cut for storing."""
-    return status and (words.get(status) or reading.printable(status, 64))
+    return status and (words.get(status) or printable(status, 64))
 
 
 def results(rows, asked, names, judge, silent):

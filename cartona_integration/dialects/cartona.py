@@ -10,9 +10,9 @@ from decimal import Decimal
 from functools import partial
 
 from ..exceptions import Refused, _lt
-from . import base, words
-from . import payload as reading
-from .payload import Field
+from . import base, reading, words
+from .payload import printable, wrong
+from .reading import Field
 
 ZERO = Decimal(0)
 ZONE = "Africa/Cairo"
@@ -260,7 +260,7 @@ class Cartona(base.Dialect):
     def _page(self, request, answer):
         """Cut a bare array; no total is told, so a short page is the end."""
         if not isinstance(answer.data, list):
-            raise reading.wrong("body", _lt("a list"), answer.data)
+            raise wrong("body", _lt("a list"), answer.data)
         query = dict(request.query)
         if len(answer.data) < int(query["per_page"]):
             return words.Page(tuple(answer.data))
@@ -407,7 +407,7 @@ def _result(row):
     if isinstance(row, str):
         word = row.strip().lower()
         taken = False if word in REFUSAL_WORDS else True if word in TAKEN_WORDS else None
-        return words.ItemResult(taken, None if taken else reading.printable(row))
+        return words.ItemResult(taken, None if taken else printable(row))
     if not isinstance(row, dict):
         return words.ItemResult(row is not False)
     reason = reading.first_text(row, REFUSAL_TEXTS)
@@ -416,4 +416,4 @@ def _result(row):
     if not refused:
         return words.ItemResult(True)
     reason = reason or reading.first_text(row, ("message",))
-    return words.ItemResult(False, reason and reading.printable(reason), reading.first_text(row, ("code",)))
+    return words.ItemResult(False, reason and printable(reason), reading.first_text(row, ("code",)))

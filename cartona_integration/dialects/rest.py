@@ -10,9 +10,9 @@ from decimal import Decimal
 from functools import partial
 
 from ..exceptions import PayloadError, _lt
-from . import base, words
-from . import payload as reading
-from .payload import Field
+from . import base, reading, words
+from .payload import printable, wrong
+from .reading import Field
 
 ZERO = Decimal(0)
 
@@ -267,7 +267,7 @@ def _placed_in(zone):
 def _inner(data):
     """Give what holds the order or orders: their member, else the object itself."""
     if not isinstance(data, dict):
-        raise reading.wrong("data", _lt("an object"), data)
+        raise wrong("data", _lt("an object"), data)
     return next((data[name] for name in ("orders", "order") if name in data), data)
 
 
@@ -311,7 +311,7 @@ def _message(topic, row):
 def _member(answer, name, kind):
     found = answer.data.get(name) if isinstance(answer.data, dict) else None
     if not isinstance(found, kind):
-        raise reading.wrong(name, _lt("a list") if kind is list else _lt("an object"), found)
+        raise wrong(name, _lt("a list") if kind is list else _lt("an object"), found)
     return found
 
 
@@ -323,7 +323,7 @@ def _page(request, answer, name):
         return words.Page(tuple(found))
     current = int(dict(request.query)["page"])
     if not isinstance(number, int) or number <= current:
-        raise reading.wrong("next_page", _lt("a number above %s"), number, current)
+        raise wrong("next_page", _lt("a number above %s"), number, current)
     return words.Page(tuple(found), base.at_page(request, number))
 
 
@@ -367,4 +367,4 @@ def _result(row):
     if row.get("ok") is True:
         return words.ItemResult(True)
     reason, code = (reading.first_text(row, (name,)) for name in ("message", "code"))
-    return words.ItemResult(False, reason and reading.printable(reason), code)
+    return words.ItemResult(False, reason and printable(reason), code)

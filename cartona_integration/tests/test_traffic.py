@@ -14,7 +14,7 @@ from odoo.tools import mute_logger
 from odoo.addons.queue_job.exception import RetryableJobError
 from odoo.addons.queue_job.job import Job
 
-from ..dialects import payload
+from ..dialects import payload, reading
 from ..dialects.cartona import Cartona
 from ..dialects.words import Answer
 from ..exceptions import TooManyCalls, Unavailable
@@ -409,7 +409,7 @@ class TestPull(TrafficCase):
         self.run_pull(self.feed(self.neutral("A", "2026-11-12T10:00:00Z")))
         self.run_pull(self.feed(self.neutral("B", "2026-11-10T10:00:00Z")))
         self.run_pull(self.feed())
-        found = payload.timestamp(self.rest._state("pull").cursor)
+        found = reading.timestamp(self.rest._state("pull").cursor)
         self.assertEqual(found, datetime(2026, 11, 12, 10, tzinfo=timezone.utc))
 
     def test_only_a_list_that_was_read_to_its_end_moves_the_place(self):
@@ -419,7 +419,7 @@ class TestPull(TrafficCase):
     def test_a_time_that_has_not_come_yet_is_no_place(self):
         orders = self.neutral("A", "2099-01-01T00:00:00Z"), self.neutral("B", "2026-11-12T10:00:00Z")
         self.run_pull(self.feed(*orders))
-        found = payload.timestamp(self.rest._state("pull").cursor)
+        found = reading.timestamp(self.rest._state("pull").cursor)
         self.assertEqual(found, datetime(2026, 11, 12, 10, tzinfo=timezone.utc))
 
     def test_a_feed_without_modification_times_has_no_place(self):
@@ -1187,7 +1187,7 @@ class TestPullTells(TrafficCase):
         self.assertEqual(len(self.events(self.cartona)), 2)
         asked = [dict(request.query).get("from") for request in self.door.asked("orders")]
         self.assertEqual(asked[:2], [None, None])
-        self.assert_seconds(payload.timestamp(asked[2]).replace(tzinfo=None), -3600)
+        self.assert_seconds(reading.timestamp(asked[2]).replace(tzinfo=None), -3600)
 
     def test_a_reading_that_acknowledges_nothing_is_not_repeated(self):
         self.pull(self.cartona, [])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cartona_integration.dialects import payload, words
+from cartona_integration.dialects import payload, reading, words
 from cartona_integration.dialects.rest import Rest
 from cartona_integration.exceptions import PayloadError, Refused
 
@@ -45,7 +45,7 @@ def test_a_sample_order_is_read(name):
     order = REST.parse_order(message.payload)
     status, total, modified = ORDERS[name]
     assert (order.id, order.status, order.total) == ("N-88123", status, Decimal(total))
-    assert order.modified_at == payload.timestamp(modified)
+    assert order.modified_at == reading.timestamp(modified)
     assert (message.order_id, message.status, message.modified_at) == (
         order.id, order.status, order.modified_at
     )  # fmt: skip
