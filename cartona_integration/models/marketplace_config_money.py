@@ -124,16 +124,21 @@ class MarketplaceConfig(models.Model):
             }
         )
 
-    def _converts_prices(self):
-        """Tell whether Odoo can tell prices in the account's currency."""
-        company = self.company_id
-        if self.currency_id == company.currency_id:
-            return True
-        # Superuser: the acting user need not be able to read rates.
-        rates = self.env["res.currency.rate"].sudo()
-        companies = (False, company.root_id.id)
-        domain = [("currency_id", "=", self.currency_id.id), ("company_id", "in", companies)]
-        return bool(rates.search_count(domain, limit=1))
+    def _unrated_currencies(self):
+        """Give the currencies prices may be in of which the account's company has no rate.
+
+        Odoo converts these at 1 : 1. A shared product's price is in another company's currency, a base
+        pricelist's in its own. Superuser: the acting user need not be able to read rates.
+        """
+        everything, company = self.sudo().with_context(active_test=False).env, self.company_id
+        used = self.currency_id
+        for model in ("res.company", "product.pricelist") if self.pricelist_id else ("res.company",):
+            groups = everything[model]._read_group([], ["currency_id"])
+            used |= used.browse([currency.id for [currency] in groups])
+        foreign = used - company.currency_id
+        domain = [("currency_id", "in", foreign.ids), ("company_id", "in", (False, company.root_id.id))]
+        rates = everything["res.currency.rate"]._read_group(domain, ["currency_id"]) if foreign else []
+        return foreign - used.browse([currency.id for [currency] in rates])
 
     def _listed_price(self, product, price):
         """Give a sales price in the account's tax convention, rounded as the account says.

@@ -35,7 +35,7 @@ class MarketplaceConfig(models.Model):
         """
         if self.price_floor != "pricelist" or not self.floor_pricelist_id:
             return {}
-        found = self.floor_pricelist_id._compute_price_rule(
+        found = self.floor_pricelist_id.with_company(self.company_id)._compute_price_rule(
             products.with_company(self.company_id),
             1.0,
             uom=pack,
@@ -115,31 +115,48 @@ class MarketplaceProductLink(models.Model):
             self.reason = reason or self.reason
         return bool(reason)
 
-    def _doubt(self, price, net, rule_id, floor):
+    def _doubt(self, price, net, floor):
         """Say all that makes the account's guard rails hold a price back, or False.
 
         Whoever approves a jump has to know that it goes below the cost as well.
 
         :param float net: the price as Odoo has it, in the account's currency and the listed unit
-        :param rule_id: of the pricelist, False for the sales price; None where every price can be converted
         :param floor: what the account's floor pricelist says, as ``net``, and its rule; None: nothing
         """
-        if rule_id is not None and (lacks_rate := self._lacks_rate(rule_id)):
-            return lacks_rate
         below_floor = self._is_below_pricelist(net, floor) or self._is_below_cost(net)
         doubts = [doubt for doubt in (self._is_a_jump(price), below_floor) if doubt]
         return " ".join([*doubts, _("Approve it to have it sent.")]) if doubts else False
 
-    def _lacks_rate(self, rule_id):
+    def _lacks_rate(self, rule_id, unrated):
         """Say that a price would be converted at 1 : 1, as Odoo does where nobody entered a rate.
 
         :param int rule_id: of the pricelist, False for the sales price
+        :param unrated: see :meth:`_unrated_currencies`
+        """
+        if not unrated:
+            return False
+        missing = self._converted_currencies(rule_id, self.account_id.currency_id) & unrated
+        return bool(missing) and _(
+            "There is no exchange rate for %s: enter one, the price is then sent.", missing[0].name
+        )
+
+    def _converted_currencies(self, rule_id, target):
+        """Give the currencies a price is converted from or to until it is in the target's.
+
+        :param int rule_id: of a pricelist in the target's currency, False for the sales price
         """
         rule = self.env["product.pricelist.item"].browse(rule_id or ())
+        passed, source = target.browse(), self.product_id.product_tmpl_id.currency_id
         if rule.compute_price == "fixed":
-            return False
-        currency = self.account_id.currency_id.name
-        return _("There is no exchange rate for %s: enter one, the price is then sent.", currency)
+            return passed
+        if rule.base == "standard_price":
+            source = self.account_id.company_id.currency_id
+        elif rule.base == "pricelist" and rule.base_pricelist_id:
+            base, unit = rule.base_pricelist_id, self.pack_uom_id or self.product_id.uom_id
+            base_rule = base._get_product_rule(self.product_id, 1.0, uom=unit, date=fields.Datetime.now())
+            source = base.currency_id
+            passed = self._converted_currencies(base_rule, source)
+        return passed if source == target else passed | source | target
 
     def _is_a_jump(self, price):
         # What was never sent from here is compared with what stands there.

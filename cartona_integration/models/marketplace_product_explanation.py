@@ -64,7 +64,7 @@ class MarketplaceProductLink(models.Model):
         """Tell the price: what it is based on, the rules, the tax, the rounding."""
         account, product, pack = self.account_id, self.product_id, self.pack_uom_id
         [(net, _rule_id)] = product._marketplace_prices(account, pack).values()
-        pricelist, currency = account.pricelist_id, account.currency_id
+        pricelist, currency = account.pricelist_id.with_company(account.company_id), account.currency_id
         lines = self._explain_pricelist(pricelist, currency, fields.Datetime.now())
         lines += account._explain_taxes(product, net)
         price = float(account._listed_price(product, net))
@@ -90,6 +90,9 @@ class MarketplaceProductLink(models.Model):
         elif rule.base == "pricelist" and rule.base_pricelist_id:
             base = rule.base_pricelist_id
             lines = self._explain_pricelist(base, base.currency_id, when)
+            if base.currency_id != currency:
+                based = base._get_product_price(product, 1.0, uom=unit, date=when)
+                lines[-1] += self._explain_conversion(based, base.currency_id, currency, when)
         else:
             lines = [self._explain_base(product, rule.base or "list_price", currency, when)]
         if rule:
@@ -120,9 +123,12 @@ class MarketplaceProductLink(models.Model):
             price = product.uom_id._compute_price(price, self.pack_uom_id)
             told = f"{told}{self._times_pack()} = {tell_price(self.env, price, own)}"
         if own != currency:
-            price = own._convert(price, currency, self.account_id.company_id, when, round=False)
-            told = f"{told} = {tell_price(self.env, price, currency)}"
+            told += self._explain_conversion(price, own, currency, when)
         return f"{name}: {told}"
+
+    def _explain_conversion(self, price, source, target, when):
+        converted = source._convert(price, target, self.account_id.company_id, when, round=False)
+        return f" = {tell_price(self.env, converted, target)}"
 
     def _explain_rule(self, rule):
         """Tell what a pricelist's rule does."""

@@ -179,8 +179,8 @@ class MarketplaceProductLink(models.Model):
 
         :param dict goods: {link: product}
         """
-        packs, prices, converts = defaultdict(dict), {}, account._converts_prices()
-        guarded = not converts or account.price_jump or account.price_floor != "none"
+        packs, prices, unrated = defaultdict(dict), {}, account._unrated_currencies()
+        guarded = unrated or account.price_jump or account.price_floor != "none"
         unpacked = self.env["uom.uom"]
         are_packs = bool(self.pack_uom_id)
         for link, product in goods.items():
@@ -194,8 +194,9 @@ class MarketplaceProductLink(models.Model):
                 net, rule_id = found[product.id]
                 if guarded and account.price_rounding:
                     net = account._net_of_listed(product, net, listed[product])
-                doubt = guarded and link._doubt(
-                    listed[product], net, None if converts else rule_id, floors.get(product.id)
+                doubt = guarded and (
+                    link._lacks_rate(rule_id, unrated)
+                    or link._doubt(listed[product], net, floors.get(product.id))
                 )
                 if not link._is_price_held(listed[product], doubt):
                     prices[link] = listed[product]

@@ -21,8 +21,9 @@ class ProductProduct(models.Model):
         :param account: the products are its company's or nobody's; prices are in its currency, before taxes
         :param pack: the unit that is priced; empty: each product's own
         """
-        products, now = self.with_company(account.company_id), fields.Datetime.now()
-        pricelist = account.pricelist_id
+        company, now = account.company_id, fields.Datetime.now()
+        # The pricelist as well: its company's rates count, whoever looks.
+        products, pricelist = self.with_company(company), account.pricelist_id.with_company(company)
         if pricelist._get_applicable_rules(products, now) or not self._has_odoos_own_prices():
             currency = account.currency_id
             return pricelist._compute_price_rule(products, 1.0, uom=pack, currency=currency, date=now)

@@ -7,6 +7,7 @@ from . import (
     test_batch,
     test_by_hand,
     test_contradictions,
+    test_currencies,
     test_customer,
     test_delivery,
     test_delivery_code,

@@ -319,7 +319,7 @@ class TestPrice(PushCase):
         branch = self.env["res.company"].create({"name": "Branch", "parent_id": self.env.company.id})
         account = self.make_account("cartona", code="branch", company_id=branch.id)
         self.assertEqual(account.currency_id, pound)
-        self.assertTrue(account._converts_prices())
+        self.assertNotIn(pound, account._unrated_currencies())
 
     def test_a_pack_costs_what_its_pieces_cost(self):
         link = self.make_link(
