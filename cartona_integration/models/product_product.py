@@ -62,8 +62,12 @@ class ProductProduct(models.Model):
         self._note_marketplace_keys([vals])
         if "standard_price" in vals:
             self._note_marketplace_cost()
+        # Superuser: whoever edits products need not see marks.
+        marks = self.env["marketplace.mark"].sudo()
         if "active" in vals:
-            self.env["marketplace.mark"].sudo()._note(STOCK, self)
+            marks._note(STOCK, self)
+        if "product_template_attribute_value_ids" in vals:  # each may have an extra price
+            marks._note(PRICE, self)
         return res
 
     def _note_marketplace_cost(self):

@@ -184,6 +184,20 @@ class TestPricelists(OfferCase):
         self.cr.flush()
         self.assertIn(link, self.marked())
 
+    def test_an_attribute_with_one_value_and_an_extra_price_marks_the_variant_there_is(self):
+        attribute = self.env["product.attribute"].create(
+            {"name": "Size", "value_ids": [(0, 0, {"name": "L", "default_extra_price": 4})]}
+        )
+        values = {"attribute_id": attribute.id, "value_ids": [(6, 0, attribute.value_ids.ids)]}
+        template = self.env["product.template"].browse(self.tea.product_tmpl_id.id)
+        template.attribute_line_ids = [(0, 0, values)]
+        self.assertIn(self.on_rest, self.marked())
+        self.assertEqual(self.offer().price, 104)
+        self.drop_marks()
+        template.attribute_line_ids.unlink()
+        self.assertIn(self.on_rest, self.marked())
+        self.assertEqual(self.offer().price, 100)
+
     def test_a_user_without_marketplace_rights_edits_rules_undisturbed(self):
         user = new_test_user(self.env, "pricer", groups=PRICING)
         items = self.env["product.pricelist.item"].with_user(user)
