@@ -73,6 +73,8 @@ class ProductTemplate(models.Model):
         for kind, figures in FIGURES.items():
             if figures & set(vals):
                 marks._note(kind, self)
+        if STORABLE.keys() & vals.keys():  # of a kit, only what is counted in stock limits how many there are
+            marks._note(STOCK, self.with_context(active_test=False).product_variant_ids)
         return res
 
     def unlink(self):

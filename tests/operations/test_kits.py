@@ -75,6 +75,9 @@ order.with_context(disable_cancel_warning=True).action_cancel()
 drop_marks()
 tea.list_price = 5
 assert marked("price") == {"tea"}, marked("price")
+drop_marks()
+leaflet.product_tmpl_id.write(STORABLE)
+assert {"box", "crate", "gift"} <= marked(), marked()
 """
 SOLD = """
 sell(box, 2)
