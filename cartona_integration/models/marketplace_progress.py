@@ -1,9 +1,9 @@
-from odoo import _, fields, models
+from odoo import _, api, fields, models
 from odoo.exceptions import UserError
 
 
 class MarketplaceConfig(models.Model):
-    """How far sending is, for whoever watches the first full one; it can be paused, and called off."""
+    """How far reading, matching and sending are, for whoever watches; sending can be paused or called off."""
 
     _inherit = "marketplace.config"
 
@@ -18,6 +18,14 @@ class MarketplaceConfig(models.Model):
     )
     sent_progress = fields.Float(
         compute="_compute_progress", help="Per cent of the listings nothing waits for."
+    )
+    unmatched_count = fields.Integer(
+        string="Listings to Compare",
+        compute="_compute_unmatched_count",
+        help="Listings without product whose products are still to be looked for.",
+    )
+    is_under_way = fields.Boolean(
+        compute="_compute_is_under_way", help="There is something to watch: the page follows it by itself."
     )
 
     def _compute_progress(self):
@@ -36,6 +44,24 @@ class MarketplaceConfig(models.Model):
             left, total = waiting.get(account.id, 0), totals.get(account.id, 0)
             account.unsent_count = left
             account.sent_progress = 100 * max(0, total - left) / total if total else 100
+
+    def _compute_unmatched_count(self):
+        waiting = [("state", "=", "found"), ("matched_at", "=", False)]
+        counts = self._count("marketplace.product.link", waiting)
+        for account in self:
+            account.unmatched_count = counts.get(account.id, 0)
+
+    @api.depends("is_reading", "unmatched_count", "unsent_count", "is_sending_paused")
+    def _compute_is_under_way(self):
+        """Tell whether figures will change by themselves: not while a person has to act first."""
+        for account in self:
+            is_stopped = any(state._is_paused() and not state._resumes() for state in account.sync_state_ids)
+            is_sending = account.unsent_count and not account.is_sending_paused
+            account.is_under_way = (
+                account.state in self.WORKING_STATES
+                and not is_stopped
+                and bool(account.is_reading or account.unmatched_count or is_sending)
+            )
 
     def _may_work(self, kind):
         return super()._may_work(kind) and not (kind == "push" and self.is_sending_paused)

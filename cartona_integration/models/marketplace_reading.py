@@ -24,10 +24,27 @@ class MarketplaceConfig(models.Model):
         help="Listings of the reading that is going on. Their products are looked for after the last page.",
     )
 
+    is_reading = fields.Boolean(
+        compute="_compute_reading_count", help="All listings are being read, or will be in a moment."
+    )
+
     def _compute_reading_count(self):
         for account in self:
-            course = account.state in self.WORKING_STATES and account._state("listings").cursor
-            account.reading_count = json.loads(course or "{}").get("received", 0)
+            is_working = account.state in self.WORKING_STATES
+            state = account._state("listings") if is_working else account.sync_state_ids.browse()
+            # A reading that was refused stands where it is until the next regular one.
+            goes_on = state.cursor and (not state.failures or state._resumes())
+            account.reading_count = json.loads(state.cursor or "{}").get("received", 0)
+            account.is_reading = is_working and bool(goes_on or account._has_job("listings"))
+
+    def _has_job(self, kind):
+        """Tell whether a job of this kind waits for its turn or runs."""
+        self.env.cr.execute(
+            "SELECT 1 FROM queue_job WHERE identity_key = %s AND state IN ('pending', 'enqueued', 'started')"
+            " LIMIT 1",
+            [self._job_identity(kind)],
+        )
+        return bool(self.env.cr.rowcount)
 
     def _job_listings(self):
         """Read all listings: keep each, link those with a known key, note what every one of them shows."""

@@ -74,6 +74,10 @@ class MarketplaceSyncState(models.Model):
             not self.paused_until or self.paused_until > fields.Datetime.now()
         )
 
+    def _resumes(self):
+        """Tell whether it is paused and goes on by itself."""
+        return self._is_paused() and bool(self.paused_until)
+
     def _pause(self, reason, seconds=None):
         """Stop this kind of work.
 

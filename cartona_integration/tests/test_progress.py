@@ -1,6 +1,8 @@
 from odoo.exceptions import UserError
 
-from .test_link import LinkCase
+from ..dialects.words import Answer
+from .common import ok
+from .test_link import LinkCase, listing
 
 
 class TestProgress(LinkCase):
@@ -19,6 +21,45 @@ class TestProgress(LinkCase):
         self.env["marketplace.mark"]._insert_both(self.on_rest, cause="read")
         self.rest.invalidate_recordset()
         self.assertEqual((self.rest.unsent_count, self.rest.sent_progress), (0, 100))
+
+    def test_a_page_follows_what_goes_on_by_itself_only(self):
+        self.assertFalse(self.rest.is_under_way)
+        self.mark_all()
+        self.rest.invalidate_recordset()
+        self.assertTrue(self.rest.is_under_way)
+        self.rest._state("push")._pause("Wrong token")
+        self.rest.invalidate_recordset()
+        self.assertFalse(self.rest.is_under_way)
+        self.rest._state("push")._pause("No answer", 60)
+        self.rest.invalidate_recordset()
+        self.assertTrue(self.rest.is_under_way)
+        self.rest.action_pause_sending()
+        self.assertFalse(self.rest.is_under_way)
+
+    def test_a_reading_is_followed_from_the_moment_it_is_asked_for_to_the_last_proposal(self):
+        self.rest._add_job("listings")
+        self.assertEqual((self.rest.is_reading, self.rest.is_under_way), (True, True))
+        self.env["queue.job"].search([("identity_key", "=", self.rest._job_identity("listings"))]).unlink()
+        self.rest.invalidate_recordset()
+        self.assertFalse(self.rest.is_under_way)
+        self.read_all(listing("TEA-25", "R1"), listing("NOBODYS", "9"))
+        self.push()
+        self.rest.invalidate_recordset()
+        self.assertEqual((self.rest.is_reading, self.rest.unmatched_count), (False, 1))
+        self.assertTrue(self.rest.is_under_way)
+        self.run_job(self.rest, "match")
+        self.assertEqual((self.rest.unmatched_count, self.rest.is_under_way), (0, False))
+
+    def test_a_reading_that_was_refused_is_followed_no_longer(self):
+        first = ok({"products": [listing("TEA-25", "R1")], "next_page": 2})
+        self.door.will("products", first, Answer(422, {"message": "No"}))
+        self.run_job(self.rest, "listings")
+        self.rest.invalidate_recordset()
+        self.assertEqual(self.rest.reading_count, 1)
+        self.assertTrue(self.rest.is_reading, "it rests, and may go on")
+        self.rest._state("listings").paused_until = "2020-01-01"
+        self.rest.invalidate_recordset()
+        self.assertFalse(self.rest.is_reading)
 
     def test_an_account_without_listings_is_done(self):
         self.on_rest.unlink()

@@ -48,5 +48,11 @@ class TestScreens(MarketplaceCase, HttpCase):
         account = self.env["marketplace.config"].search([("code", "=", "made-by-hand")])
         self.assertEqual(account.connection_status, "ok")
 
+    def test_the_progress_goes_on_while_somebody_edits(self):
+        self.make_link(self.rest, self.make_product("SALT-1"), "R1")
+        self.env["marketplace.mark"]._insert_both(self.rest)
+        self.start_tour("/web", "marketplace_progress", login="admin", timeout=60)
+        self.assertTrue(self.rest.is_sending_paused, "the tour ended what was under way")
+
     def test_every_view_opens(self):
         self.start_tour("/web", "marketplace_screens", login="admin", timeout=180)

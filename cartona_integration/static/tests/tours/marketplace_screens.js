@@ -163,3 +163,55 @@ registry.category("web_tour.tours").add("marketplace_first_account", {
         },
     ],
 });
+
+// The work ends while somebody types: the page sees it by itself, and what was typed stays.
+async function openLive() {
+    const {orm} = odoo.__WOWL_DEBUG__.root.env.services;
+    const [id] = await orm.search("marketplace.config", [["code", "=", "rest_test"]]);
+    open("progress", {...listOf("marketplace.config"), views: [[false, "form"]], res_id: id});
+}
+
+async function endWork() {
+    const {orm} = odoo.__WOWL_DEBUG__.root.env.services;
+    const ids = await orm.search("marketplace.config", [["code", "=", "rest_test"]]);
+    await orm.call("marketplace.config", "action_pause_sending", [ids]);
+}
+
+// As a browser does at each key, before the field is left.
+function type(text) {
+    const input = document.querySelector(NAME);
+    input.focus();
+    input.value = text;
+    input.dispatchEvent(new Event("input", {bubbles: true}));
+}
+
+const NAME = ".o_action_manager[data-screen='progress'] .o_field_widget[name='name'] input";
+
+registry.category("web_tour.tours").add("marketplace_progress", {
+    test: true,
+    url: "/web",
+    steps: () => [
+        {content: "open an account at work", trigger: ".o_action_manager", run: openLive},
+        {
+            content: "something is under way",
+            trigger: ".o_form_view .o_field_widget[name='is_under_way'] .fa-spinner",
+            run: () => {},
+        },
+        {
+            content: "edit it",
+            trigger: NAME,
+            run: () => type("Half a na"),
+        },
+        {content: "the work ends", trigger: NAME, run: endWork},
+        {
+            content: "the page tells so",
+            trigger: ".o_form_view:not(:has(.fa-spinner)) button[name='action_resume_sending']",
+            run: () => {
+                if (document.querySelector(NAME).value !== "Half a na") {
+                    console.error("what was typed is gone");
+                }
+                type("rest_test");
+            },
+        },
+    ],
+});
