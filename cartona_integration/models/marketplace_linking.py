@@ -80,8 +80,7 @@ class MarketplaceConfig(models.Model):
         return [
             ("account_id", "=", self.id),
             ("state", "=", "found"),
-            ("proposed_product_id", "!=", False),
-            ("confidence", ">=", self.link_confidence),
+            ("is_sure", "=", True),
         ]
 
     def _unlisted_domain(self):

@@ -1,9 +1,12 @@
+import json
+
 from odoo import _, api, fields, models
 from odoo.exceptions import UserError
 
 from ..dialects.words import Listing
 from ..matching import CONFIDENCE, Match
 from .marketplace_product_unseen import GONE_AFTER
+from .search import search_by
 
 NAMED = 3  # so many of the products one code has are told
 
@@ -17,12 +20,49 @@ class MarketplaceProductLink(models.Model):
     confidence = fields.Integer(
         string="Sure by", readonly=True, copy=False, help="Per cent. A name alone never makes more than 70."
     )
-    evidence = fields.Char(readonly=True, copy=False, help="Why this product, or why none can be proposed.")
+    is_sure = fields.Boolean(
+        compute="_compute_is_sure",
+        search="_search_is_sure",
+        help="As sure as the account asks for: 'Link What Is Sure' links it.",
+    )
+    evidence = fields.Char(compute="_compute_evidence", help="Why this product, or why none can be proposed.")
+    # What is said, as a list of (kind, what they have in common, product ids): said in the reader's language.
+    evidence_found = fields.Json(readonly=True, copy=False)
     is_ambiguous = fields.Boolean(
         readonly=True, copy=False, help="Several products, or several listings, match."
     )
     matched_at = fields.Datetime(readonly=True, copy=False)
     refused_product_id = fields.Many2one("product.product", ondelete="set null", readonly=True, copy=False)
+
+    @api.depends("proposed_product_id", "confidence", "account_id.link_confidence")
+    def _compute_is_sure(self):
+        for link in self:
+            is_enough = link.confidence >= link.account_id.link_confidence
+            link.is_sure = bool(link.proposed_product_id) and is_enough
+
+    def _search_is_sure(self, operator, value):
+        proposed, sure = ("proposed_product_id", "!=", False), [("id", "=", False)]
+        for [account] in self._read_group([proposed], ["account_id"]):
+            enough = [("account_id", "=", account.id), ("confidence", ">=", account.link_confidence)]
+            sure = ["|", *sure, "&", *enough]
+        sure = ["&", proposed, *sure]
+        return search_by({True: sure, False: ["!", *sure]}, operator, value)
+
+    @api.depends("evidence_found")
+    @api.depends_context("lang")
+    def _compute_evidence(self):
+        for link in self:
+            link.evidence = " · ".join(link._say(*found) for found in link.evidence_found or [])
+
+    def _say(self, kind, told, product_ids):
+        """Say what was found. Superuser: what is said of a listing says nothing else of its products."""
+        products = self.env["product.product"].sudo().browse(product_ids[:NAMED]).exists()
+        names = ", ".join(products.mapped("display_name"))
+        if kind == "several":
+            return _("%(count)d products: %(names)s", count=len(product_ids), names=names)
+        if kind == "refused":
+            return _("%(product)s: refused by %(name)s", product=names, name=told)
+        return self._kinds_of_evidence()[kind] % (told or names)
 
     # -- buttons ------------------------------------------------------------------------------
 
@@ -52,10 +92,8 @@ class MarketplaceProductLink(models.Model):
         for link in self.filtered("proposed_product_id"):
             refused = link.proposed_product_id
             link._forget_proposal()
-            told = _(
-                "%(product)s: refused by %(name)s", product=refused.display_name, name=self.env.user.name
-            )
-            link.write({"refused_product_id": refused.id, "evidence": told})
+            found = [("refused", self.env.user.name, refused.ids)]
+            link.write({"refused_product_id": refused.id, "evidence_found": found})
         return True
 
     def _link_proposed(self):
@@ -91,7 +129,8 @@ class MarketplaceProductLink(models.Model):
         return chosen
 
     def _forget_proposal(self):
-        self.write({"proposed_product_id": False, "confidence": 0, "evidence": False, "is_ambiguous": False})
+        nothing = {"proposed_product_id": False, "confidence": 0, "evidence_found": False}
+        self.write({**nothing, "is_ambiguous": False})
 
     def _taken(self, account, products):
         """Give {(product id, pack id)} that have a listing on the account already."""
@@ -157,8 +196,9 @@ class MarketplaceProductLink(models.Model):
         for link in self:
             listing = Listing(link.external_id, link.key, link.listing_name, link.barcode or None)
             match = elsewhere.get(link.external_id) or catalogue.match(listing)
-            rows.append((link.id, *link._proposal(match), now))
-        names = ("proposed_product_id", "confidence", "evidence", "is_ambiguous", "matched_at")
+            product, confidence, found, is_ambiguous = link._proposal(match)
+            rows.append((link.id, product, confidence, found and json.dumps(found), is_ambiguous, now))
+        names = ("proposed_product_id", "confidence", "evidence_found", "is_ambiguous", "matched_at")
         self._write_many(names, rows)
 
     def _linked_elsewhere(self):
@@ -190,18 +230,15 @@ class MarketplaceProductLink(models.Model):
         }
 
     def _proposal(self, match):
-        """Give product, confidence, evidence and whether it is ambiguous."""
+        """Give product, confidence, what was found and whether it is ambiguous."""
         if match is None:
             return None, 0, None, False
         if match.products == (self.refused_product_id.id,):
-            return None, 0, self.evidence or None, False
-        label = self._kinds_of_evidence()[match.kind] % match.told
+            return None, 0, self.evidence_found or None, False
+        found = [(match.kind, match.told, [])]
         if len(match.products) > 1:
-            products = self.env["product.product"].browse(match.products[:NAMED])
-            names = ", ".join(products.mapped("display_name"))
-            told = _("%(count)d products: %(names)s", count=len(match.products), names=names)
-            return None, 0, f"{label} · {told}", True
-        return match.products[0], match.confidence, label, False
+            return None, 0, [*found, ("several", "", match.products)], True
+        return match.products[0], match.confidence, found, False
 
     def _kinds_of_evidence(self):
         return {
@@ -213,6 +250,8 @@ class MarketplaceProductLink(models.Model):
             "normalised": _("Same code but for signs, case and zeros: %s"),
             "name": _("Names %s %% alike"),
             "contradiction": _("Key and barcode of different products: %s"),
+            "taken": _("%s has its listing already"),
+            "rivals": _("Several listings may be %s"),
         }
 
     @api.model
@@ -246,13 +285,8 @@ class MarketplaceProductLink(models.Model):
         )
         doubles = dict(self.env.cr.fetchall())
         for link in self.browse(doubles):
-            name = link.proposed_product_id.display_name
-            told = (
-                _("%s has its listing already", name)
-                if doubles[link.id]
-                else _("Several listings may be %s", name)
-            )
+            kind = "taken" if doubles[link.id] else "rivals"
+            found = [*(link.evidence_found or []), (kind, "", link.proposed_product_id.ids)]
             link.write(
-                {"proposed_product_id": False, "confidence": 0, "is_ambiguous": True,
-                 "evidence": f"{link.evidence} · {told}"}
-            )  # fmt: skip
+                {"proposed_product_id": False, "confidence": 0, "is_ambiguous": True, "evidence_found": found}
+            )

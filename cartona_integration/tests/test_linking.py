@@ -1,3 +1,7 @@
+from ast import literal_eval
+
+from lxml import etree
+
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import new_test_user
 
@@ -73,6 +77,34 @@ class TestProposals(WorkbenchCase):
         self.assertEqual(self.proposal("551234"), (by_id, 75))
         self.assertIn("Same barcode: 6221031490019", self.found("2").evidence)
         self.assertIn("% alike", self.found("5").evidence)
+
+    def test_evidence_is_read_in_the_readers_language_whoever_had_it_collected(self):
+        self.env["res.lang"]._activate_lang("ar_001")
+        self.make_product(False, barcode="6221031490019")
+        for name in ("First", "Second"):
+            self.make_product(False, name=name, default_code="TWICE")
+        self.make_product("SUGAR-1")
+        self.read_there(
+            listing("?", "2", barcode="6221031490019"), listing("TWICE", "3"), listing("SUGAR-1", "4")
+        )
+        self.found("4").with_context(lang="ar_001").action_refuse_proposed()
+        for listing_id, english, arabic, kept in (
+            ("2", "Same barcode", "الباركود نفسه", "6221031490019"),
+            ("3", "2 products", "2 منتجات", "First"),
+            ("4", "refused by", "رفضه", "SUGAR-1"),
+        ):
+            for lang, told in (("en_US", english), ("ar_001", arabic)):
+                evidence = self.found(listing_id).with_context(lang=lang).evidence
+                self.assertIn(told, evidence)
+                self.assertIn(kept, evidence)
+
+    def test_evidence_names_products_that_are_still_there(self):
+        first, second = (self.make_product(False, default_code="TWICE", name=name) for name in ("One", "Two"))
+        self.read_there(listing("TWICE", "9"))
+        first.unlink()
+        self.env.invalidate_all()
+        self.assertIn(second.display_name, self.found("9").evidence)
+        self.assertNotIn("One", self.found("9").evidence)
 
     def test_a_number_of_ours_that_is_a_listings_id_by_chance_is_never_sure(self):
         sugar = self.make_product("501")
@@ -159,6 +191,25 @@ class TestApproving(WorkbenchCase):
         self.assertEqual((self.found("9").state, self.found("9").proposed_product_id), ("found", guess))
         self.push()
         self.assertIn(("8", "5.00"), [(row["id"], row.get("price")) for row in self.sent()])
+
+    def test_what_is_sure_is_what_the_account_says(self):
+        self.make_product("SUGAR-1")
+        self.make_product(False, default_code="REF-1")
+        self.read_there(listing("SUGAR-1", "8"), listing("REF-1", "9"))
+        self.assertEqual(self.filtered_by("sure"), self.found("8") | self.found("9"))
+        self.rest.link_confidence = 91
+        self.assertEqual(self.filtered_by("sure"), self.found("8"))
+        self.assertEqual(self.filtered_by("guess"), self.found("9"))
+        self.assertEqual((self.found("8").is_sure, self.found("9").is_sure), (True, False))
+        self.rest.action_link_sure()
+        self.assertEqual((self.found("8").state, self.found("9").state), ("linked", "found"))
+
+    def filtered_by(self, name):
+        """Give what a filter of the workbench leaves of its listings."""
+        action = self.rest.action_view_unlinked()
+        arch = self.links.get_view(action["search_view_id"][0], "search")["arch"]
+        [found] = etree.fromstring(arch).xpath(f"//filter[@name='{name}']/@domain")
+        return self.links.search(action["domain"] + literal_eval(found))
 
     def test_a_selection_is_linked_also_by_name_as_a_person_looked_at_it(self):
         rice = self.make_product(False, name="Brown rice 5 kg")
