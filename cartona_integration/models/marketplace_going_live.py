@@ -28,8 +28,24 @@ class MarketplaceConfig(models.Model):
     _inherit = "marketplace.config"
 
     new_links_wait = fields.Boolean(
-        help="Nothing is sent for a newly linked listing until somebody presses Start Sending on it.",
+        help="Nothing is sent for a newly linked listing until somebody presses Start Sending on it. Going "
+        "live with a selection switches it on.",
     )
+    stopped_count = fields.Integer(
+        string="Stopped Listings",
+        compute="_compute_stopped_count",
+        help="Linked listings nothing is sent for until somebody presses Start Sending on them.",
+    )
+
+    def _compute_stopped_count(self):
+        stopped = [("state", "=", "linked"), ("is_paused", "=", True)]
+        counts = self._count("marketplace.product.link", stopped)
+        for account in self:
+            account.stopped_count = counts.get(account.id, 0)
+
+    def action_view_stopped(self):
+        """Open the listings nothing is sent for."""
+        return self._view_with("action_marketplace_link", "account_id", "paused")
 
     def action_shadow(self):
         """Let the account work without sending anything: orders come in, figures are computed and shown."""

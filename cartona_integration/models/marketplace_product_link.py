@@ -114,19 +114,20 @@ class MarketplaceProductLink(models.Model):
         # An index of what is in doubt would be one; the sweep looks for it once a minute.
         self.env.cr.execute("ALTER TABLE marketplace_product_link SET (fillfactor = 70)")
 
-    @api.depends("state", "reason", "in_doubt", "acknowledged_at", "looked_up_at")
+    @api.depends("state", "reason", "in_doubt", "acknowledged_at", "looked_up_at", "is_paused")
     def _compute_sync_status(self):
-        """Tell where each stands; nothing waits for what has no product or was looked for in vain."""
+        """Tell where each stands; nothing waits for what is stopped, has no product or is nowhere."""
         marked = self.env["marketplace.mark"]._marked(self)
         for link in self:
             is_settled = link.state == "linked" and link.acknowledged_at and not link.in_doubt
             if link.reason:
                 link.sync_status = "error"
-            elif is_settled and link.id not in marked:
+            elif is_settled and not link.is_paused and link.id not in marked:
                 link.sync_status = "synced"
             else:
                 is_absent = link.state == "proposed" and link.looked_up_at
-                link.sync_status = link.state != "found" and not is_absent and "pending"
+                is_idle = link.is_paused or link.state == "found" or is_absent
+                link.sync_status = not is_idle and "pending"
 
     def _search_sync_status(self, operator, value):
         error = ("reason", "!=", False)
@@ -137,10 +138,12 @@ class MarketplaceProductLink(models.Model):
             ("in_doubt", "=", False),
             "&",
             ("acknowledged_at", "!=", False),
+            "&",
+            ("is_paused", "=", False),
             ("id", "not in", list(self.env["marketplace.mark"]._marked())),
         ]
         absent = ["&", ("state", "=", "proposed"), ("looked_up_at", "!=", False)]
-        idle = ["|", ("state", "=", "found"), *absent]
+        idle = ["|", "|", ("is_paused", "=", True), ("state", "=", "found"), *absent]
         domains = {
             "error": [error],
             "synced": ["&", "!", error, *settled],

@@ -169,6 +169,30 @@ class TestSelection(GoingLiveCase):
         self.drop_marks()
         self.assertFalse(self.marks(self.rest))
 
+    def test_what_is_stopped_is_told_and_waits_for_nothing(self):
+        self.start()
+        self.push()
+        [waiting, synced, idle] = [("sync_status", "=", one) for one in ("pending", "synced", False)]
+        self.assertEqual((self.on_rest.sync_status, self.on_sugar.sync_status), ("synced", False))
+        self.assertEqual(self.rest.stopped_count, 1)
+        action = self.rest.action_view_stopped()
+        self.assertIn("search_default_paused", action["context"])
+        self.on_rest.action_stop_sending()
+        self.assertEqual(self.on_rest.sync_status, False)
+        both = self.on_rest | self.on_sugar
+        mine = [("id", "in", both.ids)]
+        found = [self.links.search([*mine, term]) for term in (waiting, synced, idle)]
+        self.assertEqual(found, [self.links, self.links, both])
+
+    def test_going_live_with_all_the_rest_says_what_stays_stopped_and_that_new_ones_wait(self):
+        self.start()
+        self.rest.action_pause()
+        preview = self.preview()
+        self.assertEqual((preview.stopped_count, preview.new_links_wait), (1, True))
+        preview.new_links_wait = False
+        preview.action_confirm()
+        self.assertFalse(self.rest.new_links_wait)
+
     def test_on_a_live_account_the_others_go_on(self):
         self.compare()
         self.preview().action_confirm()

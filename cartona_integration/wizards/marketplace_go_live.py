@@ -39,6 +39,8 @@ class MarketplaceGoLive(models.TransientModel):
     recounts_ids = fields.One2many(
         "marketplace.go.live.line", "wizard_id", domain=[("kind", "=", "recounts")]
     )
+    stopped_count = fields.Integer(related="account_id.stopped_count")
+    new_links_wait = fields.Boolean(related="account_id.new_links_wait", readonly=False)
     import_from = fields.Datetime(related="account_id.import_from", readonly=False)
     is_understood = fields.Boolean(string="Go on although not everything was compared")
 
