@@ -65,6 +65,13 @@ class SaleOrder(models.Model):
             and not any(line._is_with_customer() for line in self.order_line)
         )
 
+    def _forget_cancellation(self):
+        """Have a cancellation that the marketplace took count no more: it goes on, and so do people here."""
+        taken = self.marketplace_step_ids.filtered(
+            lambda step: step.state == "done" and step.status == CANCELLED
+        )
+        taken._close("ignored", _("The marketplace has gone on with the order since."))
+
     def action_marketplace_cancel(self):
         """Ask why the order is cancelled, in the marketplace's words."""
         self.ensure_one()

@@ -2,7 +2,7 @@ from datetime import datetime
 
 from odoo import _, fields, models
 
-from ..dialects.words import ORDERS, STATUSES
+from ..dialects.words import GONE, ORDERS, STATUS, STATUSES
 from ..exceptions import Unwanted
 from .marketplace_config import SKEW
 from .marketplace_event_store import READINGS
@@ -32,7 +32,15 @@ class MarketplaceEvent(models.Model):
         if not at and dialect.is_reversible(known[0], value.status) and self._is_told_later():
             self.account_id._ask_feed()
             return False
-        return dialect.is_newer(*known, value.status, at)
+        return dialect.is_newer(*known, value.status, at) or (
+            not at and self._shows_reopened(order, value.status)
+        )
+
+    def _shows_reopened(self, order, status):
+        """Tell whether a reading shows under way what we had cancelled: no order list is late."""
+        processor = self.env["marketplace.order.processor"]
+        is_over = order.marketplace_reported_status in GONE
+        return self.origin in READINGS and not is_over and processor._is_reopened(order, status)
 
     def _newest_open(self):
         """Give what waits and tells the latest of what is known: a newer one may have come in before."""
@@ -79,15 +87,15 @@ class MarketplaceEvent(models.Model):
         if order.state == "ignored" and not known:
             raise Unwanted(_("The order is ignored: %s", order.reason))
 
-    def _older_open(self):
-        """Give earlier whole messages of the same order that are not settled, newest first."""
+    def _older_open(self, topics=(ORDERS,)):
+        """Give earlier messages of the same order that are not settled, newest first; whole ones."""
         if not self.external_order_id:
             return self.browse()
         return self.search(
             [
                 ("account_id", "=", self.account_id.id),
                 ("external_order_id", "=", self.external_order_id),
-                ("topic", "=", ORDERS),
+                ("topic", "in", topics),
                 ("state", "in", OPEN),
                 ("id", "<", self.id),
             ]
@@ -96,10 +104,12 @@ class MarketplaceEvent(models.Model):
     def _replace_older(self):
         """Close earlier messages of the order: this one tells the whole order anew.
 
-        One that came in before and is newer all the same stays, such as one nobody could read.
+        One that came in before and is newer all the same stays, such as one nobody could read; so does a
+        bare status without a time.
         """
         at = self._told_at()
-        for event in self._older_open() if self.topic == ORDERS else ():
+        for event in self._older_open((ORDERS, STATUS)) if self.topic == ORDERS else ():
             other_at = event._told_at()
-            if not (at and other_at and other_at > at):
+            is_timed = at and other_at
+            if other_at <= at if is_timed else event.topic == ORDERS:
                 event._close("ignored", _("A newer message of the order came in."))

@@ -49,13 +49,8 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             )
 
     def _check_not_reopened(self, sale, status):
-        """Hold what goes on at the marketplace after it had ended there: here a person ended it, too.
-
-        What it told before it took our cancellation may come late; that it was delivered is no such thing.
-        """
-        is_late = status != words.DELIVERED
-        ended = sale.marketplace_reported_status if is_late else sale.marketplace_status
-        if ended in words.GONE and sale.state == "cancel" and status not in words.GONE:
+        """Hold what goes on at the marketplace after it had ended there: here a person ended it, too."""
+        if sale.state == "cancel" and self._is_reopened(sale, status):
             labels = dict(sale._fields["marketplace_status"]._description_selection(self.env))
             raise Hold(
                 _("The order is cancelled; the marketplace goes on with it: %s.", labels.get(status)),
@@ -63,8 +58,20 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 [("changed", sale.cartona_id)],
             )
 
+    def _is_reopened(self, sale, status):
+        """Tell whether the marketplace goes on with an order that had ended there.
+
+        What it told before it took our cancellation may come late, and so may the echo of what we told. That
+        the goods are under way without a word of ours is no such thing.
+        """
+        is_late = status not in UNDERWAY or sale._has_told(status)
+        ended = sale.marketplace_reported_status if is_late else sale.marketplace_status
+        return ended in words.GONE and status not in words.GONE
+
     def _take_status(self, sale, status, values):
         """Write a status and what came with it, and have the order follow where it is another one."""
+        if self._is_reopened(sale, status):
+            sale._forget_cancellation()
         is_another = status != sale.marketplace_reported_status
         self._write_news(sale, values)
         self._follow_status(sale, status, is_another)

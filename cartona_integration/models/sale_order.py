@@ -234,6 +234,10 @@ class SaleOrder(models.Model):
             and dialect.outlook(known or None, status) != words.REACHED
         )
 
+    def _has_told(self, status):
+        """Tell whether the marketplace took this status from us."""
+        return any(step.state == "done" and step.status == status for step in self.marketplace_step_ids)
+
     def _is_told(self):
         """Tell whether the order has a marketplace that is to hear of it."""
         account = self.marketplace_config_id

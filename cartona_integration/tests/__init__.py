@@ -33,6 +33,7 @@ from . import (
     test_product,
     test_progress,
     test_push,
+    test_reopened,
     test_samples,
     test_screens,
     test_steps,
