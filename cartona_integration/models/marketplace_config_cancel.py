@@ -1,7 +1,8 @@
 from odoo import _, api, fields, models
+from odoo.exceptions import UserError
 
 from .. import dialects
-from ..dialects.words import CANCELLED, SEND, WAIT
+from ..dialects.words import CANCELLED, GONE, SEND, WAIT
 
 
 class MarketplaceConfig(models.Model):
@@ -71,6 +72,34 @@ class SaleOrder(models.Model):
             lambda step: step.state == "done" and step.status == CANCELLED
         )
         taken._close("ignored", _("The marketplace has gone on with the order since."))
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_alive_at_marketplace(self):
+        """Keep an order the marketplace goes on with: it would wait there for ever, or come in anew.
+
+        Superuser: sellers see no accounts.
+        """
+        for order in self.sudo():
+            if order._is_alive_at_marketplace():
+                labels = dict(order._fields["marketplace_status"]._description_selection(self.env))
+                raise UserError(
+                    _(
+                        "%(order)s lives on at the marketplace: %(status)s. Cancel it here; it can be "
+                        "deleted once the marketplace has taken the cancellation.",
+                        order=order.name,
+                        status=labels.get(order._marketplace_known(), "?"),
+                    )
+                )
+
+    def _is_alive_at_marketplace(self):
+        """Tell whether the marketplace, which would take a cancellation from us, shows it as not over."""
+        account = self.marketplace_config_id
+        return (
+            self._is_told()
+            and account.state != "shadow"
+            and account._dialect().sends(CANCELLED, self.delivered_by or None)
+            and self._marketplace_known() not in GONE
+        )
 
     def action_marketplace_cancel(self):
         """Ask why the order is cancelled, in the marketplace's words."""

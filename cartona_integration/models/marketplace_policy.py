@@ -187,6 +187,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         if account.import_from and order.placed_at and self._naive(order.placed_at) < account.import_from:
             raise Unwanted(_("Placed before the account's orders are imported."))
         if order.status in words.GONE:
+            self._check_not_deleted(account, order)
             return  # made, and cancelled: so that it is known
         self._check_ready(account, order)
         if order.status in (words.SHIPPED, words.DELIVERED) and account.shipped_policy == "hold":
@@ -195,6 +196,20 @@ class MarketplaceOrderProcessor(models.AbstractModel):
                 _("Choose on the account what to do with such orders, or ignore the message."),
                 [("shipped", order.id)],
             )
+
+    def _check_not_deleted(self, account, order):
+        """Leave an order away that was here and that people deleted: that it is over is no news.
+
+        :raise Unwanted: never
+        """
+        became = [
+            ("account_id", "=", account.id),
+            ("external_order_id", "=", order.id),
+            ("topic", "=", words.ORDERS),
+            ("state", "=", "done"),
+        ]
+        if self.env["marketplace.event"].search_count(became, limit=1):
+            raise Unwanted(_("The order is over, and was deleted here."))
 
     def _check_ready(self, account, order):
         now = fields.Datetime.now()

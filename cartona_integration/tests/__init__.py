@@ -9,6 +9,7 @@ from . import (
     test_contradictions,
     test_currencies,
     test_customer,
+    test_deletion,
     test_delivery,
     test_delivery_code,
     test_delivery_ends,

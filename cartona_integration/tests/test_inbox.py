@@ -478,7 +478,9 @@ class TestButtons(InboxCase):
         self.assertTrue(order)
         with self.assertRaises(UserError):
             self.event.action_process_again()
+        self.door.will("status", ok())
         order._action_cancel()
+        self.run_job(self.rest, "steps")
         order.unlink()
         self.assertTrue(self.event.is_given_up)
         self.event.action_process_again()
