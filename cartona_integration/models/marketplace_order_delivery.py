@@ -44,9 +44,11 @@ class SaleOrder(models.Model):
         for order in self.sudo():
             order.marketplace_can_deliver = (
                 bool(order.marketplace_config_id)
+                and order.state == "sale"
                 and (order._are_deliveries_over() or order._has_no_deliveries())
+                and not order._is_all_back()
                 and (order._is_worth_telling(words.DELIVERED) or order._waits_for_code())
-                and order._marketplace_known() not in words.GONE
+                and order._marketplace_known() not in (*words.GONE, words.DELIVERED)
             )
 
     def _action_cancel(self):
@@ -77,6 +79,8 @@ class SaleOrder(models.Model):
             return
         over = self._are_deliveries_over()
         if over and self._is_all_back():
+            # What stopped of its lines is no news any more, and would hold up the return.
+            self._look_at_stopped_lines()
             self._tell_return()
             return
         is_news = not self.marketplace_seen_shipped

@@ -128,6 +128,37 @@ class TestReturns(DeliveryCase):
         self.assertEqual(quantities, [7])
 
 
+class TestAllIsBack(DeliveryCase):
+    """An order whose goods all came back is one decision, whatever was told of a part before."""
+
+    def test_what_stopped_of_its_lines_holds_up_no_return(self):
+        order = self.confirmed()
+        picking = self.ship(order)
+        self.send()
+        self.give_back(picking, tea=4)
+        self.send()
+        self.assertEqual(self.steps(order)[-1], (False, "failed"))
+        self.give_back(picking, tea=6, sugar=4)
+        self.send()
+        self.assertEqual(self.told()[-1], ("N1", "returned"))
+        self.assertEqual(order.marketplace_sync_status, "synced")
+
+    def test_nobody_is_offered_to_deliver_what_came_back(self):
+        order = self.confirmed(self.cartona)
+        self.give_back(self.ship(order))
+        self.send(self.cartona)
+        self.assertEqual(self.steps(order)[-1], ("returned", "failed"))
+        self.assertFalse(order.marketplace_can_deliver)
+
+    def test_nobody_is_offered_to_deliver_what_is_cancelled_here(self):
+        order = self.confirmed()
+        self.ship(order, tea=6)
+        self.send()
+        self.cancel(order)
+        self.assertEqual(order.marketplace_sync_status, "error")
+        self.assertFalse(order.marketplace_can_deliver)
+
+
 class TestCancellations(DeliveryCase):
     """Either side cancels at any stage; what crosses a delivery ends in one decision for a person."""
 
