@@ -9,6 +9,15 @@ from .marketplace_work_mixin import STOPPED
 GONE = 0
 # Figures of a line that a marketplace may be told.
 EDITED = {"product_uom_qty", "price_unit", "discount"}
+# What the marketplace said of a line, and of its goods.
+TOLD_OF_LINE = (
+    "marketplace_line_id",
+    "marketplace_quantity",
+    "marketplace_price",
+    "marketplace_goods",
+    "marketplace_unit",
+    "marketplace_unit_count",
+)
 
 
 class SaleOrderLine(models.Model):
@@ -54,7 +63,7 @@ class SaleOrderLine(models.Model):
             order, told = line.order_id.sudo(), line._marketplace_amount()
             is_there = bool(order._marketplace_figures(line)[0])
             order._let_go_told(line)
-            line.write({"marketplace_line_id": False, "marketplace_quantity": 0, "marketplace_price": 0})
+            line.write(dict.fromkeys(TOLD_OF_LINE, False))
             if is_there:
                 order._tell_removed(told)
 

@@ -1133,3 +1133,24 @@ class TestEditsAreTold(DeliveryCase):
         self.arrive(status="confirmed", lines=lines, total=200, modified_at="2026-11-12T11:00:00Z")
         self.send()
         self.assertEqual((order.amount_total, len(self.asked_lines())), (200, 1))
+
+
+class TestAnotherProduct(DeliveryCase):
+    """A line that is about another product here becomes another line over there."""
+
+    def test_what_the_marketplace_shows_then_is_no_contradiction(self):
+        order = self.confirmed()
+        self.make_product("COLA-330")
+        first = order.order_line[0]
+        first.marketplace_unit = "box"
+        first.product_id = self.env["product.product"].search([("cartona_id", "=", "COLA-330")])
+        self.send()
+        lines = [
+            {"id": "1", "sku": "TEA-25", "quantity": 0, "unit_price": 10},
+            {"id": "2", "sku": "SUGAR-1", "quantity": 4, "unit_price": 5},
+            {"id": first.marketplace_line_id or "9", "sku": "COLA-330", "quantity": 10, "unit_price": 10,
+             "unit": "can"},
+        ]  # fmt: skip
+        self.arrive(status="confirmed", lines=lines, modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual((order.marketplace_sync_status, order.marketplace_error_message), ("synced", False))
+        self.assertEqual(first.marketplace_quantity, 10)
