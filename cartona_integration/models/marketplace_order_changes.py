@@ -132,7 +132,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         if sale.state == "cancel":
             return
         self._check_cancellable(sale)
-        picked = sale.picking_ids.filtered(lambda picking: picking.state == "done")
+        picked = self._picked_in_vain(sale)
         # Odoo does it, too; superuser: the acting user keeps no accounts.
         sale.sudo().invoice_ids.filtered(lambda move: move.state == "draft").button_cancel()
         with self._unlocked(sale):
@@ -142,6 +142,16 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             sale._message_log(
                 body=_("Goods were picked already, put them back: %s", ", ".join(picked.mapped("name")))
             )
+
+    def _picked_in_vain(self, sale):
+        """Give transfers whose goods are off their shelves and will not leave: picked, or one step on."""
+
+        def is_off(move):
+            if move.state == "done":
+                return any(after.state not in ("done", "cancel") for after in move.move_dest_ids)
+            return move.state != "cancel" and move.picked
+
+        return sale.picking_ids.filtered(lambda picking: any(map(is_off, picking.move_ids))).sorted("id")
 
     def _check_cancellable(self, sale):
         """Hold what only a person may undo, with the way to undo it."""

@@ -204,6 +204,13 @@ class TestCancellations(DeliveryCase):
         self.arrive(status="cancelled", modified_at="2026-11-12T11:00:00Z")
         self.assertEqual((order.state, order.picking_ids.state), ("cancel", "cancel"))
         self.assertFalse(order.marketplace_step_ids)
+        self.assertIn(order.picking_ids.name, "".join(order.message_ids.mapped("body")))
+
+    def test_of_what_nobody_picked_nothing_is_to_be_put_back(self):
+        order = self.confirmed()
+        self.arrive(status="cancelled", modified_at="2026-11-12T11:00:00Z")
+        self.assertEqual(order.state, "cancel")
+        self.assertNotIn(order.picking_ids.name, "".join(order.message_ids.mapped("body")))
 
     def decision(self):
         kinds = [f"cartona_integration.activity_{cause}" for cause in ("messages", "statuses")]
@@ -280,6 +287,7 @@ class TestCancellations(DeliveryCase):
         self.assertTrue(order.order_line[0].qty_delivered)
         self.run_job(self.rest, "import")
         self.assertEqual((order.state, order.marketplace_sync_status), ("cancel", "synced"))
+        self.assertNotIn(back.name, "".join(order.message_ids.mapped("body")), "they are back already")
 
 
 class TestAgainstTheContract(DeliveryCase):
