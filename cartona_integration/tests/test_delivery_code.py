@@ -353,6 +353,15 @@ class TestCodesInTrouble(CodeCase):
         self.enter(self.start(order))
         self.assertFalse(order.picking_ids.activity_search(kind))
 
+    def test_of_a_delivery_that_is_cancelled_nobody_is_asked_for_the_code(self):
+        order = self.due()
+        picking = order.picking_ids
+        self.attend(False)
+        picking._ask_for_code_later()
+        self.arrive("N1", "cancelled", self.cartona)
+        self.assertEqual(picking.state, "cancel")
+        self.assertFalse(picking.activity_search(["cartona_integration.activity_delivery_code"]))
+
     def test_a_code_nobody_knows_the_fate_of_is_asked_about(self):
         order = self.due()
         wizard = self.start(order)
