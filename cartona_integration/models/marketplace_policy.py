@@ -200,7 +200,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _check_not_deleted(self, account, order):
         """Leave an order away that was here and that people deleted: that it is over is no news.
 
-        :raise Unwanted: never
+        :raise Unwanted: one of its messages became an order, which is not here any more
         """
         became = [
             ("account_id", "=", account.id),
