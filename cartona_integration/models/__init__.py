@@ -68,6 +68,7 @@ from . import (
     product_template,
     res_partner,
     sale_order,
+    stock_location,
     stock_move,
     stock_picking,
     stock_quant,

@@ -226,13 +226,14 @@ class MarketplaceProductLink(models.Model):
         """Tell what is in each of the account's warehouses. Superuser: clerks need not see stock."""
         warehouses = self.account_id.sudo().stock_warehouse_ids
         quants = self.env["stock.quant"].sudo()
-        domain = [
-            ("product_id", "=", product.id),
-            ("location_id.warehouse_id", "in", warehouses.ids),
-            ("location_id.usage", "=", "internal"),
+        domain = [("product_id", "=", product.id), ("location_id.usage", "=", "internal")]
+        return [
+            self._explain_warehouse(
+                warehouse,
+                quants.search([*domain, ("location_id", "child_of", warehouse.view_location_id.ids)]),
+            )
+            for warehouse in warehouses
         ]
-        found = quants.search(domain).grouped(lambda quant: quant.location_id.warehouse_id)
-        return [self._explain_warehouse(warehouse, found.get(warehouse, quants)) for warehouse in warehouses]
 
     def _explain_warehouse(self, warehouse, quants):
         told = {

@@ -196,7 +196,11 @@ class ProductProduct(models.Model):
         return {product_id: quantity for product_id, quantity in figures.items() if product_id in mine}
 
     def _marketplace_on_hand(self, warehouses):
-        """Give {product id: on hand − reserved} in the warehouses' own locations, whoever owns the goods."""
+        """Give {product id: on hand − reserved} in the warehouses' own locations, whoever owns the goods.
+
+        The tree of places says what is in a warehouse, as in Odoo's own figures: the warehouse a place has
+        stored stays the old one where a place above it moved.
+        """
         self.env.flush_all()
         self.env.cr.execute(
             """
@@ -206,10 +210,10 @@ class ProductProduct(models.Model):
               FROM stock_quant quant
               JOIN stock_location location ON location.id = quant.location_id
              WHERE quant.product_id = ANY(%s)
-               AND location.warehouse_id = ANY(%s) AND location.usage = 'internal'
+               AND location.parent_path LIKE ANY(%s) AND location.usage = 'internal'
           GROUP BY 1
             """,
-            [self.ids, warehouses.ids],
+            [self.ids, [f"{path}%" for path in warehouses.sudo().view_location_id.mapped("parent_path")]],
         )
         return dict(self.env.cr.fetchall())
 
@@ -222,7 +226,7 @@ class ProductProduct(models.Model):
         domain = [
             ("product_id", "in", self.ids),
             ("state", "in", ("confirmed", "partially_available")),
-            ("location_id.warehouse_id", "in", warehouses.ids),
+            ("location_id", "child_of", warehouses.sudo().view_location_id.ids),
             ("location_id.usage", "=", "internal"),
         ]
         moves = self.env["stock.move"].sudo()

@@ -59,6 +59,22 @@ class TestTriggers(MarkCase):
         self.assertEqual(order.picking_ids.move_ids.location_id, self.stock)
         self.assertMarked("stock")
 
+    def test_a_place_that_becomes_another_warehouses_or_sells_no_more_marks_what_lies_there(self):
+        place = self.env["stock.location"].create({"name": "Shelf", "location_id": self.stock.id})
+        board = self.env["stock.location"].create({"name": "Board", "location_id": place.id})
+        other = self.env["stock.warehouse"].create({"name": "Other", "code": "OTH"})
+        self.move_in(self.tea, 5, board)
+        self.settle()
+        place.location_id = other.lot_stock_id
+        self.push()
+        self.assertEqual(self.sent()[-1]["stock"], "10")
+        place.location_id = self.stock
+        self.push()
+        self.assertEqual(self.sent()[-1]["stock"], "15")
+        board.usage = "production"
+        self.push()
+        self.assertEqual(self.sent()[-1]["stock"], "10")
+
     def test_a_unit_marks_both(self):
         self.tea.uom_id = self.env.ref("uom.product_uom_dozen")
         self.assertMarked("price", "stock")
