@@ -22,6 +22,8 @@ class MarketplaceConfig(models.Model):
             raise ValidationError(_("Limits of stock and prices cannot be negative."))
 
     def write(self, vals):
+        if "stock_warehouse_ids" in vals:
+            self.filtered("last_units").sudo()._note_last_units()
         res = super().write(vals)
         if {"last_units", "state", "active", "stock_warehouse_ids"} & set(vals):
             keepers = self if "last_units" in vals else self.filtered("last_units")

@@ -193,6 +193,8 @@ class MarketplaceProductLink(models.Model):
         # A file that is imported again names what is there already.
         identity = {name: vals[name] for name in IDENTITY & set(vals)}
         other = self.filtered(lambda link: link._is_renamed(identity))
+        if {"product_id", "state"} & set(vals):
+            self._note_last_units()
         res = super().write(vals)
         if vals.get("product_id"):
             self._settle_found()
@@ -202,6 +204,10 @@ class MarketplaceProductLink(models.Model):
         if {"product_id", "pack_uom_id", "is_paused"} & set(vals):
             self._show_anew()
         return res
+
+    def unlink(self):
+        self._note_last_units()
+        return super().unlink()
 
     def _make_room(self, account_ids, product_id):
         """Drop what only looks for a product that somebody gives a listing by hand."""
@@ -343,11 +349,14 @@ class MarketplaceProductLink(models.Model):
     def _show_anew(self):
         """A listing got another product or unit: what it shows is the old one's."""
         # Superuser: managers need not be able to write marks.
-        marks = self.env["marketplace.mark"].sudo()
-        marks._insert_both(self)
-        # Whom an account leaves the last units of it, hears of it.
-        marks._note(STOCK, self.sudo().filtered("account_id.last_units").product_id)
+        self.env["marketplace.mark"].sudo()._insert_both(self)
+        self._note_last_units()
         self.env["marketplace.config"]._wake_held_imports()
+
+    def _note_last_units(self):
+        """Note for others what they are left the last units of, or not any more. Superuser: as above."""
+        keeping = self.sudo().filtered("account_id.last_units")
+        keeping.env["marketplace.mark"]._note(STOCK, keeping.product_id)
 
     # -- resolving order lines ------------------------------------------------------------------
 

@@ -124,6 +124,25 @@ class TestLastUnits(AllocationCase):
         self.move_in(self.tea, -7)
         self.assertEqual(self.offered(), 3)
 
+    def test_who_leaves_its_last_units_has_the_others_told(self):
+        """It sells from elsewhere now, has another product there, or no listing: nothing is kept back."""
+        other = self.env["stock.warehouse"].create({"name": "Other", "code": "OTH"})
+        sugar = self.make_product("SUGAR-1")
+        ways = (
+            lambda: self.cartona.write({"stock_warehouse_ids": [(6, 0, other.ids)]}),
+            lambda: self.on_cartona.write({"product_id": sugar.id}),
+            lambda: self.on_cartona.write({"key": "ANOTHER", "external_id": "502"}),
+            self.on_cartona.unlink,
+        )
+        for number, leave in enumerate(ways):
+            self.cartona.stock_warehouse_ids = self.rest.stock_warehouse_ids
+            self.on_cartona.write({"product_id": self.tea.id, "state": "linked"})
+            self.cr.flush()
+            self.drop_marks()
+            leave()
+            with self.subTest(number):
+                self.assertIn((self.on_rest, "stock"), self.marks(self.rest))
+
     def test_of_two_the_one_that_wants_more_has_them(self):
         self.rest.last_units = 5
         self.move_in(self.tea, -7)
