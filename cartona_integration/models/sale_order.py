@@ -139,10 +139,12 @@ class SaleOrder(models.Model):
         self.env.cr.execute(
             "SELECT sale.id FROM sale_order sale"
             " JOIN marketplace_config account ON account.id = sale.marketplace_config_id"
+            # Joined: as a value it would be looked up for each of the ways.
+            " LEFT JOIN LATERAL (SELECT step.status FROM marketplace_order_step step"
+            " WHERE step.state = 'done' AND step.kind = 'status' AND step.sale_order_id = sale.id"
+            " ORDER BY step.id DESC LIMIT 1) taken ON true"
             " WHERE (account.dialect, coalesce(sale.marketplace_reported_status, ''),"
-            " coalesce((SELECT step.status FROM marketplace_order_step step WHERE step.state = 'done'"
-            " AND step.kind = 'status' AND step.sale_order_id = sale.id"
-            " ORDER BY step.id DESC LIMIT 1), '')) IN %s",
+            " coalesce(taken.status, '')) IN %s",
             [ways or (("", "", ""),)],
         )
         found = [("id", "in", [order_id for [order_id] in self.env.cr.fetchall()])]

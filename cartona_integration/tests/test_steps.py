@@ -237,6 +237,12 @@ class TestWhatTheOrderShows(StepsCase):
         domain = [("marketplace_status", operator, value), ("marketplace_config_id", "!=", False)]
         return orders.search(domain).mapped("cartona_id")
 
+    def test_what_it_took_is_looked_up_once_for_all_ways_to_show_a_status(self):
+        self.env["sale.order"]._search_marketplace_status("=", "delivered")
+        self.cr.execute("EXPLAIN " + self.cr._obj.query.decode())
+        plan = "".join(line for [line] in self.cr.fetchall())
+        self.assertEqual(plan.count("marketplace_order_step step"), 1, plan)
+
     def test_a_sent_status_is_shown_and_what_was_told_stays(self):
         order = self.arrive()
         order.action_confirm()
