@@ -83,6 +83,7 @@ class SaleOrder(models.Model):
             self._look_at_stopped_lines()
             self._tell_return()
             return
+        self._forget_untold_return()
         is_news = not self.marketplace_seen_shipped
         if is_news:
             self._enqueue_status(self._word_for_shipped(over))
@@ -125,6 +126,12 @@ class SaleOrder(models.Model):
                     _("All goods came back, and the marketplace takes no return from us."),
                     _("Report the return to the marketplace, then ignore this step."),
                 )
+
+    def _forget_untold_return(self):
+        """Ask nobody to report a return whose goods are with the customer again; the next one is news."""
+        self.marketplace_step_ids.filtered(
+            lambda step: step.status == words.RETURNED and step.state == "failed" and not step.in_doubt
+        ).unlink()
 
     def _is_worth_reporting_return(self, dialect, by):
         is_ours = dialect.sends(words.SHIPPED, by) and not self._marketplace_end_on_hold()

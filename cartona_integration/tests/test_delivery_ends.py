@@ -150,6 +150,18 @@ class TestAllIsBack(DeliveryCase):
         self.assertEqual(self.steps(order)[-1], ("returned", "failed"))
         self.assertFalse(order.marketplace_can_deliver)
 
+    def test_what_is_delivered_again_is_no_return_to_report(self):
+        order = self.confirmed(self.cartona)
+        back = self.give_back(self.ship(order))
+        self.send(self.cartona)
+        self.assertEqual(self.steps(order)[-1], ("returned", "failed"))
+        again = self.give_back(back)
+        self.assertEqual((order._is_all_back(), order.marketplace_sync_status), (False, "synced"))
+        self.give_back(again)
+        self.assertEqual(self.steps(order)[-1], ("returned", "failed"), "the next one is")
+        self.send(self.cartona)
+        self.assertEqual([status for _order, status in self.told()], ["assigned_to_salesman", "delivered"])
+
     def test_nobody_is_offered_to_deliver_what_is_cancelled_here(self):
         order = self.confirmed()
         self.ship(order, tea=6)
