@@ -43,13 +43,17 @@ class ProductProduct(models.Model):
                 )
             )
             if rivals:
-                raise ValidationError(
-                    _(
-                        "The marketplace key %(key)s already belongs to %(product)s.",
-                        key=product.cartona_id,
-                        product=rivals[0].display_name,
-                    )
-                )
+                raise ValidationError(product._why_key_taken(rivals[0]))
+
+    def _why_key_taken(self, rival):
+        """Say whose the key is; an archived product is not found where people look for it."""
+        named = {"key": self.cartona_id, "product": rival.display_name}
+        if rival.active:
+            return _("The marketplace key %(key)s already belongs to %(product)s.", **named)
+        return _(
+            "The marketplace key %(key)s already belongs to %(product)s, which is archived: empty it there.",
+            **named,
+        )
 
     @api.model_create_multi
     def create(self, vals_list):

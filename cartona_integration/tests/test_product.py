@@ -84,6 +84,11 @@ class TestProductKey(OrderCase):
         with self.assertRaisesRegex(ValidationError, "TEA"):
             self.make_product("TEA")
 
+    def test_whose_key_it_is_can_be_found_though_it_is_archived(self):
+        self.tea.active = False
+        with self.assertRaisesRegex(ValidationError, "archived"):
+            self.make_product("TEA")
+
     def test_a_key_of_a_shared_product_is_refused_in_every_company(self):
         with self.assertRaisesRegex(ValidationError, "TEA"):
             self.make_product("TEA", company_id=self.company.id)
