@@ -5,6 +5,7 @@ from odoo.exceptions import ValidationError
 from odoo.tools import float_compare
 
 from .marketplace_product_link import IDENTIFIES
+from .marketplace_product_unseen import GONE_AFTER
 
 
 class Interrupted(BaseException):
@@ -60,6 +61,26 @@ class MarketplaceProductLink(models.Model):
             log({**message, "type": "error"})
 
         return super()._convert_records(records, log=refuse, **kwargs)
+
+    def _make_room(self, account_ids, product_ids, pack_id=False):
+        """Drop what looks in vain for a listing of products that get one: it has no id, or is gone.
+
+        Superuser: who links, be it a job, deletes nothing else.
+
+        :param pack_id: what they are sold in; empty: each product's own unit
+        """
+        self.search(
+            [
+                ("account_id", "in", account_ids),
+                ("product_id", "in", product_ids),
+                ("pack_uom_id", "=", pack_id or False),
+                ("state", "!=", "linked"),
+                ("id", "not in", self.ids),
+                "|",
+                ("external_id", "=", False),
+                ("missed", ">=", GONE_AFTER),
+            ]
+        ).sudo().unlink()
 
     def _identity_with(self, vals):
         """Give what identifies the listing once these values are written."""
@@ -133,7 +154,7 @@ class MarketplaceProductLink(models.Model):
         if name == "product_id":
             return _(
                 "%(product)s is already linked on %(account)s, with listing %(listing)s. Another listing of "
-                "it has to be sold in another unit.",
+                "it has to be sold in another unit, or that one has to give the product up first.",
                 product=product,
                 account=account,
                 listing=listing,

@@ -175,7 +175,7 @@ class MarketplaceProductLink(models.Model):
     def create(self, vals_list):
         for vals in vals_list:
             if vals.get("external_id") and vals.get("product_id"):
-                self._make_room([vals["account_id"]], vals["product_id"])
+                self._make_room([vals["account_id"]], [vals["product_id"]], vals.get("pack_uom_id"))
                 self._take_over(vals)
         self._refuse_doubles(vals_list)
         links = super().create(vals_list)
@@ -185,7 +185,9 @@ class MarketplaceProductLink(models.Model):
 
     def write(self, vals):
         if vals.get("product_id"):
-            self._make_room(self.account_id.ids, vals["product_id"])
+            self._make_room(self.account_id.ids, [vals["product_id"]], vals.get("pack_uom_id"))
+        elif vals.get("pack_uom_id"):
+            self._make_room(self.account_id.ids, self.product_id.ids, vals["pack_uom_id"])
         if vals.get("external_id"):
             self._drop_found(vals["external_id"])
         if IDENTIFIES & set(vals):
@@ -208,19 +210,6 @@ class MarketplaceProductLink(models.Model):
     def unlink(self):
         self._note_last_units()
         return super().unlink()
-
-    def _make_room(self, account_ids, product_id):
-        """Drop what only looks for a product that somebody gives a listing by hand."""
-        self.search(
-            [
-                ("account_id", "in", account_ids),
-                ("product_id", "=", product_id or 0),
-                ("pack_uom_id", "=", False),
-                ("external_id", "=", False),
-                ("state", "!=", "linked"),
-                ("id", "not in", self.ids),
-            ]
-        ).unlink()
 
     def _is_convertible(self, unit, other):
         """Tell whether Odoo can convert between two units; 19 knows no categories any more."""

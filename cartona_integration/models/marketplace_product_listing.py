@@ -270,10 +270,10 @@ class MarketplaceProductLink(models.Model):
 
         :param pairs: list of (link, row of the listing)
         """
-        rows = [(link.id, *[row[name] or None for name in SEEN]) for link, row in pairs]
+        rows = [(link.id, 0, *[row[name] or None for name in SEEN]) for link, row in pairs]
         # Superuser: the acting user deletes nothing but these doubles.
         self.union(*[row for _link, row in pairs]).sudo().unlink()
-        self._write_many(SEEN, rows)
+        self._write_many(("missed", *SEEN), rows)
 
     def _find_products(self, account, rows):
         """Give listings the one product that has their key and is not linked on this account yet.

@@ -111,18 +111,9 @@ class MarketplaceProductLink(models.Model):
                 taken.add(identity)
                 rows.append((link.id, identity[0], identity[1] or None))
         chosen = self.browse([row[0] for row in rows])
-        # What only looks for the product has found it.
-        self.search(
-            [
-                ("account_id", "=", account.id),
-                ("product_id", "in", chosen.proposed_product_id.ids),
-                ("pack_uom_id", "=", False),
-                ("state", "!=", "linked"),
-                "|",
-                ("external_id", "=", False),
-                ("missed", ">=", GONE_AFTER),
-            ]
-        ).unlink()
+        for pack in {packs[link] for link in chosen}:
+            sold = chosen.filtered(lambda link, pack=pack: packs[link] == pack)
+            sold._make_room(account.ids, sold.proposed_product_id.ids, pack.id)
         self._write_many(("product_id", "pack_uom_id"), rows)
         chosen._forget_proposal()
         chosen._become_linked()

@@ -103,6 +103,7 @@ class MarketplaceProductLink(models.Model):
         """Note which listings a complete reading did not see. Whoever names an id no listing has is told.
 
         :param datetime began: when the reading began; younger links are none of its business
+        :return: whether linked ones are gone
         """
         seen_once = [("account_id", "=", account.id), ("reading", "!=", False), ("create_date", "<=", began)]
         missing = self.search([*seen_once, ("state", "in", ("linked", "found")), ("reading", "!=", reading)])
@@ -120,28 +121,26 @@ class MarketplaceProductLink(models.Model):
                     len(missing),
                 ),
             )
-            return
+            return False
         for link in missing:
             link.missed += 1
         gone = missing.filtered(lambda link: link.missed >= GONE_AFTER)
-        gone.filtered(lambda link: link.state == "linked")._go()
+        linked = gone.filtered(lambda link: link.state == "linked")
+        linked._go()
         # Superuser: the acting user deletes nothing but rows nobody linked.
         gone.filtered(lambda link: link.state == "found").sudo().unlink()
         if missing.exists() - gone.exists():
             account._wake("listings")  # once more, to be sure
         self._note_unknown(account, began)
+        return bool(linked)
 
     def _go(self):
         """Send nothing any more for listings that are gone; when they are seen again, they are linked."""
-        if not self:
-            return
         reason = _(
             "The marketplace does not list it any more; listed anew with this key, it is linked again."
         )
         self.write({"state": "proposed", "reason": reason, "in_doubt": False, "drift": False})
         self.write(NOTHING_ACKNOWLEDGED)
-        note = _("%s listings are gone from the marketplace.", len(self))
-        self.account_id._ask_for_help("listings", note)
 
     @api.model
     def _note_unknown(self, account, began):
@@ -219,6 +218,12 @@ class MarketplaceConfig(models.Model):
                 causes=causes,
             )
             self.env["marketplace.sync.log"]._log(self, "listings", message)
+
+    def _ask_about_gone(self):
+        """Tell a person of all that are gone: of those the reading has linked with another id nobody asks."""
+        gone = [("account_id", "=", self.id), ("state", "=", "proposed"), ("missed", ">=", GONE_AFTER)]
+        if count := self.env["marketplace.product.link"].search_count(gone):
+            self._ask_for_help("listings", _("%s listings are gone from the marketplace.", count))
 
     def _ask_about_switched_off(self, count):
         """Tell a person, once; the switch is the marketplace's: its people may have had their reasons."""

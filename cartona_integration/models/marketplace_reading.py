@@ -114,7 +114,8 @@ class MarketplaceConfig(models.Model):
         """
         links = self.env["marketplace.product.link"]
         if not course.get("missed"):
-            links._note_missing(self, fields.Datetime.to_datetime(course["began"]), course["reading"])
+            began = fields.Datetime.to_datetime(course["began"])
+            course["gone"] = links._note_missing(self, began, course["reading"])
             course["missed"] = True
         batch = links._link_by_key(self, course["reading"], course["after"])
         if batch is None:
@@ -132,6 +133,8 @@ class MarketplaceConfig(models.Model):
         self._log_drift(course["reading"], fields.Datetime.to_datetime(course["began"]))
         self._state("listings")._succeed(cursor=False)
         self._rematch()
+        if course.get("gone"):
+            self._ask_about_gone()
         if course["linked"]:
             message = _(
                 "%(linked)d newly linked of %(received)d listings",

@@ -237,6 +237,50 @@ class TestGone(HealingCase):
         self.push()
         self.assertEqual({(row["id"], row["price"]) for row in self.sent()}, {("R9", "100.00")})
 
+    def test_made_anew_it_counts_as_seen_and_nobody_is_asked(self):
+        again = listing("TEA-25", "R9")
+        self.miss(again)
+        self.miss(again)
+        self.assertEqual((self.on_rest.state, self.on_rest.missed), ("linked", 0))
+        self.assertFalse(self.rest.activity_search(["cartona_integration.activity_listings"]))
+        self.miss()
+        self.assertEqual(self.on_rest.state, "linked", "one reading without it is not believed")
+
+    def test_a_person_is_told_of_all_that_are_gone(self):
+        other = self.make_link(self.rest, self.make_product("SUGAR-1"), "R2")
+        here = [listing(f"X{n}", f"x{n}") for n in range(9)]
+        self.read_all(listing("TEA-25", "R1"), listing("SUGAR-1", "R2"), *here)
+        for rows in ([listing("SUGAR-1", "R2"), *here],) * 2 + (here,) * 2:
+            self.miss(*rows)
+        self.assertEqual(set((self.on_rest | other).mapped("state")), {"proposed"})
+        [asked] = self.rest.activity_search(["cartona_integration.activity_listings"])
+        self.assertIn("2 listings", asked.note)
+
+    def test_another_listing_of_what_is_gone_can_be_linked_by_hand(self):
+        for _time in range(2):
+            self.miss(listing("other", "R9"))
+        found = self.links.search([("external_id", "=", "R9")])
+        found.product_id = self.tea
+        self.assertEqual((found.state, self.link(self.tea)), ("linked", found))
+
+    def test_another_box_of_what_is_gone_is_linked_in_its_pack(self):
+        self.rest.counts_in = "piece"
+        self.on_rest.pack_uom_id = self.env.ref("uom.product_uom_dozen")
+        self.tea.default_code = "T1"
+        rows = listing("T1", "R8", unit_count=12), listing("?", "R9", unit_count=12)
+        for _time in range(2):
+            self.miss(*rows)
+        self.run_job(self.rest, "match")
+        proposed, by_hand = (self.links.search([("external_id", "=", one)]) for one in ("R8", "R9"))
+        self.assertEqual(proposed.proposed_product_id, self.tea)
+        with self.cr.savepoint() as savepoint:
+            by_hand.product_id = self.tea
+            self.assertEqual(self.link(self.tea), by_hand)
+            savepoint.rollback()
+        self.env.invalidate_all()
+        proposed.action_link_proposed()
+        self.assertEqual((self.link(self.tea), proposed.state), (proposed, "linked"))
+
     def test_made_anew_twice_a_person_chooses(self):
         rows = listing("TEA-25", "R8"), listing("TEA-25", "R9")
         self.miss(*rows)
