@@ -67,9 +67,9 @@ BUGS = [
     ),
     (
         "confirming keeps the order's date",
-        f"{MODELS}/marketplace_order_changes.py",
-        "            sale.date_order = placed_at[sale]\n",
-        "",
+        f"{MODELS}/sale_order.py",
+        '            values.pop("date_order", None)\n',
+        "            pass\n",
         "addon", "processor or inbox or samples",
     ),
     (

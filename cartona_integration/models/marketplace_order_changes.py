@@ -9,7 +9,7 @@ from ..compat import REVERSALS, SOL_TAXES
 from ..dialects import words
 from ..exceptions import Hold
 from .figures import exact
-from .marketplace_order_processor import QUIET, UNDERWAY, Plan
+from .marketplace_order_processor import DATED, QUIET, UNDERWAY, Plan
 from .marketplace_order_total import ROUNDING
 
 # Figures of a line, and where the last of them is kept that the marketplace told.
@@ -116,10 +116,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         sales = sales.filtered(lambda sale: sale.state in ("draft", "sent"))
         if not sales:
             return
-        placed_at = {sale: sale.date_order for sale in sales}
-        sales.with_context(**QUIET).action_confirm()
-        for sale in sales:
-            sale.date_order = placed_at[sale]
+        sales.with_context(**{DATED: True}, **QUIET).action_confirm()
         following = sales.filtered(lambda sale: sale.partner_id in sale.message_partner_ids)
         if following:
             following.message_unsubscribe(following.partner_id.ids)

@@ -16,6 +16,8 @@ QUIET = {
     "mail_create_nolog": True,
     "mail_notrack": True,
 }
+# Context: orders that are confirmed keep their dates.
+DATED = "marketplace_dated"
 UNDERWAY = (words.PARTIALLY_SHIPPED, words.SHIPPED, words.DELIVERED)
 # The goods have left the warehouse.
 LEFT = (words.SHIPPED, words.DELIVERED)

@@ -5,6 +5,7 @@ from ..compat import SOL_UOM
 from ..dialects import words
 from .indexes import ensure_indexes
 from .marketplace_mark import RECOUNT
+from .marketplace_order_processor import DATED
 from .marketplace_work_mixin import OPEN, STOPPED
 from .search import search_by
 
@@ -196,6 +197,17 @@ class SaleOrder(models.Model):
         if state or "warehouse_id" in vals:
             self.order_line._note_marketplace_stock()
         return result
+
+    def _prepare_confirmation_values(self):
+        """Leave the dates of orders that a message confirms.
+
+        Odoo finds the moves of a changed line by this date. Were it written back afterwards, a lowered line
+        would find none: all would be shipped as before, and the rest expected back from the customer.
+        """
+        values = super()._prepare_confirmation_values()
+        if self.env.context.get(DATED):
+            values.pop("date_order", None)
+        return values
 
     def _enqueue_status(self, status):
         """Add a step to the orders whose marketplace does not show the status.

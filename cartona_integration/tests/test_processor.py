@@ -634,6 +634,15 @@ class TestOrderChanges(OrderCase):
         self.send(line(quantity="2"))
         self.assertEqual(order.order_line.product_uom_qty, 2)
 
+    def test_what_leaves_of_an_order_placed_earlier_follows_its_lines(self):
+        placed = {"placed_at": "2026-01-02T03:04:05Z"}
+        order = self.send(line(1, quantity="5"), line(2, "SALT"), **placed)
+        for quantity in (7, 2):
+            self.send(line(1, quantity=str(quantity)), line(2, "SALT"), **placed)
+            moves = order.picking_ids.move_ids.filtered(lambda move: move.product_id == self.tea)
+            self.assertEqual(moves.mapped("product_uom_qty"), [quantity])
+        self.assertEqual(len(order.picking_ids), 1)
+
     def test_other_prices_alone_look_for_no_goods_to_move(self):
         order = self.send(line(1), line(2, "SALT"))
         self.assertEqual(order.state, "sale")
