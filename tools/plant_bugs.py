@@ -313,7 +313,7 @@ BUGS = [
     (
         "an order of which nothing is left is cancelled by a person",
         f"{MODELS}/marketplace_order_edit.py",
-        'return not any(line._marketplace_wanted(planned)[0] for line in self._marketplace_lines())',
+        "return not any(self._marketplace_lines()._marketplace_wanted(planned).values())",
         "return False",
         "addon", "EditsAreTold",
     ),

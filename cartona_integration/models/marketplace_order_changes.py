@@ -204,8 +204,9 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             _("%(name)s: new, %(quantity)s", name=self._row_name(row), quantity=row.quantity) for row in new
         ]
         is_told_anew = False
+        shown = sale.order_line._marketplace_wanted(sale._marketplace_planned())
         for row_id, line in known.items():
-            changed = self._line_changes(line, rows.get(row_id))
+            changed = self._line_changes(line, rows.get(row_id), shown[line])
             if self._differing(line, changed):
                 # A confirmed order has to keep its lines, Odoo says.
                 gone = row_id not in rows and sale.state in ("draft", "sent")
@@ -235,7 +236,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
     def _row_name(self, row):
         return row.name or row.line.name or row.line.key
 
-    def _line_changes(self, line, row):
+    def _line_changes(self, line, row, shown_quantity):
         """Give the figures a line should have; a row that is gone is quantity 0.
 
         What the marketplace did not change stays as it is here, whoever changed it; so does what was ordered
@@ -244,6 +245,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         them anew from the pricelist when the quantity changes. The marketplace's price is ours after the
         discount, so that a changed one leaves no discount.
 
+        :param float shown_quantity: what is to be shown there
         :raise Hold: less is wanted than is delivered, or something else, or both sides changed a confirmed
             order
         """
@@ -254,7 +256,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
             told |= {"product_uom_qty": float(row.quantity), "price_unit": float(row.price)}
         wanted = {**told, "discount": 0.0}
         ours = self._figures(line) | {"price_unit": line._marketplace_price()}
-        shown = {**ours, "product_uom_qty": line._marketplace_wanted(line.order_id._marketplace_planned())[0]}
+        shown = {**ours, "product_uom_qty": shown_quantity}
         for name, last in TOLD.items():
             if any(self._is_same(name, told[name], known) for known in (line[last], ours[name], shown[name])):
                 wanted |= {field: line[field] for field in WRITTEN[name]}
@@ -347,7 +349,7 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         rounding = sale.order_line.filtered(lambda line: line.marketplace_line_id == ROUNDING)
         with self._unlocked(sale):
             rounding.write({"product_uom_qty": 0})
-            sale.with_context(**QUIET).write({"order_line": commands})
+            self._write_together(sale.with_context(**QUIET), commands)
             if not self._is_changed_here(sale, order):
                 self._settle_total(account, sale, order)
         if not notes:
@@ -355,6 +357,41 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         items = Markup().join(Markup("<li>%s</li>") % note for note in notes)
         intro = _("The marketplace changed the order:")
         sale._message_log(body=Markup("<p>%s</p><ul>%s</ul>") % (intro, items))
+
+    def _write_together(self, sale, commands):
+        """Write lines; Odoo looks for their goods once, for all of them.
+
+        By itself it does so line by line, each time with all that the order has to move: minutes for a large
+        one. What it asks people about lowered lines comes last, as it has it: nothing is asked about what is
+        cancelled by then.
+        """
+        before = {line: line.product_uom_qty for line in sale.order_line}
+        sale.with_context(skip_procurement=True, skip_activity=True).write({"order_line": commands})
+        added = sale.order_line.filtered(lambda line: line not in before)
+        changed = (sale.order_line - added).filtered(lambda line: line.product_uom_qty != before[line])
+        if sale.state != "sale" or not added | changed:
+            return
+        if changed:
+            changed._action_launch_stock_rule(
+                previous_product_uom_qty={line.id: before[line] for line in changed}
+            )
+            changed._tell_unmoved()
+        if added:
+            added._action_launch_stock_rule()
+        self._ask_about_lowered(sale, {line: (line.product_uom_qty, before[line]) for line in changed})
+
+    def _ask_about_lowered(self, sale, changes):
+        """Have whoever moves the goods look at lines that are lowered, as Odoo does at the end of a save.
+
+        :param dict changes: {line: (quantity, the one before)}
+        """
+        lowered = {line: quantities for line, quantities in changes.items() if quantities[0] < quantities[1]}
+        if lowered:
+            pickings = self.env["stock.picking"].sudo()
+            documents = pickings._log_activity_get_documents(lowered, "move_ids", "UP")
+            sale._log_decrease_ordered_quantity(
+                {key: told for key, told in documents.items() if key[0].state != "cancel"}
+            )
 
     def _is_changed_here(self, sale, order):
         """Tell whether people gave lines other figures than the marketplace: totals then differ, too."""

@@ -145,10 +145,7 @@ class SaleOrder(models.Model):
         return words.PARTIALLY_SHIPPED if part else words.SHIPPED
 
     def _last_moves(self):
-        """Give the moves that bring goods to the customer: the last step of the route, or drop-shipping."""
-        return self.order_line.move_ids.filtered(
-            lambda move: move.location_dest_id.usage == "customer" and move.location_id.usage != "customer"
-        )
+        return self.order_line._last_moves()
 
     def _has_no_deliveries(self):
         """Tell whether only a person can say that it is done: nothing of the order is moved."""
@@ -189,22 +186,32 @@ class SaleOrderLine(models.Model):
     _inherit = "sale.order.line"
 
     def write(self, vals):
-        """Have what left told when a vendor's goods that were still to come are not wanted any more."""
+        """Look at what is not to come any more; where goods are not looked for yet, that is for later."""
         res = super().write(vals)
-        if "product_uom_qty" in vals:
-            # Superuser: whoever edits an order need not see moves.
-            lines = self.sudo().filtered("order_id.marketplace_config_id")
-            lines = lines.filtered(lambda line: line.product_id.type in MOVED and not line.move_ids)
-            lines.order_id._tell_delivery()
+        if "product_uom_qty" in vals and not self.env.context.get("skip_procurement"):
+            self._tell_unmoved()
         return res
+
+    def _tell_unmoved(self):
+        """Have what left told when a vendor's goods that were still to come are not wanted any more.
+
+        Superuser: whoever edits an order need not see moves.
+        """
+        lines = self.sudo().filtered("order_id.marketplace_config_id")
+        lines = lines.filtered(lambda line: line.product_id.type in MOVED and not line.move_ids)
+        lines.order_id._tell_delivery()
 
     def _unit(self):
         return self[SOL_UOM]
 
-    def _last_moves_done(self):
-        return self.order_id._last_moves().filtered(
-            lambda move: move.sale_line_id == self and move.state == "done"
+    def _last_moves(self):
+        """Give the moves that bring goods to the customer: the last step of the route, or drop-shipping."""
+        return self.move_ids.filtered(
+            lambda move: move.location_dest_id.usage == "customer" and move.location_id.usage != "customer"
         )
+
+    def _last_moves_done(self):
+        return self._last_moves().filtered(lambda move: move.state == "done")
 
     def _marketplace_delivered(self):
         """Give what the customer has, in the line's unit: what went there less what came back.

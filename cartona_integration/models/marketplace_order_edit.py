@@ -18,6 +18,8 @@ TOLD_OF_LINE = (
     "marketplace_unit",
     "marketplace_unit_count",
 )
+# Context: ids of orders whose lines are being saved together, and told together at the end.
+TOGETHER = "marketplace_lines_together"
 
 
 class SaleOrderLine(models.Model):
@@ -28,7 +30,7 @@ class SaleOrderLine(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         lines = super().create(vals_list)
-        lines.filtered(lambda line: not line._is_as_told()).order_id._tell_lines()
+        lines.filtered(lambda line: not line._is_as_told())._tell()
         return lines
 
     def write(self, vals):
@@ -36,8 +38,13 @@ class SaleOrderLine(models.Model):
         res = super().write(vals)
         replaced._become_new()
         if EDITED & set(vals) or replaced:
-            self.order_id._tell_lines()
+            self._tell()
         return res
+
+    def _tell(self):
+        """Have the marketplaces told, unless the lines' orders do it for all that are saved with them."""
+        together = self.env.context.get(TOGETHER, ())
+        self.order_id.filtered(lambda order: order.id not in together)._tell_lines()
 
     def _replaced_by(self, product_id):
         """Give the lines that are about to become another line over there, where a product is one's identity.
@@ -59,27 +66,38 @@ class SaleOrderLine(models.Model):
     def _become_new(self):
         """Have the lines taken away over there, and told anew with what they are about now."""
         self.mapped("price_unit"), self.mapped("discount")  # the marketplace's until then, as the form shows
+        shown = self._marketplace_shown()
+        self._let_go_told()
         for line in self:
-            order, told = line.order_id.sudo(), line._marketplace_amount()
-            is_there = bool(order._marketplace_figures(line)[0])
-            order._let_go_told(line)
+            told = line._marketplace_amount()
             line.write(dict.fromkeys(TOLD_OF_LINE, False))
-            if is_there:
-                order._tell_removed(told)
+            if shown[line][0]:
+                line.order_id._tell_removed(told)
 
     def unlink(self):
         """Have lines taken away over there, too. One the marketplace took away itself has no quantity."""
         removed, orders = {}, self.order_id
-        for line in self.filtered("marketplace_line_id"):
-            if line._is_marketplace_goods() and line.order_id._marketplace_figures(line)[0]:
+        known = self.filtered("marketplace_line_id")
+        for line, (quantity, _price) in known._marketplace_shown().items():
+            if quantity and line._is_marketplace_goods():
                 removed.setdefault(line.order_id, {}).update(line._marketplace_amount())
-            line.order_id.sudo()._let_go_told(line)
+        known._let_go_told()
         res = super().unlink()
         for order, amounts in removed.items():
             order._tell_removed(amounts)
         # What stopped a change may have been a line that is gone now.
         orders._look_at_stopped_lines()
         return res
+
+    def _told_figures(self):
+        return [self[name] for name in (*EDITED, "marketplace_line_id")]
+
+    def _is_edited(self, before):
+        """Tell whether the marketplace may have to hear of a line.
+
+        :param list before: its figures, None for a new one
+        """
+        return not self._is_as_told() if before is None else self._told_figures() != before
 
     def _marketplace_amount(self):
         return {self.marketplace_line_id: self.marketplace_quantity * self.marketplace_price}
@@ -90,6 +108,17 @@ class SaleOrderLine(models.Model):
 
     def _compute_discount(self):
         super(SaleOrderLine, self.filtered(lambda line: not line.marketplace_line_id))._compute_discount()
+
+    def _let_go_told(self):
+        """Keep what was told of lines that are about to be gone here by their ids over there alone.
+
+        Superuser: sellers see no steps.
+        """
+        gone = {line.id: {"ref": GONE, "id": line.marketplace_line_id} for line in self}
+        for step in self.sudo().order_id.marketplace_step_ids.filtered("changes"):
+            changes = [change | gone.get(change["ref"], {}) for change in step.changes]
+            if changes != step.changes:
+                step.changes = changes
 
     def _is_as_told(self):
         """Tell whether the line is what a message says it is, as all are that an import makes."""
@@ -107,16 +136,29 @@ class SaleOrderLine(models.Model):
         return is_service and not self.marketplace_line_id and self._is_known_to_nobody()
 
     def _marketplace_wanted(self, planned=None):
-        """Give (quantity, price) the marketplace should show; once all is delivered, what was.
+        """Give {line: quantity the marketplace should show}; once all is delivered, what was.
 
         :param dict planned: {order line's id, as text: quantity that will have been delivered}
         """
-        price = self._marketplace_price()
-        if str(self.id) in (planned or ()):
-            return planned[str(self.id)], price
-        if self.product_id.type != "service" and self.order_id._are_deliveries_over():
-            return self._marketplace_delivered(), price
-        return self.product_uom_qty, price
+        over = self.order_id.filtered(lambda order: order._are_deliveries_over())
+        wanted = {}
+        for line in self:
+            if str(line.id) in (planned or ()):
+                wanted[line] = planned[str(line.id)]
+            elif line.product_id.type != "service" and line.order_id in over:
+                wanted[line] = line._marketplace_delivered()
+            else:
+                wanted[line] = line.product_uom_qty
+        return wanted
+
+    def _marketplace_shown(self):
+        """Give {line: (quantity, price) the marketplace shows}: what it told, or took from us since."""
+        taken = {
+            change["ref"]: (change["quantity"], change["price"]) for change in self.order_id._told_changes()
+        }
+        return {
+            line: taken.get(line.id, (line.marketplace_quantity, line.marketplace_price)) for line in self
+        }
 
     def _marketplace_price(self):
         """Give the price after discount, with or without tax as the marketplace's prices are.
@@ -132,15 +174,16 @@ class SaleOrderLine(models.Model):
         found = taxes.compute_all(price, currency=self.currency_id, product=self.product_id)
         return found["total_included" if included else "total_excluded"]
 
-    def _marketplace_change(self, planned=None, is_in_doubt=False):
+    def _marketplace_change(self, quantity, shown, is_in_doubt=False):
         """Compare the line with what the marketplace shows.
 
+        :param float quantity: what it should show
+        :param tuple shown: quantity and price it shows
         :param bool is_in_doubt: what it shows is not known
         :return: LineChange, or None
         """
         is_same = self.env["marketplace.order.processor"]._is_same
-        shown = self.order_id._marketplace_figures(self)
-        wanted = self._marketplace_wanted(planned)
+        wanted = quantity, self._marketplace_price()
         is_new = not self.marketplace_line_id and shown == (0, 0)
         is_known = not (is_in_doubt and self.marketplace_line_id)
         same_quantity = is_known and is_same("product_uom_qty", wanted[0], shown[0])
@@ -178,6 +221,14 @@ class SaleOrderLine(models.Model):
 
 class SaleOrder(models.Model):
     _inherit = "sale.order"
+
+    def write(self, vals):
+        """Have lines that are saved together told together: each time, all of them are looked at."""
+        orders = self.filtered("marketplace_config_id") if "order_line" in vals else self.browse()
+        before = {line: line._told_figures() for line in orders.order_line}
+        res = super(SaleOrder, self.with_context(**{TOGETHER: orders.ids}) if orders else self).write(vals)
+        orders.order_line.filtered(lambda line: line._is_edited(before.get(line)))._tell()
+        return res
 
     def _tell_lines(self):
         """Have the marketplaces told of changed lines. Superuser: sellers see no steps."""
@@ -248,9 +299,9 @@ class SaleOrder(models.Model):
         """
         if self._is_emptied(planned) and self._are_deliveries_over():
             return ()
-        changes = (
-            line._marketplace_change(planned, line.id in doubtful) for line in self._marketplace_lines()
-        )
+        lines = self._marketplace_lines()
+        wanted, shown = lines._marketplace_wanted(planned), lines._marketplace_shown()
+        changes = (line._marketplace_change(wanted[line], shown[line], line.id in doubtful) for line in lines)
         return tuple(change for change in changes if change)
 
     def _marketplace_planned(self):
@@ -269,15 +320,7 @@ class SaleOrder(models.Model):
 
     def _is_emptied(self, planned=None):
         """Tell whether nothing is left that the marketplace could show."""
-        return not any(line._marketplace_wanted(planned)[0] for line in self._marketplace_lines())
-
-    def _marketplace_figures(self, line):
-        """Give (quantity, price) the marketplace shows of a line: what it told, or took from us since."""
-        figures = line.marketplace_quantity, line.marketplace_price
-        for change in self._told_changes():
-            if change["ref"] == line.id:
-                figures = change["quantity"], change["price"]
-        return figures
+        return not any(self._marketplace_lines()._marketplace_wanted(planned).values())
 
     def _told_changes(self):
         """Give the changes the marketplace took and has said nothing newer about, oldest first."""
@@ -285,14 +328,6 @@ class SaleOrder(models.Model):
             lambda step: step.kind == "lines" and step.changes and step._is_taken()
         )
         return [change for step in steps for change in step.changes if not change.get("over")]
-
-    def _let_go_told(self, line):
-        """Keep what was told of a line that is about to be gone here by its id over there alone."""
-        gone = {"ref": GONE, "id": line.marketplace_line_id}
-        for step in self.marketplace_step_ids.filtered("changes"):
-            changes = [change | gone if change["ref"] == line.id else change for change in step.changes]
-            if changes != step.changes:
-                step.changes = changes
 
 
 class MarketplaceOrderProcessor(models.AbstractModel):

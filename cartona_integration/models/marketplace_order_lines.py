@@ -89,5 +89,11 @@ class MarketplaceOrderProcessor(models.AbstractModel):
         return {"key": line.key, "product_id": line.product_id}
 
     def _charge_product(self):
-        """Give the product of lines that are an amount, not goods."""
-        return self.env.ref("cartona_integration.product_charge")
+        """Give the product of lines that are an amount, not goods.
+
+        Asked for each line: ``env.ref`` would look each time whether it is there.
+        """
+        charge = self.env["ir.model.data"]._xmlid_to_res_id(
+            "cartona_integration.product_charge", raise_if_not_found=True
+        )
+        return self.env["product.product"].browse(charge)

@@ -157,9 +157,10 @@ class SaleOrder(models.Model):
         """
         order = self.sudo()
         told = order._told_changes()
+        shown = order._marketplace_lines()._marketplace_shown() if told else {}
         changes = {
-            line.marketplace_line_id or line.id: line._marketplace_change_taken()
-            for line in (order._marketplace_lines() if told else ())
+            line.marketplace_line_id or line.id: line._marketplace_change_taken(*figures)
+            for line, figures in shown.items()
         }
         # Of a line that is gone here the marketplace shows what it took, until it takes that it is gone.
         for change in told:
@@ -190,8 +191,8 @@ class SaleOrder(models.Model):
         if order._is_emptied(planned):
             return 0.0
         return sum(
-            (line.product_uom_qty - line._marketplace_wanted(planned)[0]) * line._marketplace_price()
-            for line in order._marketplace_lines()
+            (line.product_uom_qty - quantity) * line._marketplace_price()
+            for line, quantity in order._marketplace_lines()._marketplace_wanted(planned).items()
         )
 
     def _is_total_net(self):
@@ -214,9 +215,11 @@ class SaleOrder(models.Model):
 class SaleOrderLine(models.Model):
     _inherit = "sale.order.line"
 
-    def _marketplace_change_taken(self):
-        """Give by how much the marketplace changed the line's amount since its last message."""
-        quantity, price = self.order_id._marketplace_figures(self)
+    def _marketplace_change_taken(self, quantity, price):
+        """Give by how much the marketplace changed the line's amount since its last message.
+
+        :param quantity: what it shows, and at which price
+        """
         is_same = self.env["marketplace.order.processor"]._is_same
         # Odoo's price is the marketplace's only at its own accuracy: where nobody changed it, theirs counts.
         if is_same("price_unit", price, self.marketplace_price):

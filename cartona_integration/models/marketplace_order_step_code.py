@@ -148,8 +148,8 @@ class SaleOrder(models.Model):
         is_same = self.env["marketplace.order.processor"]._is_same
         goods = self._marketplace_lines().filtered(lambda line: line.product_id.type != "service")
         return not all(
-            is_same("product_uom_qty", line._marketplace_wanted()[0], planned.get(str(line.id), 0))
-            for line in goods
+            is_same("product_uom_qty", quantity, planned.get(str(line.id), 0))
+            for line, quantity in goods._marketplace_wanted().items()
         )
 
     def _open_code_steps(self):

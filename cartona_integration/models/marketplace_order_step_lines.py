@@ -113,14 +113,16 @@ class MarketplaceOrderStep(models.Model):
         return self.env["sale.order.line"].browse([change.ref for change in changes if change.ref])
 
     def _unnamed(self, changes):
-        new = [change for change in changes if not change.id and not self._was_told(change.ref)]
+        told = self._told_lines()
+        new = [change for change in changes if not change.id and change.ref not in told]
         return self._lines_of(new).filtered(lambda line: line._is_known_to_nobody())
 
-    def _was_told(self, ref):
-        return any(change["ref"] == ref for change in self.sale_order_id._told_changes())
+    def _told_lines(self):
+        return {change["ref"] for change in self.sale_order_id._told_changes()}
 
     def _waits_for_ids(self, changes):
-        return any(not change.id and self._was_told(change.ref) for change in changes)
+        told = self._told_lines()
+        return any(not change.id and change.ref in told for change in changes)
 
     def _refuse_lines(self, changes, known):
         lines = ", ".join(self._lines_of(changes).mapped("product_id.display_name"))
@@ -179,15 +181,16 @@ class MarketplaceOrderStep(models.Model):
         if self.kind != "lines":
             return (), frozenset()
         changes = self._changes_due()
-        self.changes = [self._prepare_told(change) for change in changes if change.ref]
+        wanted = self._lines_of(changes)._marketplace_wanted(self.planned)
+        ids = {change.ref: change.id for change in changes}
+        self.changes = [self._prepare_told(line, ids[line.id], quantity) for line, quantity in wanted.items()]
         lines = self.sale_order_id.order_line
         return changes, frozenset(lines.filtered("marketplace_line_id").mapped("marketplace_line_id"))
 
-    def _prepare_told(self, change):
-        line = self.env["sale.order.line"].browse(change.ref)
-        quantity, price = line._marketplace_wanted(self.planned)
+    def _prepare_told(self, line, line_id, quantity):
         before = [line.marketplace_quantity, line.marketplace_price]
-        return {"ref": line.id, "id": change.id, "quantity": quantity, "price": price, "before": before}
+        price = line._marketplace_price()
+        return {"ref": line.id, "id": line_id, "quantity": quantity, "price": price, "before": before}
 
     def _send(self, account, call):
         """Send changed lines; of what is in doubt only what an order that can be read does not show yet.

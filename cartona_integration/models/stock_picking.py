@@ -102,7 +102,7 @@ class StockPicking(models.Model):
     def _planned_kits(self, line, moves):
         """Give how many of a kit will have been delivered whole: as many as its scarcest part makes."""
         shares = []
-        for parts in (moves & line.order_id._last_moves()).grouped("product_id").values():
+        for parts in (moves & line._last_moves()).grouped("product_id").values():
             there = line._pieces_there(parts.product_id) + sum(
                 self._picked(move) for move in self._open_moves(parts)
             )

@@ -21,6 +21,7 @@ from . import (
     test_hooks,
     test_identity,
     test_inbox,
+    test_large_orders,
     test_link,
     test_linking,
     test_mark,
