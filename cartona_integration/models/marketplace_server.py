@@ -6,10 +6,14 @@ from odoo import _, fields, models, tools
 from odoo.addons.queue_job.jobrunner.channels import ChannelManager
 from odoo.addons.queue_job.jobrunner.runner import _channels
 
+from .marketplace_traffic import STUCK_AFTER
+
 _logger = logging.getLogger(__name__)
 
 # Variables with which queue_job runs every job at once.
 NO_JOBS = ("QUEUE_JOB__NO_DELAY", "TEST_QUEUE_JOB_NO_DELAY")
+# Kinds of work that no waiting row tells of, as those of the sweep do.
+TOLD_BY_JOB = ("listings", "match", "check")
 
 
 class MarketplaceConfig(models.Model):
@@ -44,6 +48,24 @@ class MarketplaceConfig(models.Model):
             )
         else:
             self.sudo().activity_unlink(["cartona_integration.activity_runner"])
+
+    def _work_off_jobs(self):
+        """Do here what nothing but a job tells of that nobody runs; what is left has a new job then."""
+        for kind in TOLD_BY_JOB:
+            if self._committed("_take_job", kind):
+                self._work_here(kind)
+
+    def _take_job(self, kind):
+        """Take a job nobody runs off the queue.
+
+        :return: whether there was one
+        """
+        self.env.cr.execute(
+            "UPDATE queue_job SET state = 'done', date_done = now() AT TIME ZONE 'UTC'"
+            " WHERE identity_key = %s AND state = 'pending' AND greatest(date_created, eta) < %s",
+            [self._job_identity(kind), fields.Datetime.now() - STUCK_AFTER],
+        )
+        return bool(self.env.cr.rowcount)
 
     def _server_advice(self):
         """Tell what to set otherwise. It is read from this process: every server tells its own.

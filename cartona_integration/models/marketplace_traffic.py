@@ -462,6 +462,8 @@ class MarketplaceConfig(models.Model):
                 self._work_here(kind) if stuck else self._committed("_wake", kind)
         if stuck and self._committed("_is_list_due"):
             self._work_here("pull")
+        if stuck:
+            self._work_off_jobs()
 
     def _has_waiting(self, kind):
         return self._may_work(kind) and self.env[WAITING[kind]]._has_waiting(self)

@@ -889,6 +889,19 @@ class TestSweep(TrafficCase):
         self.sweep()
         self.assertFalse(self.rest.activity_search(kind))
 
+    def test_without_a_job_runner_listings_are_read_and_matched_when_asked_for(self):
+        rice = self.make_product(False, default_code="RICE-9")
+        rows = [{"id": "9", "sku": "RICE-9", "name": "Rice", "price": "1.00", "stock": "1"}]
+        self.door.will("products", ok({"products": rows, "next_page": None}))
+        self.stick(self.rest, "listings")
+        for _number in range(2):
+            self.sweep()
+        self.assertEqual(len(self.door.asked("products")), 1, "once for each time it is asked for")
+        self.stick(self.rest, "match")
+        self.sweep()
+        link = self.env["marketplace.product.link"].search([("external_id", "=", "9")])
+        self.assertEqual(link.proposed_product_id, rice)
+
     def test_a_job_that_is_running_or_young_is_trusted(self):
         self.receive(self.rest, self.neutral(), run=False)
         self.rest._enqueue("import")
