@@ -1139,7 +1139,7 @@ class TestAnotherProduct(DeliveryCase):
     """A line that is about another product here becomes another line over there."""
 
     def test_what_the_marketplace_shows_then_is_no_contradiction(self):
-        order = self.confirmed()
+        order = self.arrive("N1", "confirmed")
         self.make_product("COLA-330")
         first = order.order_line[0]
         first.marketplace_unit = "box"

@@ -71,9 +71,10 @@ class TestTriggers(MarkCase):
         place.location_id = self.stock
         self.push()
         self.assertEqual(self.sent()[-1]["stock"], "15")
-        board.usage = "production"
-        self.push()
-        self.assertEqual(self.sent()[-1]["stock"], "10")
+        if SERIES < 19:  # where goods lie later ones refuse it
+            board.usage = "production"
+            self.push()
+            self.assertEqual(self.sent()[-1]["stock"], "10")
 
     def test_a_unit_marks_both(self):
         self.tea.uom_id = self.env.ref("uom.product_uom_dozen")
