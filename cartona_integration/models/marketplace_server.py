@@ -52,20 +52,36 @@ class MarketplaceConfig(models.Model):
     def _work_off_jobs(self):
         """Do here what nothing but a job tells of that nobody runs; what is left has a new job then."""
         for kind in TOLD_BY_JOB:
-            if self._committed("_take_job", kind):
+            if self._committed("_take_jobs", kind) or self._committed("_is_left", kind):
                 self._work_here(kind)
 
-    def _take_job(self, kind):
-        """Take a job nobody runs off the queue.
+    def _take_jobs(self, kind):
+        """Take jobs nobody runs off the queue, also those that were to resume after a pause.
 
         :return: whether there was one
         """
         self.env.cr.execute(
             "UPDATE queue_job SET state = 'done', date_done = now() AT TIME ZONE 'UTC'"
-            " WHERE identity_key = %s AND state = 'pending' AND greatest(date_created, eta) < %s",
-            [self._job_identity(kind), fields.Datetime.now() - STUCK_AFTER],
+            " WHERE state = 'pending' AND greatest(date_created, eta) < %s AND (identity_key = %s"
+            " OR identity_key IS NULL AND model_name = %s AND method_name = %s"
+            " AND records::jsonb -> 'ids' = to_jsonb(%s))",
+            [
+                fields.Datetime.now() - STUCK_AFTER,
+                self._job_identity(kind),
+                self._name,
+                f"_job_{kind}",
+                self.ids,
+            ],
         )
         return bool(self.env.cr.rowcount)
+
+    def _is_left(self, kind):
+        """Tell whether work stands half done and no job is to go on with it: whoever did it was killed."""
+        if self._is_cared_for(kind) or self._state(kind).failures:
+            return False
+        if kind == "match":
+            return self._has_unmatched()
+        return kind == "listings" and self._may_work(kind) and bool(self._state(kind).cursor)
 
     def _server_advice(self):
         """Tell what to set otherwise. It is read from this process: every server tells its own.

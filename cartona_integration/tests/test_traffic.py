@@ -902,6 +902,33 @@ class TestSweep(TrafficCase):
         link = self.env["marketplace.product.link"].search([("external_id", "=", "9")])
         self.assertEqual(link.proposed_product_id, rice)
 
+    def rows(self, *rows):
+        """Have the marketplace list these."""
+        self.door.will("products", ok({"products": list(rows), "next_page": None}))
+
+    def test_without_a_job_runner_a_reading_goes_on_after_a_pause(self):
+        self.stick(self.rest, "listings")
+        self.stick(self.rest)
+        self.door.will("products", Unavailable("down"))
+        self.sweep()
+        self.assertTrue(self.rest._state("listings")._resumes())
+        self.rest._state("listings").paused_until = fields.Datetime.now() - STUCK_AFTER
+        self.stick(self.rest)  # so long ago, all of them
+        self.rows()
+        for _number in range(2):
+            self.sweep()
+        self.assertEqual(len(self.door.asked("products")), 2, "once more")
+
+    def test_without_a_job_runner_a_killed_reading_goes_on(self):
+        self.stick(self.rest)
+        course = {**self.rest._course(), "received": 3}
+        self.rest._keep_course(course)
+        self.rows()
+        for _number in range(2):
+            self.sweep()
+        self.assertEqual(len(self.door.asked("products")), 1)
+        self.assertFalse(self.rest._state("listings").cursor)
+
     def test_a_job_that_is_running_or_young_is_trusted(self):
         self.receive(self.rest, self.neutral(), run=False)
         self.rest._enqueue("import")
