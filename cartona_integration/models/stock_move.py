@@ -23,11 +23,13 @@ class StockMove(models.Model):
         """Have the marketplaces told where this was all that was still to come, whoever wants no more."""
         res = super()._action_cancel()
         called_off = self.env.context.get(CALLED_OFF, ())
-        orders = self._marketplace_orders().filtered(lambda order: order.id not in called_off)
+        all_orders = self._marketplace_orders()
+        orders = all_orders.filtered(lambda order: order.id not in called_off)
         orders.filtered(lambda order: order.marketplace_status not in GONE)._tell_delivery()
-        # Superuser: whoever cancels an order need not see its deliveries.
-        cancelled = self.sudo().picking_id.filtered(lambda picking: picking.state == "cancel")
-        cancelled.activity_unlink(["cartona_integration.activity_delivery_code"])
+        if all_orders:
+            # Superuser: whoever cancels an order need not see its deliveries.
+            cancelled = self.sudo().picking_id.filtered(lambda picking: picking.state == "cancel")
+            cancelled.activity_unlink(["cartona_integration.activity_delivery_code"])
         return res
 
     def _marketplace_orders(self):

@@ -1,6 +1,7 @@
 from contextlib import contextmanager
 from unittest.mock import patch
 
+from odoo import Command
 from odoo.exceptions import UserError
 from odoo.tests import new_test_user
 
@@ -352,6 +353,18 @@ class TestCodesInTrouble(CodeCase):
         self.attend(True)
         self.enter(self.start(order))
         self.assertFalse(order.picking_ids.activity_search(kind))
+
+    def test_transfers_of_other_orders_are_cancelled_without_a_look_for_codes(self):
+        customer, product = self.env["res.partner"].create({"name": "Ours"}), self.make_product("OWN")
+        order = self.env["sale.order"].create(
+            {"partner_id": customer.id, "order_line": [Command.create({"product_id": product.id})]}
+        )
+        order.action_confirm()
+        pickings = self.env.registry["stock.picking"]
+        with patch.object(pickings, "activity_unlink", autospec=True) as looked:
+            order.picking_ids.move_ids._action_cancel()
+        self.assertEqual(order.picking_ids.state, "cancel")
+        self.assertFalse([call for call in looked.call_args_list if call.args[0]])
 
     def test_of_a_delivery_that_is_cancelled_nobody_is_asked_for_the_code(self):
         order = self.due()
