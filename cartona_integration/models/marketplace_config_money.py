@@ -131,14 +131,27 @@ class MarketplaceConfig(models.Model):
         pricelist's in its own. Superuser: the acting user need not be able to read rates.
         """
         everything, company = self.sudo().with_context(active_test=False).env, self.company_id
-        used = self.currency_id
-        for model in ("res.company", "product.pricelist") if self.pricelist_id else ("res.company",):
-            groups = everything[model]._read_group([], ["currency_id"])
-            used |= used.browse([currency.id for [currency] in groups])
+        used = self.currency_id | self._base_pricelists().currency_id
+        for [currency] in everything["res.company"]._read_group([], ["currency_id"]):
+            used |= used.browse(currency.id)
         foreign = used - company.currency_id
         domain = [("currency_id", "in", foreign.ids), ("company_id", "in", (False, company.root_id.id))]
         rates = everything["res.currency.rate"]._read_group(domain, ["currency_id"]) if foreign else []
         return foreign - used.browse([currency.id for [currency] in rates])
+
+    def _base_pricelists(self):
+        """Give the pricelists the account's prices may be based on, through others or not.
+
+        For another one's currency no price has to be traced. Superuser: as above.
+        """
+        items = self.env["product.pricelist.item"].sudo().with_context(active_test=False)
+        found = further = self.pricelist_id.sudo()
+        while further:
+            domain = [("pricelist_id", "in", further.ids), ("base", "=", "pricelist")]
+            groups = items._read_group(domain, ["base_pricelist_id"])
+            further = found.browse().union(*[pricelist for [pricelist] in groups]) - found
+            found |= further
+        return found
 
     def _listed_price(self, product, price):
         """Give a sales price in the account's tax convention, rounded as the account says.

@@ -75,6 +75,21 @@ class TestCurrencies(ListedCase):
         self.rate(krona, 3)
         self.assertEqual(self.price(), 3000)
 
+    def test_a_pricelist_no_price_is_based_on_needs_no_rate(self):
+        """Such as one Odoo made before the company had its currency: each price would be traced."""
+        krona = self.currency("ISK")
+        old = self.pricelist(krona, compute_price="fixed", fixed_price=9000)
+        old.active = False
+        middle, self.shop.pricelist_id = (
+            self.pricelist(self.pound, compute_price="percentage", percent_price=10) for _number in range(2)
+        )
+        self.assertNotIn(krona, self.shop._unrated_currencies())
+        based = {"compute_price": "formula", "base": "pricelist"}
+        self.shop.pricelist_id.item_ids.write({**based, "base_pricelist_id": middle.id})
+        self.assertNotIn(krona, self.shop._unrated_currencies())
+        middle.item_ids.write({**based, "base_pricelist_id": old.id})
+        self.assertIn(krona, self.shop._unrated_currencies())
+
     def test_what_no_rate_is_needed_for_does_not_wait(self):
         self.tea.with_company(self.second).standard_price = 40
         self.shop.pricelist_id = self.pricelist(
