@@ -73,12 +73,12 @@ class MarketplaceProductLink(models.Model):
             [
                 ("account_id", "in", account_ids),
                 ("product_id", "in", product_ids),
-                ("pack_uom_id", "=", pack_id or False),
                 ("state", "!=", "linked"),
                 ("id", "not in", self.ids),
                 "|",
-                ("external_id", "=", False),
-                ("missed", ">=", GONE_AFTER),
+                # Nobody has said yet what it is to be sold in.
+                *("&", ("external_id", "=", False), ("pack_uom_id", "in", [False, pack_id or False])),
+                *("&", ("missed", ">=", GONE_AFTER), ("pack_uom_id", "=", pack_id or False)),
             ]
         ).sudo().unlink()
 

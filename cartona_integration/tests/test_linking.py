@@ -324,6 +324,27 @@ class TestPacks(WorkbenchCase):
         self.push()
         self.assertIn(("9", "60.00"), [(row["id"], row.get("price")) for row in self.sent()])
 
+    def test_what_only_looks_for_a_product_goes_whatever_its_listing_is_sold_in(self):
+        """It would wait for ever beside the listing."""
+        self.rest.counts_in = "piece"
+        links = self.env["marketplace.product.link"]
+        for number, way in enumerate(("proposed", "by file")):
+            sugar = self.make_product(f"SUGAR-{number}", barcode=f"400638133393{number}")
+            looking = links.search([("account_id", "=", self.rest.id), ("product_id", "=", sugar.id)])
+            if not looking:
+                looking = self.make_link(self.rest, sugar, False, state="proposed")
+            found = self.make_link(
+                self.rest, links.product_id, f"9{number}", state="found", key=f"?{number}", unit_count=12
+            )
+            if way == "proposed":
+                found.proposed_product_id = sugar
+                found.action_link_proposed()
+            else:
+                dozen = self.env.ref("uom.product_uom_dozen")
+                found.write({"product_id": sugar.id, "pack_uom_id": dozen.id})
+            self.assertEqual(found.pack_uom_id, self.env.ref("uom.product_uom_dozen"), way)
+            self.assertFalse(looking.exists(), way)
+
     def test_what_a_person_or_a_file_links_is_sold_in_its_pack_too(self):
         self.rest.counts_in = "piece"
         sugar, salt = self.make_product(False, list_price=5), self.make_product(False, default_code="S1")
